@@ -1,0 +1,33 @@
+/* How the library raises errors: one line at the place of the fault. */
+#ifndef KTI_BASE_FAIL_H
+#define KTI_BASE_FAIL_H
+
+#include <kappatune/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define KTI_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#else
+#define KTI_PRINTF(format, first)
+#endif
+
+/* Each returns `status`, so that a function can `return kti_fail(...)`. The
+ * message is kept only if `error` is not NULL and holds none yet. */
+kt_status kti_fail(kt_error *error, kt_status status, const char *format, ...) KTI_PRINTF(3, 4);
+kt_status kti_fail_file(kt_error *error, kt_status status, const char *file, const char *format, ...)
+    KTI_PRINTF(4, 5);
+kt_status kti_fail_line(kt_error *error, kt_status status, const char *file, int64_t line,
+                        const char *format, ...) KTI_PRINTF(5, 6);
+kt_status kti_fail_byte(kt_error *error, kt_status status, const char *file, int64_t byte,
+                        const char *format, ...) KTI_PRINTF(5, 6);
+
+/* KT_OUT_OF_MEMORY, saying for what. */
+kt_status kti_fail_memory(kt_error *error, const char *what);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,153 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+
+kt_status kti_file_read(const char *path, size_t limit, char **data, size_t *size, kt_error *error)
+{
+    kt_status status = KT_OK;
+    char *content = NULL;
+    size_t used = 0;
+    struct stat about;
+    *data = NULL;
+    *size = 0;
+    /* Non-blocking, so that a named pipe in a folder of crystals cannot stop a run. */
+    int handle = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (handle < 0)
+        return kti_fail_file(error, KT_IO, path, "cannot be opened: %s", strerror(errno));
+    if (fstat(handle, &about) != 0) {
+        status = kti_fail_file(error, KT_IO, path, "cannot be examined: %s", strerror(errno));
+        goto done;
+    }
+    if (!S_ISREG(about.st_mode)) {
+        status = kti_fail_file(error, KT_IO, path, "is not a regular file");
+        goto done;
+    }
+    if (about.st_size < 0 || (unsigned long long)about.st_size > limit) {
+        status = kti_fail_file(error, KT_BAD_FORMAT, path, "has %lld bytes; at most %zu are accepted here",
+                               (long long)about.st_size, limit);
+        goto done;
+    }
+    content = malloc((size_t)about.st_size + 1);
+    if (!content) {
+        status = kti_fail_file(error, KT_OUT_OF_MEMORY, path, "not enough memory to read it");
+        goto done;
+    }
+    while (used < (size_t)about.st_size) {
+        ssize_t got = read(handle, content + used, (size_t)about.st_size - used);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            status = kti_fail_file(error, KT_IO, path, "cannot be read: %s", strerror(errno));
+            goto done;
+        }
+        if (got == 0)
+            break;
+        used += (size_t)got;
+    }
+    content[used] = '\0';
+    *data = content;
+    *size = used;
+    content = NULL;
+done:
+    free(content);
+    close(handle);
+    return status;
+}
+
+static kt_status write_all(int handle, const char *data, size_t size, const char *path, kt_error *error)
+{
+    size_t written = 0;
+    while (written < size) {
+        ssize_t step = write(handle, data + written, size - written);
+        if (step < 0 && errno == EINTR)
+            continue;
+        if (step < 0)
+            return kti_fail_file(error, KT_IO, path, "cannot be written: %s", strerror(errno));
+        written += (size_t)step;
+    }
+    return KT_OK;
+}
+
+kt_status kti_file_write(const char *path, const void *data, size_t size, kt_error *error)
+{
+    kt_status status = KT_OK;
+    size_t capacity = strlen(path) + 32;
+    char *beside = malloc(capacity);
+    int handle = -1;
+    if (!beside)
+        return kti_fail_memory(error, "a file name");
+    snprintf(beside, capacity, "%s.%ld.part", path, (long)getpid());
+    handle = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (handle < 0) {
+        status = kti_fail_file(error, KT_IO, path, "cannot be created: %s", strerror(errno));
+        goto done;
+    }
+    status = write_all(handle, data, size, path, error);
+    if (status == KT_OK && fsync(handle) != 0)
+        status = kti_fail_file(error, KT_IO, path, "cannot be flushed to disk: %s", strerror(errno));
+    if (close(handle) != 0 && status == KT_OK)
+        status = kti_fail_file(error, KT_IO, path, "cannot be closed: %s", strerror(errno));
+    if (status == KT_OK && rename(beside, path) != 0)
+        status = kti_fail_file(error, KT_IO, path, "cannot be put in place: %s", strerror(errno));
+    if (status != KT_OK)
+        unlink(beside);
+done:
+    free(beside);
+    return status;
+}
+
+bool kti_file_exists(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISREG(about.st_mode);
+}
+
+bool kti_is_folder(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+kt_status kti_make_folder(const char *path, kt_error *error)
+{
+    char *partial = strdup(path);
+    if (!partial)
+        return kti_fail_memory(error, "a path");
+    kt_status status = KT_OK;
+    for (char *slash = partial + 1;; slash++) {
+        if (*slash != '/' && *slash != '\0')
+            continue;
+        char kept = *slash;
+        *slash = '\0';
+        if (mkdir(partial, 0777) != 0 && errno != EEXIST) {
+            status = kti_fail_file(error, KT_IO, partial, "the folder cannot be made: %s", strerror(errno));
+            break;
+        }
+        *slash = kept;
+        if (kept == '\0')
+            break;
+    }
+    if (status == KT_OK && !kti_is_folder(path))
+        status = kti_fail_file(error, KT_IO, path, "is not a folder");
+    free(partial);
+    return status;
+}
+
+char *kti_path_join(const char *folder, const char *name)
+{
+    size_t length = strlen(folder), capacity = length + strlen(name) + 2;
+    char *path = malloc(capacity);
+    if (!path)
+        return NULL;
+    const char *separator = length > 0 && folder[length - 1] == '/' ? "" : "/";
+    snprintf(path, capacity, "%s%s%s", folder, separator, name);
+    return path;
+}

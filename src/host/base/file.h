@@ -1,0 +1,34 @@
+/* Whole files: read with a limit, written so that a reader never sees half of one. */
+#ifndef KTI_BASE_FILE_H
+#define KTI_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <kappatune/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Reads the whole of a regular file into *data (owned by the caller, freed with free(); a zero byte that is not
+ * counted follows the content). A file larger than `limit` bytes is refused, so that hostile input costs no
+ * memory. */
+kt_status kti_file_read(const char *path, size_t limit, char **data, size_t *size, kt_error *error);
+
+/* Writes beside `path`, flushes to the disk and renames: after a crash the old content or the new is there. */
+kt_status kti_file_write(const char *path, const void *data, size_t size, kt_error *error);
+
+bool kti_file_exists(const char *path);
+bool kti_is_folder(const char *path);
+
+/* Makes a folder and its missing parents. */
+kt_status kti_make_folder(const char *path, kt_error *error);
+
+/* "folder/name" into a new string (free()), NULL when memory is short. */
+char *kti_path_join(const char *folder, const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

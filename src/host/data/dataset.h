@@ -1,0 +1,56 @@
+/* Data sets: crystals with a thermal conductivity.
+ *
+ * Two forms. A folder: `id_prop.csv` (id,kappa; header optional) beside
+ * `<id>.cif|.vasp|.poscar|.xyz`, as CGCNN and ALIGNN users have it. A prototype table: one
+ * .csv whose header names formula,prototype,a,c,u,kappa,id, so that a paper's
+ * table is a data set (datasets/togo15.csv).
+ *
+ * One bad row does not end a run: it goes to the rejects, with its reason.
+ */
+#ifndef KTI_DATA_DATASET_H
+#define KTI_DATA_DATASET_H
+
+#include "crystal/graph.h"
+
+typedef struct kti_crystal {
+    char *id;        /* owned */
+    char formula[64];
+    double kappa;    /* W/(m K) at 300 K, > 0 */
+    kti_graph graph; /* owned; at least one edge */
+} kti_crystal;
+
+typedef struct kti_reject {
+    char *id;       /* owned; "" if the row has none */
+    kt_error error; /* file, line and reason */
+} kti_reject;
+
+typedef struct kti_dataset {
+    char *name; /* last part of the path, without .csv; owned */
+    int size;
+    kti_crystal *crystals; /* [size] in the order of the rows */
+    int rejected;
+    kti_reject *rejects; /* [rejected] */
+} kti_dataset;
+
+typedef struct kti_dataset_options {
+    kti_graph_options graph;
+    int threads; /* that read structures and build graphs; the result does not depend on it */
+    /* Called now and then from one thread; may be NULL. Non-zero return stops: KT_INTERRUPTED. */
+    int (*progress)(void *user, int done, int total);
+    void *user;
+} kti_dataset_options;
+
+kti_dataset_options kti_dataset_options_default(void);
+
+/* Reads a data set. A row is rejected for: missing or bad kappa (not a finite number > 0), id empty, with a path
+ * separator, or repeated, no structure file or several, anything that kt_structure_read or kti_graph_create
+ * refuses, or no edge within the cutoff. Only a data set that cannot be used at all is an error: no such path, no
+ * id_prop.csv, unreadable CSV, no usable row. */
+kt_status kti_dataset_read(const char *path, const kti_dataset_options *options, kti_dataset *dataset,
+                           kt_error *error);
+void kti_dataset_destroy(kti_dataset *dataset);
+
+/* Writes `id,line,file,reason` rows (RFC 4180 quoting). */
+kt_status kti_dataset_write_rejects(const kti_dataset *dataset, const char *path, kt_error *error);
+
+#endif
