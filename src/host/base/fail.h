@@ -9,9 +9,9 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define KTI_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define KTI_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
-#define KTI_PRINTF(format, first)
+#define KTI_PRINTF(text, first)
 #endif
 
 /* Each returns `status`, so that a function can `return kti_fail(...)`. The
