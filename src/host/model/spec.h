@@ -20,7 +20,8 @@ typedef enum kti_part {
 } kti_part;
 
 typedef struct kti_parameter {
-    char name[64]; /* as in matgl's state dict, without its "model." prefix; head.layers.0 ... head.layers.3 */
+    char
+        name[64]; /* as in matgl's state dict, without its "model." prefix; head.layers.0 ... head.layers.3 */
     int rows, columns; /* a bias of n is rows 1, columns n, and of rank 1 in files */
     int rank;
     kti_initialiser initialiser;
@@ -33,7 +34,7 @@ enum {
     KTI_EMBEDDING = 16,
     KTI_STATE_INPUT = 2,
     KTI_BLOCKS = 3,
-    KTI_HIDDEN = 64,  /* first layers of encoders, dense and convolution MLPs */
+    KTI_HIDDEN = 64,   /* first layers of encoders, dense and convolution MLPs */
     KTI_FEATURES = 32, /* channels of edge, node and state between blocks */
     KTI_SET2SET_STEPS = 2,
     KTI_READOUT = 16,

@@ -1,11 +1,10 @@
-/* Named tensors in memory and in safetensors files.
- *
- * The one container that importers fill, checkpoints write and the model
- * reads. Values are kept as float64 or float32, as the file has them.
+/* Named tensors in memory: the one container that importers fill, checkpoints write and the model reads.
+ * Values are kept as float64 or float32, as the file has them. The file format is in model/safetensors.h.
  */
 #ifndef KTI_MODEL_TENSORS_H
 #define KTI_MODEL_TENSORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +15,9 @@ enum { KTI_TENSOR_RANK = 4 };
 typedef enum kti_dtype { KTI_F32, KTI_F64, KTI_F16, KTI_I32, KTI_I64 } kti_dtype;
 
 size_t kti_dtype_size(kti_dtype dtype);
+
+/* "F32", ... */
+const char *kti_dtype_name(kti_dtype dtype);
 
 typedef struct kti_tensor {
     char *name; /* owned */
@@ -37,29 +39,32 @@ typedef struct kti_tensors {
     kti_metadata *metadata;
 } kti_tensors;
 
+/* Frees what the container owns and leaves it empty; a zeroed one is fine. */
 void kti_tensors_destroy(kti_tensors *tensors);
 
-/* Adds a zeroed tensor and gives it in *added (valid until the next addition). A repeated name is KT_BAD_ARGUMENT. */
+/* Adds a zeroed tensor and gives it in *added (valid until the next addition; `added` may be NULL). A
+ * repeated name, the reserved name __metadata__ and an impossible shape are KT_BAD_ARGUMENT. */
 kt_status kti_tensors_add(kti_tensors *tensors, const char *name, kti_dtype dtype, int rank,
                           const int64_t *shape, kti_tensor **added, kt_error *error);
 
 /* NULL if there is none of that name. */
 const kti_tensor *kti_tensors_find(const kti_tensors *tensors, const char *name);
 
-/* Element i of a float tensor as double (F16, F32, F64). */
+/* Element i as double; an I64 beyond 2^53 is rounded. */
 double kti_tensor_value(const kti_tensor *tensor, size_t i);
+
+/* Index of the first element that is not finite; `elements` if every one is. */
+size_t kti_tensor_first_non_finite(const kti_tensor *tensor);
 
 /* Sets or replaces a metadata string; value NULL removes it. */
 kt_status kti_tensors_set_metadata(kti_tensors *tensors, const char *key, const char *value, kt_error *error);
 const char *kti_tensors_metadata(const kti_tensors *tensors, const char *key);
 
-/* Writes a safetensors file, atomically; tensors in list order, data 8-byte aligned, metadata under __metadata__. */
-kt_status kti_safetensors_write(const char *path, const kti_tensors *tensors, kt_error *error);
+/* Number of elements of a shape; false if rank or a dimension is out of range or the bytes of it, as the
+ * widest dtype, overflow. */
+bool kti_shape_elements(int rank, const int64_t *shape, size_t *elements);
 
-/* Reads a safetensors file, strictly: header size (at most 100 MB and within the file), JSON object with unique
- * keys, known dtypes (F16 F32 F64 I32 I64), rank <= 4, ranges that equal shape x dtype, no overlap, no hole, none
- * past the end, string metadata, and no non-finite float, which is refused with the tensor's name. Errors carry
- * file and byte. */
-kt_status kti_safetensors_read(const char *path, kti_tensors *tensors, kt_error *error);
+/* "[64, 32]" for messages. */
+void kti_shape_text(int rank, const int64_t *shape, char *text, size_t capacity);
 
 #endif

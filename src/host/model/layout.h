@@ -1,0 +1,28 @@
+/* Where each parameter of the spec table lies in a fold's arena.
+ *
+ * Rows are padded to multiples of 16 numbers, so that every row of every matrix
+ * is aligned and kernels have no ragged ends; the padding is zero and stays zero
+ * under Adam. All four arenas (parameters, gradients, two moments) share this layout.
+ */
+#ifndef KTI_MODEL_LAYOUT_H
+#define KTI_MODEL_LAYOUT_H
+
+#include <stdint.h>
+
+#include "model/spec.h"
+
+typedef struct kti_layout {
+    int64_t offset[128]; /* of each parameter of the table, in numbers */
+    int stride[128];     /* between its rows */
+    int64_t size;        /* of a fold's arena, a multiple of 16 */
+} kti_layout;
+
+/* The layout of the whole table. */
+kti_layout kti_layout_create(void);
+
+static inline int kti_round_up16(int count)
+{
+    return (count + 15) / 16 * 16;
+}
+
+#endif
