@@ -15,12 +15,12 @@ extern "C" {
 typedef struct kt_structure {
     double lattice[3][3]; /* row i is the lattice vector i, Å */
     int sites;
-    int *atomic_number;     /* [sites], 1..118; owned */
+    int *atomic_number;      /* [sites], 1..118; owned */
     double (*fractional)[3]; /* [sites]; owned */
 } kt_structure;
 
-/* Reads one crystal from a file: CIF (.cif; symmetry is expanded to P1), VASP's POSCAR (.vasp, .poscar, or named
- * POSCAR or CONTCAR) or extended XYZ (.xyz, .extxyz; first frame). The structure is the caller's:
+/* Reads one crystal from a file: CIF (.cif; symmetry is expanded to P1), VASP's POSCAR (.vasp, .poscar, or
+ * named POSCAR or CONTCAR) or extended XYZ (.xyz, .extxyz; first frame). The structure is the caller's:
  * kt_structure_destroy.
  *
  * Errors name the file and, where there is one, the line and the site:
