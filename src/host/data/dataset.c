@@ -1,0 +1,291 @@
+#include "data/dataset.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "data/rows.h"
+
+enum { MOST_THREADS = 1024 };
+
+kti_dataset_options kti_dataset_options_default(void)
+{
+    return (kti_dataset_options){.graph = kti_graph_options_default(), .threads = 1};
+}
+
+static void crystal_destroy(kti_crystal *crystal)
+{
+    free(crystal->id);
+    kti_graph_destroy(&crystal->graph);
+    *crystal = (kti_crystal){0};
+}
+
+void kti_dataset_destroy(kti_dataset *dataset)
+{
+    if (!dataset)
+        return;
+    for (int i = 0; i < dataset->size; i++)
+        crystal_destroy(&dataset->crystals[i]);
+    for (int i = 0; i < dataset->rejected; i++)
+        free(dataset->rejects[i].id);
+    free(dataset->crystals);
+    free(dataset->rejects);
+    free(dataset->name);
+    *dataset = (kti_dataset){0};
+}
+
+/* What the threads share: each takes the next row and writes only to that row's error and crystal. */
+typedef struct work {
+    const kti_rows *rows;
+    const kti_dataset_options *options;
+    kti_crystal *crystals; /* [rows->size], zeroed */
+    atomic_size_t next, done;
+    atomic_bool stop;
+} work;
+
+/* No fault of a row: these end the run. */
+static bool is_fatal(kt_status status)
+{
+    return status == KT_OUT_OF_MEMORY || status == KT_BAD_ARGUMENT;
+}
+
+static kt_status build_graph(const work *shared, const kt_structure *structure, const char *file,
+                             kti_crystal *crystal, kt_error *error)
+{
+    const kti_graph_options *options = &shared->options->graph;
+    kt_status status = kti_graph_create(structure, options, file, &crystal->graph, error);
+    if (status != KT_OK)
+        return status;
+    if (crystal->graph.edges == 0)
+        return kti_fail_file(error, KT_BAD_CRYSTAL, file,
+                             "no two atoms are within %g Å of each other, so there is nothing to learn from",
+                             options->cutoff);
+    kt_structure_formula(structure, crystal->formula, sizeof crystal->formula);
+    return KT_OK;
+}
+
+static kt_status build_from_file(const work *shared, const kti_row *row, kti_crystal *crystal,
+                                 kt_error *error)
+{
+    kt_structure structure = {0};
+    char *path;
+    kt_status status = kti_rows_structure_path(shared->rows, row, &path, error);
+    if (status == KT_OK)
+        status = kt_structure_read(path, &structure, error);
+    if (status == KT_OK)
+        status = build_graph(shared, &structure, path, crystal, error);
+    kt_structure_destroy(&structure);
+    free(path);
+    return status;
+}
+
+static kt_status build_from_prototype(const work *shared, const kti_row *row, kti_crystal *crystal,
+                                      kt_error *error)
+{
+    kt_structure structure = {0};
+    kt_error reason = KT_ERROR_NONE;
+    const char *table = shared->rows->table;
+    kt_status status = kti_prototype_create(row->prototype, row->formula, &row->cell, &structure, &reason);
+    if (status == KT_OK)
+        status = build_graph(shared, &structure, table, crystal, &reason);
+    kt_structure_destroy(&structure);
+    if (status != KT_OK)
+        kti_fail_line(error, status, table, row->line, "%s", reason.message);
+    return status;
+}
+
+static void build_row(const work *shared, kti_row *row, kti_crystal *crystal)
+{
+    if (row->error.status != KT_OK)
+        return;
+    crystal->kappa = row->kappa;
+    crystal->id = kti_duplicate_text(row->id);
+    if (!crystal->id)
+        kti_fail_memory(&row->error, "a crystal");
+    else if (shared->rows->folder)
+        build_from_file(shared, row, crystal, &row->error);
+    else
+        build_from_prototype(shared, row, crystal, &row->error);
+}
+
+/* Builds the next row; false when there is none left. */
+static bool step(work *shared)
+{
+    size_t i = atomic_fetch_add(&shared->next, 1);
+    if (i >= shared->rows->size || atomic_load(&shared->stop))
+        return false;
+    kti_row *row = &shared->rows->list[i];
+    build_row(shared, row, &shared->crystals[i]);
+    if (is_fatal(row->error.status))
+        atomic_store(&shared->stop, true);
+    atomic_fetch_add(&shared->done, 1);
+    return true;
+}
+
+static void *build_rows(void *argument)
+{
+    work *shared = argument;
+    while (step(shared))
+        ;
+    return NULL;
+}
+
+static bool report(work *shared)
+{
+    const kti_dataset_options *options = shared->options;
+    if (!options->progress)
+        return true;
+    return options->progress(options->user, (int)atomic_load(&shared->done), (int)shared->rows->size) == 0;
+}
+
+/* The calling thread works too, and is the one that reports. */
+static kt_status build_all(work *shared, kt_error *error)
+{
+    bool interrupted = false;
+    int helpers = 0, wanted = shared->options->threads - 1;
+    if ((size_t)wanted > shared->rows->size)
+        wanted = (int)shared->rows->size;
+    pthread_t *threads = kti_allocate((size_t)wanted, sizeof *threads);
+    if (!threads)
+        return kti_fail_memory(error, "threads");
+    while (helpers < wanted && pthread_create(&threads[helpers], NULL, build_rows, shared) == 0)
+        helpers++; /* fewer than wanted only take longer */
+    while (!interrupted && step(shared))
+        interrupted = !report(shared);
+    if (interrupted)
+        atomic_store(&shared->stop, true);
+    for (int i = 0; i < helpers; i++)
+        pthread_join(threads[i], NULL);
+    free(threads);
+    if (!interrupted && helpers > 0)
+        interrupted = !report(shared);
+    if (interrupted)
+        return kti_fail_file(error, KT_INTERRUPTED, shared->rows->table, "stopped after %zu of %zu rows",
+                             atomic_load(&shared->done), shared->rows->size);
+    return KT_OK;
+}
+
+/* Moves the rows' crystals and errors into the data set, in their order. */
+static kt_status gather(const kti_rows *rows, kti_crystal *crystals, kti_dataset *dataset, kt_error *error)
+{
+    size_t usable = 0;
+    for (size_t i = 0; i < rows->size; i++) {
+        const kt_error *reason = &rows->list[i].error;
+        if (is_fatal(reason->status)) {
+            if (error && error->status == KT_OK)
+                *error = *reason;
+            return reason->status;
+        }
+        usable += reason->status == KT_OK;
+    }
+    if (rows->size == 0)
+        return kti_fail_file(error, KT_BAD_FORMAT, rows->table, "has no rows");
+    if (usable == 0) {
+        char first[512];
+        kt_error_format(&rows->list[0].error, first, sizeof first);
+        return kti_fail_file(error, KT_BAD_FORMAT, rows->table,
+                             "none of its %zu rows can be used; the first: %s", rows->size, first);
+    }
+    dataset->crystals = kti_allocate(usable, sizeof *dataset->crystals);
+    dataset->rejects = kti_allocate(rows->size - usable, sizeof *dataset->rejects);
+    if (!dataset->crystals || !dataset->rejects)
+        return kti_fail_memory(error, "a data set");
+    for (size_t i = 0; i < rows->size; i++) {
+        const kti_row *row = &rows->list[i];
+        if (row->error.status == KT_OK) {
+            dataset->crystals[dataset->size++] = crystals[i];
+            crystals[i] = (kti_crystal){0};
+            continue;
+        }
+        kti_reject *reject = &dataset->rejects[dataset->rejected];
+        reject->error = row->error;
+        reject->id = kti_duplicate_text(row->id);
+        if (!reject->id)
+            return kti_fail_memory(error, "a data set");
+        dataset->rejected++;
+    }
+    return KT_OK;
+}
+
+/* The last part of the path, without .csv. */
+static char *name_of(const char *path)
+{
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t start = end;
+    while (start > 0 && path[start - 1] != '/')
+        start--;
+    if (end - start > 4 && strncmp(path + end - 4, ".csv", 4) == 0)
+        end -= 4;
+    char *name = kti_allocate(end - start + 1, 1);
+    if (name)
+        memcpy(name, path + start, end - start);
+    return name;
+}
+
+kt_status kti_dataset_read(const char *path, const kti_dataset_options *options, kti_dataset *dataset,
+                           kt_error *error)
+{
+    kti_rows rows = {0};
+    work shared = {.rows = &rows, .options = options};
+    kt_status status = KT_OK;
+    *dataset = (kti_dataset){0};
+    if (options->threads < 1 || options->threads > MOST_THREADS)
+        return kti_fail(error, KT_BAD_ARGUMENT, "a data set is read by 1 to %d threads, not %d", MOST_THREADS,
+                        options->threads);
+    status = kti_rows_read(path, &rows, error);
+    if (status != KT_OK)
+        goto done;
+    dataset->name = name_of(path);
+    shared.crystals = kti_allocate(rows.size, sizeof *shared.crystals);
+    if (!dataset->name || !shared.crystals) {
+        status = kti_fail_memory(error, "a data set");
+        goto done;
+    }
+    status = build_all(&shared, error);
+    if (status == KT_OK)
+        status = gather(&rows, shared.crystals, dataset, error);
+done:
+    for (size_t i = 0; shared.crystals && i < rows.size; i++)
+        crystal_destroy(&shared.crystals[i]);
+    free(shared.crystals);
+    kti_rows_destroy(&rows);
+    if (status != KT_OK)
+        kti_dataset_destroy(dataset);
+    return status;
+}
+
+kt_status kti_dataset_write_rejects(const kti_dataset *dataset, const char *path, kt_error *error)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return kti_fail_memory(error, "a list of rejects");
+    fputs("id,line,file,reason\n", out);
+    for (int i = 0; i < dataset->rejected; i++) {
+        const kti_reject *reject = &dataset->rejects[i];
+        kti_csv_write_field(out, reject->id);
+        fputc(',', out);
+        if (reject->error.line > 0)
+            fprintf(out, "%lld", (long long)reject->error.line);
+        fputc(',', out);
+        kti_csv_write_field(out, reject->error.file);
+        fputc(',', out);
+        kti_csv_write_field(out, reject->error.message);
+        fputc('\n', out);
+    }
+    kt_status status = KT_OK;
+    bool lost = ferror(out) != 0;
+    if (fclose(out) != 0 || lost)
+        status = kti_fail_memory(error, "a list of rejects");
+    else
+        status = kti_file_write(path, text, size, error);
+    free(text);
+    return status;
+}

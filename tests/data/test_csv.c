@@ -1,0 +1,192 @@
+/* The CSV reader: what it accepts, what it refuses, and where it says the fault is. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "data/csv.h"
+#include "data/folder.h"
+
+static folder place;
+
+/* Every record as "line:field|field;" in one text; the status of the first error ends it. */
+static kt_status flatten(const char *content, size_t size, char text[1024], kt_error *error)
+{
+    char path[256];
+    kti_csv csv;
+    bool found = true;
+    size_t used = 0;
+    folder_write_bytes(&place, "x.csv", content, size);
+    text[0] = '\0';
+    kt_status status = kti_csv_open(folder_path(&place, "x.csv", path), &csv, error);
+    while (status == KT_OK) {
+        status = kti_csv_next(&csv, &found, error);
+        if (status != KT_OK || !found)
+            break;
+        used += (size_t)snprintf(text + used, 1024 - used, "%lld:", (long long)csv.line);
+        for (int i = 0; i < csv.fields; i++)
+            used += (size_t)snprintf(text + used, 1024 - used, "%s%c", csv.field[i],
+                                     i + 1 == csv.fields ? ';' : '|');
+    }
+    kti_csv_close(&csv);
+    return status;
+}
+
+static void accepts_rfc_4180(void **state)
+{
+    static const struct {
+        const char *content, *expected;
+    } cases[] = {
+        {"", ""},
+        {"\n\r\n\n", ""},
+        {"a", "1:a;"},
+        {"a,b\nc,d\n", "1:a|b;2:c|d;"},
+        {"a,b\r\nc,d", "1:a|b;2:c|d;"},
+        {"a,\n,b\n", "1:a|;2:|b;"},
+        {"a,", "1:a|;"},
+        {",", "1:|;"},
+        {"\"\"", "1:;"},
+        {"\"a,b\",c\n", "1:a,b|c;"},
+        {"\"say \"\"hi\"\"\"\n", "1:say \"hi\";"},
+        {"\"two\nlines\",x\ny\n", "1:two\nlines|x;3:y;"},
+        {"\"two\r\nlines\"\r\ny", "1:two\r\nlines;3:y;"},
+        {"\xEF\xBB\xBFid,ltc\n", "1:id|ltc;"},
+        {"# a \" comment\n#another\nid\n#row\n", "3:id;4:#row;"},
+        {"\xEF\xBB\xBF# only", ""},
+        {"a\n\n\nb", "1:a;4:b;"},
+        {" a , b ", "1: a | b ;"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[1024];
+        kt_error error = KT_ERROR_NONE;
+        assert_int_equal(flatten(cases[i].content, strlen(cases[i].content), text, &error), KT_OK);
+        assert_string_equal(text, cases[i].expected);
+    }
+}
+
+static void refuses_what_is_broken(void **state)
+{
+    static const struct {
+        const char *content, *reason;
+        int line;
+    } cases[] = {
+        {"a\n\"b,c\nd\n", "never closed", 2}, {"a\n\"", "never closed", 2},
+        {"a\nb\"c\n", "inside a field", 2},   {"\"a\"b\n", "text follows", 1},
+        {"\"a\" ,b\n", "text follows", 1},    {"\"a\nb\"c\n", "text follows", 2},
+        {"a\rb\n", "carriage return", 1},     {"a\n\r", "carriage return", 2},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[1024];
+        kt_error error = KT_ERROR_NONE;
+        assert_int_equal(flatten(cases[i].content, strlen(cases[i].content), text, &error), KT_BAD_FORMAT);
+        assert_non_null(strstr(error.message, cases[i].reason));
+        assert_int_equal(error.line, cases[i].line);
+    }
+}
+
+static void refuses_zero_bytes(void **state)
+{
+    char text[1024];
+    kt_error error = KT_ERROR_NONE;
+    (void)state;
+    assert_int_equal(flatten("id,k\na\0b,1\n", 11, text, &error), KT_BAD_FORMAT);
+    assert_int_equal(error.byte, 6);
+}
+
+static void refuses_long_fields_and_files(void **state)
+{
+    enum { SIZE = KTI_CSV_FIELD_LIMIT + 1 };
+    char text[1024], path[256], *content = malloc(SIZE + 1);
+    kt_error error = KT_ERROR_NONE;
+    kti_csv csv;
+    (void)state;
+    assert_non_null(content);
+    memset(content, 'x', SIZE);
+    assert_int_equal(flatten(content, SIZE, text, &error), KT_BAD_FORMAT);
+    assert_int_equal(error.line, 1);
+    content[0] = '"';
+    content[SIZE] = '"';
+    error = (kt_error)KT_ERROR_NONE;
+    assert_int_equal(flatten(content, SIZE + 1, text, &error), KT_OK);
+    free(content);
+
+    folder_write(&place, "large.csv", "x");
+    assert_int_equal(truncate(folder_path(&place, "large.csv", path), 100 * 1000 * 1000), 0);
+    error = (kt_error)KT_ERROR_NONE;
+    assert_int_equal(kti_csv_open(path, &csv, &error), KT_BAD_FORMAT);
+    assert_non_null(strstr(error.message, "100000000 bytes"));
+    kti_csv_close(&csv);
+}
+
+static void counts_fields_that_it_does_not_keep(void **state)
+{
+    char path[256], content[256];
+    kti_csv csv;
+    bool found;
+    (void)state;
+    memset(content, ',', 99);
+    content[99] = '\0';
+    folder_write(&place, "wide.csv", content);
+    assert_int_equal(kti_csv_open(folder_path(&place, "wide.csv", path), &csv, NULL), KT_OK);
+    assert_int_equal(kti_csv_next(&csv, &found, NULL), KT_OK);
+    assert_true(found);
+    assert_int_equal(csv.fields, 100);
+    assert_int_equal(kti_csv_next(&csv, &found, NULL), KT_OK);
+    assert_false(found);
+    kti_csv_close(&csv);
+}
+
+static void writes_what_it_reads(void **state)
+{
+    static const char *const fields[] = {"plain", "", "a,b", "say \"hi\"", "two\nlines", "\r"};
+    char *content = NULL, text[1024];
+    size_t size;
+    kt_error error = KT_ERROR_NONE;
+    (void)state;
+    FILE *out = open_memstream(&content, &size);
+    assert_non_null(out);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        if (i > 0)
+            fputc(',', out);
+        kti_csv_write_field(out, fields[i]);
+    }
+    assert_int_equal(fclose(out), 0);
+    assert_int_equal(flatten(content, size, text, &error), KT_OK);
+    assert_string_equal(text, "1:plain||a,b|say \"hi\"|two\nlines|\r;");
+    free(content);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    folder_create(&place);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    folder_destroy(&place);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(accepts_rfc_4180),
+        cmocka_unit_test(refuses_what_is_broken),
+        cmocka_unit_test(refuses_zero_bytes),
+        cmocka_unit_test(refuses_long_fields_and_files),
+        cmocka_unit_test(counts_fields_that_it_does_not_keep),
+        cmocka_unit_test(writes_what_it_reads),
+    };
+    return cmocka_run_group_tests_name("csv", tests, set_up, tear_down);
+}
