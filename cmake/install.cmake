@@ -1,0 +1,26 @@
+# Installs the program, both libraries, the headers, a CMake package and a pkg-config file.
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kappatune)
+install(TARGETS kappatune_shared kappatune_static EXPORT kappatune-targets)
+if(TARGET kappatune)
+  install(TARGETS kappatune)
+endif()
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/kappatune DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+        FILES_MATCHING PATTERN "*.h")
+install(EXPORT kappatune-targets NAMESPACE kappatune:: DESTINATION ${package_dir})
+
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/kappatune-config.cmake.in
+  ${PROJECT_BINARY_DIR}/kappatune-config.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/kappatune-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/kappatune-config.cmake ${PROJECT_BINARY_DIR}/kappatune-config-version.cmake
+              ${PROJECT_SOURCE_DIR}/cmake/dependencies.cmake
+        DESTINATION ${package_dir})
+
+# The prefix is found from the place of the .pc file, so that an installed tree can be moved.
+set(pc_dir ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig)
+file(RELATIVE_PATH PC_PREFIX ${pc_dir} ${CMAKE_INSTALL_PREFIX})
+file(RELATIVE_PATH PC_LIBDIR ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_LIBDIR})
+file(RELATIVE_PATH PC_INCLUDEDIR ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+configure_file(${PROJECT_SOURCE_DIR}/cmake/kappatune.pc.in ${PROJECT_BINARY_DIR}/kappatune.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/kappatune.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
