@@ -506,8 +506,9 @@ static void hh143_is_usable(void **state)
 /* Six crystals have no edge within the cutoff; all others are usable, and threads change nothing. */
 static void aflow_rejects_the_six_without_an_edge(void **state)
 {
+    static const char *const lonely_ids[] = {"Ba1_ICSD_52679", "Cs1I1_ICSD_44291", "Cs1_ICSD_42662",
+                                             "K1_ICSD_44669",  "Rb1_ICSD_426967",  "Sr1_ICSD_44721"};
     kti_dataset one, four;
-    bool known = false;
     (void)state;
     need("../shared/data/aflow_agl");
     assert_int_equal(read_set("../shared/data/aflow_agl", 4, &four, NULL), KT_OK);
@@ -516,9 +517,8 @@ static void aflow_rejects_the_six_without_an_edge(void **state)
     for (int i = 0; i < four.rejected; i++) {
         assert_int_equal(four.rejects[i].error.status, KT_BAD_CRYSTAL);
         assert_non_null(strstr(four.rejects[i].error.message, "no two atoms are within 4"));
-        known |= strcmp(four.rejects[i].id, "Cs1_ICSD_42662") == 0;
+        assert_string_equal(four.rejects[i].id, lonely_ids[i]);
     }
-    assert_true(known);
     assert_int_equal(read_set("../shared/data/aflow_agl", 1, &one, NULL), KT_OK);
     assert_same_set(&one, &four);
     kti_dataset_destroy(&one);

@@ -1,9 +1,10 @@
 /* Data sets: crystals with a thermal conductivity.
  *
  * Two forms. A folder: `id_prop.csv` (id,kappa; header optional) beside
- * `<id>.cif|.vasp|.poscar|.xyz`, as CGCNN and ALIGNN users have it. A prototype table: one
- * .csv whose header names formula,prototype,a,c,u,kappa,id, so that a paper's
- * table is a data set (datasets/togo15.csv).
+ * `<id>.cif|.vasp|.poscar|.xyz|.extxyz`, as CGCNN and ALIGNN users have it. A prototype table: one
+ * .csv whose header names formula,prototype,a,c,u,kappa,id (c and u only where a
+ * prototype needs them), so that a paper's table is a data set
+ * (datasets/togo15.csv; data/prototype.h). Blanks around a field are ignored.
  *
  * One bad row does not end a run: it goes to the rejects, with its reason.
  */
@@ -34,8 +35,8 @@ typedef struct kti_dataset {
 
 typedef struct kti_dataset_options {
     kti_graph_options graph;
-    int threads; /* that read structures and build graphs; the result does not depend on it */
-    /* Called now and then from one thread; may be NULL. Non-zero return stops: KT_INTERRUPTED. */
+    int threads; /* 1 to 1024 that read structures and build graphs; 1; the result does not depend on it */
+    /* Called now and then from the calling thread; may be NULL. Non-zero return stops: KT_INTERRUPTED. */
     int (*progress)(void *user, int done, int total);
     void *user;
 } kti_dataset_options;
@@ -43,9 +44,9 @@ typedef struct kti_dataset_options {
 kti_dataset_options kti_dataset_options_default(void);
 
 /* Reads a data set. A row is rejected for: missing or bad kappa (not a finite number > 0), id empty, with a path
- * separator, or repeated, no structure file or several, anything that kt_structure_read or kti_graph_create
+ * separator, or repeated (the first of them stays), no structure file or several, anything that kt_structure_read or kti_graph_create
  * refuses, or no edge within the cutoff. Only a data set that cannot be used at all is an error: no such path, no
- * id_prop.csv, unreadable CSV, no usable row. */
+ * id_prop.csv, unreadable CSV, no usable row; options that fit no crystal (KT_BAD_ARGUMENT). *dataset is empty after an error. */
 kt_status kti_dataset_read(const char *path, const kti_dataset_options *options, kti_dataset *dataset,
                            kt_error *error);
 void kti_dataset_destroy(kti_dataset *dataset);

@@ -1,0 +1,171 @@
+#include "data/batch.h"
+
+#include <string.h>
+
+#include "crystal/elements.h"
+
+static int larger(int left, int right)
+{
+    return left > right ? left : right;
+}
+
+/* Sum of the `count` largest of nodes or edges over the list. */
+static int sum_of_largest(const kti_graph *const *list, int size, int count, int edges)
+{
+    /* Selection without a buffer: each pass finds how many graphs have the next smaller size. */
+    int sum = 0, taken = 0, bound = INT32_MAX;
+    while (taken < count && taken < size) {
+        int greatest = -1, repeats = 0;
+        for (int i = 0; i < size; i++) {
+            int value = edges ? list[i]->edges : list[i]->nodes;
+            if (value >= bound)
+                continue;
+            if (value > greatest) {
+                greatest = value;
+                repeats = 0;
+            }
+            repeats += value == greatest;
+        }
+        if (greatest < 0)
+            break;
+        int used = repeats < count - taken ? repeats : count - taken;
+        sum += used * greatest;
+        taken += used;
+        bound = greatest;
+    }
+    return sum;
+}
+
+kti_capacity kti_capacity_of(const kti_graph *const *list, int size, int graphs)
+{
+    return (kti_capacity){graphs, sum_of_largest(list, size, graphs, 0), sum_of_largest(list, size, graphs, 1)};
+}
+
+kti_capacity kti_capacity_join(kti_capacity left, kti_capacity right)
+{
+    return (kti_capacity){larger(left.graphs, right.graphs), larger(left.nodes, right.nodes),
+                          larger(left.edges, right.edges)};
+}
+
+static void *take(char *block, size_t *used, size_t count, size_t size)
+{
+    void *piece = block ? block + *used : NULL;
+    *used += (count * size + 63) / 64 * 64;
+    return piece;
+}
+
+kti_batch kti_batch_layout(kti_capacity capacity, void *block)
+{
+    size_t graphs = (size_t)capacity.graphs, nodes = (size_t)capacity.nodes, edges = (size_t)capacity.edges;
+    size_t used = 0;
+    kti_batch batch = {.capacity = capacity};
+#define INTEGERS(count) take(block, &used, count, sizeof(int32_t))
+#define REALS(count) take(block, &used, count, sizeof(kt_real))
+    batch.graph_count = INTEGERS(1);
+    batch.node_count = INTEGERS(1);
+    batch.edge_count = INTEGERS(1);
+    batch.node_type = INTEGERS(nodes);
+    batch.node_graph = INTEGERS(nodes);
+    batch.type_start = INTEGERS(KTI_ELEMENT_TYPES + 1);
+    batch.type_node = INTEGERS(nodes);
+    batch.edge_source = INTEGERS(edges);
+    batch.edge_target = INTEGERS(edges);
+    batch.edge_graph = INTEGERS(edges);
+    batch.incoming_start = INTEGERS(nodes + 1);
+    batch.outgoing_start = INTEGERS(nodes + 1);
+    batch.outgoing_edge = INTEGERS(edges);
+    batch.graph_node_start = INTEGERS(graphs + 1);
+    batch.graph_edge_start = INTEGERS(graphs + 1);
+    batch.node_weight = REALS(nodes);
+    batch.node_mean_graph = REALS(nodes);
+    batch.edge_distance = REALS(edges);
+    batch.edge_weight = REALS(edges);
+    batch.edge_mean_target = REALS(edges);
+    batch.edge_mean_graph = REALS(edges);
+    batch.kappa = REALS(graphs);
+#undef INTEGERS
+#undef REALS
+    batch.bytes = used;
+    return batch;
+}
+
+/* Turns counts in start[1 ..] into the starts of segments. */
+static void accumulate_counts(int32_t *start, int size)
+{
+    start[0] = 0;
+    for (int i = 0; i < size; i++)
+        start[i + 1] += start[i];
+}
+
+/* Lists the rows 0 .. rows of each key in order; start [keys + 1], list [rows]. */
+static void sort_by_key(const int32_t *key, int rows, int keys, int32_t *start, int32_t *list)
+{
+    memset(start, 0, ((size_t)keys + 1) * sizeof *start);
+    for (int i = 0; i < rows; i++)
+        start[key[i] + 1]++;
+    accumulate_counts(start, keys);
+    for (int i = 0; i < rows; i++)
+        list[start[key[i]]++] = i;
+    /* Filling moved every start to its segment's end, which is the next one's start. */
+    memmove(start + 1, start, (size_t)keys * sizeof *start);
+    start[0] = 0;
+}
+
+static void pack_graph(kti_batch *batch, const kti_graph *graph, int index, int node, int edge)
+{
+    double sites = 0, all_edges = 0, incoming = 0;
+    for (int i = 0; i < graph->nodes; i++)
+        sites += graph->node_weight[i];
+    for (int i = 0; i < graph->edges; i++)
+        all_edges += graph->edge_weight[i];
+    for (int i = 0; i < graph->nodes; i++) {
+        batch->node_type[node + i] = graph->node_type[i];
+        batch->node_graph[node + i] = index;
+        batch->node_weight[node + i] = (kt_real)graph->node_weight[i];
+        batch->node_mean_graph[node + i] = (kt_real)(graph->node_weight[i] / sites);
+    }
+    for (int i = 0, first = 0; i < graph->edges; i++) {
+        if (i == 0 || graph->edge_target[i] != graph->edge_target[first]) {
+            first = i;
+            incoming = 0;
+            for (int j = i; j < graph->edges && graph->edge_target[j] == graph->edge_target[i]; j++)
+                incoming += graph->edge_weight[j];
+        }
+        batch->edge_source[edge + i] = node + graph->edge_source[i];
+        batch->edge_target[edge + i] = node + graph->edge_target[i];
+        batch->edge_graph[edge + i] = index;
+        batch->edge_distance[edge + i] = (kt_real)graph->edge_distance[i];
+        batch->edge_weight[edge + i] = (kt_real)graph->edge_weight[i];
+        batch->edge_mean_target[edge + i] = (kt_real)(graph->edge_weight[i] / incoming);
+        batch->edge_mean_graph[edge + i] = (kt_real)(graph->edge_weight[i] / all_edges);
+    }
+}
+
+int kti_batch_pack(kti_batch *batch, const kti_graph *const *graphs, const double *kappa, int count)
+{
+    int nodes = 0, edges = 0;
+    if (count > batch->capacity.graphs)
+        return -1;
+    for (int g = 0; g < count; g++) {
+        if (graphs[g]->nodes > batch->capacity.nodes - nodes || graphs[g]->edges > batch->capacity.edges - edges)
+            return -1;
+        batch->graph_node_start[g] = nodes;
+        batch->graph_edge_start[g] = edges;
+        pack_graph(batch, graphs[g], g, nodes, edges);
+        batch->kappa[g] = kappa ? (kt_real)kappa[g] : 0;
+        nodes += graphs[g]->nodes;
+        edges += graphs[g]->edges;
+    }
+    batch->graph_node_start[count] = nodes;
+    batch->graph_edge_start[count] = edges;
+    *batch->graph_count = count;
+    *batch->node_count = nodes;
+    *batch->edge_count = edges;
+    memset(batch->incoming_start, 0, ((size_t)nodes + 1) * sizeof *batch->incoming_start);
+    for (int e = 0; e < edges; e++)
+        batch->incoming_start[batch->edge_target[e] + 1]++;
+    accumulate_counts(batch->incoming_start, nodes);
+    sort_by_key(batch->edge_source, edges, nodes, batch->outgoing_start, batch->outgoing_edge);
+    sort_by_key(batch->node_type, nodes, KTI_ELEMENT_TYPES, batch->type_start, batch->type_node);
+    return 0;
+}

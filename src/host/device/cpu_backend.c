@@ -1,0 +1,81 @@
+/* All kernels as C, one thread a block, for one instruction set (KTI_BACKEND names it). */
+#include "device/cpu_backend.h"
+
+#include "device/cpu_gemm.h"
+
+#include "kernels/adam.cu"
+#include "kernels/add.cu"
+#include "kernels/attention.cu"
+#include "kernels/embedding.cu"
+#include "kernels/gaussian_expansion.cu"
+#include "kernels/linear.cu"
+#include "kernels/lstm.cu"
+#include "kernels/mape_loss.cu"
+#include "kernels/segment.cu"
+
+static int round_up(int columns)
+{
+    return (columns + LANES - 1) / LANES * LANES;
+}
+
+static void gemm(const kti_gemm *g, int fold, kt_real *scratch)
+{
+    const int rows = *kt_entries(g->rows, fold);
+    const kt_real *a = kt_rows(g->a, fold), *b = kt_rows(g->b, fold);
+    kt_real *c = kt_rows(g->c, fold);
+    if (rows == 0 && g->product != KTI_WEIGHT_GRADIENT)
+        return;
+    switch (g->product) {
+    case KTI_FORWARD:
+        if (round_up(g->n) * round_up(g->k) > PACK_LIMIT) {
+            product_by_dots(rows, g->n, round_up(g->k), a, g->a.stride, b, g->b.stride, c, g->c.stride,
+                            g->accumulate);
+        } else {
+            transpose(g->n, g->k, b, g->b.stride, scratch);
+            product(rows, round_up(g->n), g->k, a, g->a.stride, 1, scratch, round_up(g->n), c, g->c.stride,
+                    g->accumulate);
+        }
+        break;
+    case KTI_INPUT_GRADIENT:
+        product(rows, round_up(g->n), g->k, a, g->a.stride, 1, b, g->b.stride, c, g->c.stride, g->accumulate);
+        break;
+    case KTI_WEIGHT_GRADIENT:
+        product(g->m, round_up(g->n), rows, a, 1, g->a.stride, b, g->b.stride, c, g->c.stride, g->accumulate);
+        break;
+    }
+}
+
+static void run(const kti_operation *operation, int fold, kt_real *scratch)
+{
+    const kt_dim3 block = {0, 0, fold};
+    switch (operation->kind) {
+    case KTI_OP_GEMM: gemm(&operation->arguments.gemm, fold, scratch); break;
+    case KTI_OP_GAUSSIAN_EXPANSION: gaussian_expansion(block, operation->arguments.gaussian_expansion); break;
+    case KTI_OP_EMBEDDING: embedding(block, operation->arguments.embedding); break;
+    case KTI_OP_EMBEDDING_GRADIENT: embedding_gradient(block, operation->arguments.embedding_gradient); break;
+    case KTI_OP_LINEAR_FORWARD: linear_forward(block, operation->arguments.linear_forward); break;
+    case KTI_OP_LINEAR_BACKWARD: linear_backward(block, operation->arguments.linear_backward); break;
+    case KTI_OP_SEGMENT_SUM: segment_sum(block, operation->arguments.segment_sum); break;
+    case KTI_OP_SEGMENT_SPREAD: segment_spread(block, operation->arguments.segment_spread); break;
+    case KTI_OP_ADD: add(block, operation->arguments.add); break;
+    case KTI_OP_LSTM_FORWARD: lstm_forward(block, operation->arguments.lstm_forward); break;
+    case KTI_OP_LSTM_BACKWARD: lstm_backward(block, operation->arguments.lstm_backward); break;
+    case KTI_OP_LSTM_BIAS_GRADIENT: lstm_bias_gradient(block, operation->arguments.lstm_bias_gradient); break;
+    case KTI_OP_ATTENTION_FORWARD: attention_forward(block, operation->arguments.attention_forward); break;
+    case KTI_OP_ATTENTION_BACKWARD: attention_backward(block, operation->arguments.attention_backward); break;
+    case KTI_OP_MAPE_LOSS: mape_loss(block, operation->arguments.mape_loss); break;
+    case KTI_OP_GRADIENT_NORM:
+        gradient_norm_partial(block, operation->arguments.gradient_norm);
+        gradient_norm(block, operation->arguments.gradient_norm);
+        break;
+    case KTI_OP_ADAM: adam(block, operation->arguments.adam); break;
+    case KTI_OP_KINDS: break;
+    }
+}
+
+#define BACKEND_SYMBOL(name) BACKEND_PASTE(kti_cpu_backend_, name)
+#define BACKEND_PASTE(prefix, name) prefix##name
+#define BACKEND_TEXT(name) BACKEND_QUOTE(name)
+#define BACKEND_QUOTE(name) #name
+
+const kti_cpu_backend BACKEND_SYMBOL(KTI_BACKEND) = {BACKEND_TEXT(KTI_BACKEND), run};

@@ -1,0 +1,89 @@
+/* One step of a plan: a kernel or a matrix product, with its arguments.
+ *
+ * A device runs a list of operations for a range of folds, in order. Pointers
+ * are the device's; a matrix's fold stride is zero where folds share memory
+ * (a CPU lane works on one fold at a time and reuses its workspace).
+ */
+#ifndef KTI_DEVICE_OPERATION_H
+#define KTI_DEVICE_OPERATION_H
+
+#include "kernels/arguments.h"
+
+typedef enum kti_operation_kind {
+    KTI_OP_GEMM,
+    KTI_OP_GAUSSIAN_EXPANSION,
+    KTI_OP_EMBEDDING,
+    KTI_OP_EMBEDDING_GRADIENT,
+    KTI_OP_LINEAR_FORWARD,
+    KTI_OP_LINEAR_BACKWARD,
+    KTI_OP_SEGMENT_SUM,
+    KTI_OP_SEGMENT_SPREAD,
+    KTI_OP_ADD,
+    KTI_OP_LSTM_FORWARD,
+    KTI_OP_LSTM_BACKWARD,
+    KTI_OP_LSTM_BIAS_GRADIENT,
+    KTI_OP_ATTENTION_FORWARD,
+    KTI_OP_ATTENTION_BACKWARD,
+    KTI_OP_MAPE_LOSS,
+    KTI_OP_GRADIENT_NORM,
+    KTI_OP_ADAM,
+    KTI_OP_KINDS
+} kti_operation_kind;
+
+/* The part of the model that an operation works for, for the benchmark's table. */
+typedef enum kti_family {
+    KTI_FAMILY_INPUT,   /* Gaussian expansion, embedding, encoders */
+    KTI_FAMILY_EDGE,    /* edge updates and their dense layers */
+    KTI_FAMILY_NODE,
+    KTI_FAMILY_STATE,
+    KTI_FAMILY_SET2SET,
+    KTI_FAMILY_READOUT,
+    KTI_FAMILY_HEAD,
+    KTI_FAMILY_LOSS,
+    KTI_FAMILY_OPTIMISER,
+    KTI_FAMILIES
+} kti_family;
+
+/* Row-major c (= or +=) op(a) op(b). The dimension that counts rows of the batch is read from `rows`:
+ *     KTI_FORWARD          c [rows, n] = a [rows, k] b[n, k]^T       (features by weights)
+ *     KTI_INPUT_GRADIENT   c [rows, n] = a [rows, k] b[k, n]         (gradients by weights)
+ *     KTI_WEIGHT_GRADIENT  c [m, n]    = a [rows, m]^T b [rows, n]
+ * Strides are multiples of 16 and columns up to the next multiple of 16 hold zeros. */
+typedef enum kti_product { KTI_FORWARD, KTI_INPUT_GRADIENT, KTI_WEIGHT_GRADIENT } kti_product;
+
+typedef struct kti_gemm {
+    kti_product product;
+    kt_count rows;
+    int m, n, k; /* the two that `product` uses; the third is unused */
+    kt_matrix a, b, c;
+    int accumulate;
+} kti_gemm;
+
+typedef struct kti_operation {
+    kti_operation_kind kind;
+    kti_family family;
+    union {
+        kti_gemm gemm;
+        kt_gaussian_expansion gaussian_expansion;
+        kt_embedding embedding;
+        kt_embedding_gradient embedding_gradient;
+        kt_linear_forward linear_forward;
+        kt_linear_backward linear_backward;
+        kt_segment_sum segment_sum;
+        kt_segment_spread segment_spread;
+        kt_add add;
+        kt_lstm_forward lstm_forward;
+        kt_lstm_backward lstm_backward;
+        kt_lstm_bias_gradient lstm_bias_gradient;
+        kt_attention_forward attention_forward;
+        kt_attention_backward attention_backward;
+        kt_mape_loss mape_loss;
+        kt_gradient_norm gradient_norm;
+        kt_adam adam;
+    } arguments;
+} kti_operation;
+
+/* "edge", "node", ... for tables. */
+const char *kti_family_name(kti_family family);
+
+#endif

@@ -1,0 +1,773 @@
+#include "train/network.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/memory.h"
+
+enum { MLP_LAYERS = 4, POOLED = 5 * KTI_FEATURES };
+
+typedef enum rows { EDGES, NODES, GRAPHS, ROW_KINDS } rows;
+
+/* A matrix of the workspace, or a slice of its columns. */
+typedef struct view {
+    kt_matrix matrix;
+    rows rows;
+    int columns;
+} view;
+
+typedef struct mlp {
+    int layers;
+    int parameter[MLP_LAYERS]; /* index of each layer's weight in the table; its bias follows */
+    kt_activation activation[MLP_LAYERS];
+    view in, out[MLP_LAYERS];
+} mlp;
+
+typedef struct block {
+    view edge_in, node_in, state_in;          /* the block's input, 32 wide */
+    mlp edge_dense, node_dense, state_dense;  /* unused in block 0 */
+    view edge_hidden, node_concat, state_concat; /* [E, 32]; [N, 64] = v, mean e'; [G, 96] = u, mean e', mean v' */
+    mlp edge_update, node_update, state_update;
+    view edge_out, node_out, state_out;
+} block;
+
+typedef struct set2set {
+    int parameter; /* weight_ih, weight_hh, bias_ih, bias_hh in a row */
+    rows rows;
+    view in, weight, out;
+    kt_index start;
+    view gates[KTI_SET2SET_STEPS], cell[KTI_SET2SET_STEPS], query[KTI_SET2SET_STEPS],
+        attention[KTI_SET2SET_STEPS];
+} set2set;
+
+typedef struct builder {
+    const kti_network_request *request;
+    kti_network *network;
+    size_t capacity; /* of network->list */
+    int failed;
+    kti_family family;
+    size_t used;
+    kti_batch batch;
+    kt_count count[ROW_KINDS];
+    int row_capacity[ROW_KINDS];
+    /* Gradients between the layers of an MLP; two of each kind take turns. */
+    view scratch[ROW_KINDS][2];
+    view edge_gradient, node_gradient, state_gradient; /* by the current block's output, then by its input */
+    block blocks[KTI_BLOCKS];
+    mlp edge_encoder, node_encoder, state_encoder, readout, head;
+    set2set node_set, edge_set;
+    view pooled; /* [G, 160] Set2Set of nodes 64, of edges 64, state 32 */
+} builder;
+
+/* ---- memory and views ---------------------------------------------------------------------------------------- */
+
+static void *take(builder *b, size_t bytes)
+{
+    void *piece = b->request->workspace ? (char *)b->request->workspace + b->used : NULL;
+    b->used += (bytes + 63) / 64 * 64;
+    return piece;
+}
+
+static view matrix(builder *b, rows kind, int columns)
+{
+    const int stride = kti_round_up16(columns);
+    kt_real *data = take(b, (size_t)b->row_capacity[kind] * (size_t)stride * sizeof(kt_real));
+    return (view){{data, 0, stride}, kind, columns};
+}
+
+/* One number a row, not padded. */
+static view column(builder *b, rows kind)
+{
+    return (view){{take(b, (size_t)b->row_capacity[kind] * sizeof(kt_real)), 0, 1}, kind, 1};
+}
+
+static view slice(view whole, int first, int columns)
+{
+    /* In the counting pass there is no memory to point into. */
+    if (whole.matrix.data)
+        whole.matrix.data += first;
+    whole.columns = columns;
+    return whole;
+}
+
+static kt_matrix batch_column(const kt_real *data)
+{
+    return (kt_matrix){(kt_real *)data, 0, 1};
+}
+
+static kt_index batch_index(const int32_t *data)
+{
+    return (kt_index){data, 0};
+}
+
+static const kti_layout *layout(const builder *b)
+{
+    return &b->request->parameters->layout;
+}
+
+/* Parameter i from its column `first` on, in an arena of all folds or of the lane's gradients. */
+static kt_matrix parameter(const builder *b, int i, int first)
+{
+    return (kt_matrix){b->request->parameters->value + layout(b)->offset[i] + first, layout(b)->size,
+                       layout(b)->stride[i]};
+}
+
+static kt_matrix parameter_gradient(const builder *b, int i, int first)
+{
+    kt_real *gradient = b->network->gradient;
+    return (kt_matrix){gradient ? gradient + layout(b)->offset[i] + first : NULL, 0, layout(b)->stride[i]};
+}
+
+static int find(const char *prefix, const char *name)
+{
+    char whole[96];
+    snprintf(whole, sizeof whole, "%s%s", prefix, name);
+    return kti_spec_find(whole);
+}
+
+static int out_features(int weight)
+{
+    int size;
+    return kti_spec(&size)[weight].rows;
+}
+
+/* ---- operations ---------------------------------------------------------------------------------------------- */
+
+static kti_operation *append(builder *b, kti_operation_kind kind)
+{
+    static kti_operation spare; /* takes the writes after a failure */
+    void *list = b->network->list;
+    if (b->failed || kti_grow(&list, (size_t)b->network->size, &b->capacity, sizeof(kti_operation)) != 0) {
+        b->failed = 1;
+        return &spare;
+    }
+    b->network->list = list;
+    kti_operation *operation = &b->network->list[b->network->size++];
+    memset(operation, 0, sizeof *operation);
+    operation->kind = kind;
+    operation->family = b->family;
+    return operation;
+}
+
+/* out (= or +=) in weight[:, first : first + in.columns]^T */
+static void multiply(builder *b, view in, int weight, int first, view out, int accumulate)
+{
+    append(b, KTI_OP_GEMM)->arguments.gemm = (kti_gemm){.product = KTI_FORWARD,
+                                                     .rows = b->count[in.rows],
+                                                     .n = out_features(weight),
+                                                     .k = in.columns,
+                                                     .a = in.matrix,
+                                                     .b = parameter(b, weight, first),
+                                                     .c = out.matrix,
+                                                     .accumulate = accumulate};
+}
+
+/* in_gradient (= or +=) gradient weight[:, first : first + in_gradient.columns] */
+static void multiply_back(builder *b, view gradient, int weight, int first, view in_gradient, int accumulate)
+{
+    append(b, KTI_OP_GEMM)->arguments.gemm = (kti_gemm){.product = KTI_INPUT_GRADIENT,
+                                                     .rows = b->count[gradient.rows],
+                                                     .n = in_gradient.columns,
+                                                     .k = out_features(weight),
+                                                     .a = gradient.matrix,
+                                                     .b = parameter(b, weight, first),
+                                                     .c = in_gradient.matrix,
+                                                     .accumulate = accumulate};
+}
+
+/* weight_gradient[:, first : first + in.columns] = gradient^T in */
+static void weight_gradient(builder *b, view gradient, view in, int weight, int first)
+{
+    append(b, KTI_OP_GEMM)->arguments.gemm = (kti_gemm){.product = KTI_WEIGHT_GRADIENT,
+                                                     .rows = b->count[in.rows],
+                                                     .m = out_features(weight),
+                                                     .n = in.columns,
+                                                     .a = gradient.matrix,
+                                                     .b = in.matrix,
+                                                     .c = parameter_gradient(b, weight, first)};
+}
+
+static kt_linear_forward *activate(builder *b, view out, int weight, kt_activation activation)
+{
+    kti_operation *operation = append(b, KTI_OP_LINEAR_FORWARD);
+    operation->arguments.linear_forward = (kt_linear_forward){.rows = b->count[out.rows],
+                                                              .channels = out.columns,
+                                                              .out = out.matrix,
+                                                              .bias = parameter(b, weight + 1, 0),
+                                                              .activation = activation};
+    return &operation->arguments.linear_forward;
+}
+
+static void activate_back(builder *b, view out, view gradient, view product_gradient, int weight,
+                          kt_activation activation)
+{
+    append(b, KTI_OP_LINEAR_BACKWARD)->arguments.linear_backward =
+        (kt_linear_backward){.rows = b->count[out.rows],
+                             .channels = out.columns,
+                             .out = out.matrix,
+                             .gradient = gradient.matrix,
+                             .product_gradient = product_gradient.matrix,
+                             .bias_gradient = parameter_gradient(b, weight + 1, 0),
+                             .activation = activation};
+}
+
+static void segment_sum(builder *b, view in, const kt_real *coefficient, const int32_t *start,
+                        const int32_t *order, view out)
+{
+    append(b, KTI_OP_SEGMENT_SUM)->arguments.segment_sum = (kt_segment_sum){.segments = b->count[out.rows],
+                                                                         .channels = in.columns,
+                                                                         .start = batch_index(start),
+                                                                         .order = batch_index(order),
+                                                                         .coefficient = batch_column(coefficient),
+                                                                         .in = in.matrix,
+                                                                         .out = out.matrix};
+}
+
+static void segment_spread(builder *b, view base, const kt_real *coefficient, const int32_t *segment, view in,
+                           view out)
+{
+    append(b, KTI_OP_SEGMENT_SPREAD)->arguments.segment_spread =
+        (kt_segment_spread){.rows = b->count[out.rows],
+                            .channels = out.columns,
+                            .segment = batch_index(segment),
+                            .coefficient = batch_column(coefficient),
+                            .in = in.matrix,
+                            .base = base.matrix,
+                            .out = out.matrix};
+}
+
+static void add(builder *b, view left, view right, view out)
+{
+    append(b, KTI_OP_ADD)->arguments.add =
+        (kt_add){b->count[out.rows], out.columns, left.matrix, right.matrix, out.matrix};
+}
+
+/* ---- multi-layer perceptrons ---------------------------------------------------------------------------------- */
+
+/* Layers named prefix + "layers." + i * step + ".weight". */
+static mlp make_mlp(builder *b, const char *prefix, int layers, int step, kt_activation activation,
+                    kt_activation last, view in)
+{
+    mlp m = {.layers = layers, .in = in};
+    for (int i = 0; i < layers; i++) {
+        char name[48];
+        snprintf(name, sizeof name, "layers.%d.weight", i * step);
+        m.parameter[i] = find(prefix, name);
+        m.activation[i] = i + 1 < layers ? activation : last;
+        m.out[i] = matrix(b, in.rows, out_features(m.parameter[i]));
+    }
+    return m;
+}
+
+static view mlp_out(const mlp *m)
+{
+    return m->out[m->layers - 1];
+}
+
+/* Layers from `first` on. */
+static void mlp_forward(builder *b, const mlp *m, int first)
+{
+    for (int i = first; i < m->layers; i++) {
+        multiply(b, i == 0 ? m->in : m->out[i - 1], m->parameter[i], 0, m->out[i], 0);
+        activate(b, m->out[i], m->parameter[i], m->activation[i]);
+    }
+}
+
+/* Back from the last layer to layer `first`; returns the gradient by the product of layer `first`, whose own weights
+ * and input are the caller's. */
+static view mlp_backward(builder *b, const mlp *m, view gradient, int first)
+{
+    for (int i = m->layers - 1;; i--) {
+        view product = b->scratch[gradient.rows][i % 2];
+        product.columns = m->out[i].columns;
+        activate_back(b, m->out[i], gradient, product, m->parameter[i], m->activation[i]);
+        if (i == first)
+            return product;
+        view next = b->scratch[gradient.rows][(i + 1) % 2];
+        next.columns = m->out[i - 1].columns;
+        weight_gradient(b, product, m->out[i - 1], m->parameter[i], 0);
+        multiply_back(b, product, m->parameter[i], 0, next, 0);
+        gradient = next;
+    }
+}
+
+/* The whole MLP; in_gradient (= or +=) the gradient by its input. */
+static void mlp_backward_through(builder *b, const mlp *m, view gradient, view in_gradient, int accumulate)
+{
+    view product = mlp_backward(b, m, gradient, 0);
+    weight_gradient(b, product, m->in, m->parameter[0], 0);
+    multiply_back(b, product, m->parameter[0], 0, in_gradient, accumulate);
+}
+
+/* ---- input ----------------------------------------------------------------------------------------------------- */
+
+static void encoder(builder *b, mlp *m, const char *prefix, view in, view out)
+{
+    *m = make_mlp(b, prefix, 2, 2, KT_SOFTPLUS, KT_SOFTPLUS, in);
+    m->out[1] = out;
+}
+
+static void input_forward(builder *b)
+{
+    block *first = &b->blocks[0];
+    view expansion = matrix(b, EDGES, KTI_GAUSSIANS), embedding = matrix(b, NODES, KTI_EMBEDDING);
+    view zeros = matrix(b, GRAPHS, KTI_STATE_INPUT);
+    b->family = KTI_FAMILY_INPUT;
+    append(b, KTI_OP_GAUSSIAN_EXPANSION)->arguments.gaussian_expansion =
+        (kt_gaussian_expansion){.rows = b->count[EDGES],
+                                .distance = batch_column(b->batch.edge_distance),
+                                .centres = b->request->parameters->centres,
+                                .channels = KTI_GAUSSIANS,
+                                .width = (kt_real)0.5,
+                                .out = expansion.matrix};
+    append(b, KTI_OP_EMBEDDING)->arguments.embedding =
+        (kt_embedding){.rows = b->count[NODES],
+                       .type = batch_index(b->batch.node_type),
+                       .channels = KTI_EMBEDDING,
+                       .table = parameter(b, kti_spec_find("embedding.layer_node_embedding.weight"), 0),
+                       .out = embedding.matrix};
+    encoder(b, &b->edge_encoder, "edge_encoder.", expansion, matrix(b, EDGES, KTI_FEATURES));
+    /* Node and state go straight to where block 0's updates read them. */
+    encoder(b, &b->node_encoder, "node_encoder.", embedding, slice(first->node_concat, 0, KTI_FEATURES));
+    encoder(b, &b->state_encoder, "state_encoder.", zeros, slice(first->state_concat, 0, KTI_FEATURES));
+    mlp_forward(b, &b->edge_encoder, 0);
+    mlp_forward(b, &b->node_encoder, 0);
+    mlp_forward(b, &b->state_encoder, 0);
+}
+
+static void input_backward(builder *b)
+{
+    const int table = kti_spec_find("embedding.layer_node_embedding.weight");
+    b->family = KTI_FAMILY_INPUT;
+    view product = mlp_backward(b, &b->edge_encoder, b->edge_gradient, 0);
+    weight_gradient(b, product, b->edge_encoder.in, b->edge_encoder.parameter[0], 0);
+    product = mlp_backward(b, &b->state_encoder, b->state_gradient, 0);
+    weight_gradient(b, product, b->state_encoder.in, b->state_encoder.parameter[0], 0);
+    view embedded = slice(b->node_gradient, 0, KTI_EMBEDDING);
+    mlp_backward_through(b, &b->node_encoder, b->node_gradient, embedded, 0);
+    append(b, KTI_OP_EMBEDDING_GRADIENT)->arguments.embedding_gradient =
+        (kt_embedding_gradient){.type_start = batch_index(b->batch.type_start),
+                                .type_node = batch_index(b->batch.type_node),
+                                .types = out_features(table),
+                                .channels = KTI_EMBEDDING,
+                                .out_gradient = embedded.matrix,
+                                .table_gradient = parameter_gradient(b, table, 0)};
+}
+
+/* ---- blocks ---------------------------------------------------------------------------------------------------- */
+
+/* A dense MLP whose result goes to `out`. */
+static mlp dense(builder *b, int index, const char *name, view in, view out)
+{
+    char prefix[48];
+    snprintf(prefix, sizeof prefix, "blocks.%d.%s.", index, name);
+    mlp m = make_mlp(b, prefix, 2, 2, KT_SOFTPLUS, KT_SOFTPLUS, in);
+    m.out[1] = out;
+    return m;
+}
+
+static mlp update(builder *b, int index, const char *name, view in)
+{
+    char prefix[48];
+    snprintf(prefix, sizeof prefix, "blocks.%d.conv.%s.", index, name);
+    return make_mlp(b, prefix, 3, 2, KT_SOFTPLUS, KT_SOFTPLUS, in);
+}
+
+/* e' = MLP[v_src, v_dst, e, u], its first layer factorised. */
+static void edge_forward(builder *b, block *k)
+{
+    const mlp *m = &k->edge_update;
+    const int weight = m->parameter[0];
+    const view node = slice(k->node_concat, 0, KTI_FEATURES), state = slice(k->state_concat, 0, KTI_FEATURES);
+    const view source = matrix(b, NODES, KTI_HIDDEN), target = matrix(b, NODES, KTI_HIDDEN);
+    const view global = matrix(b, GRAPHS, KTI_HIDDEN);
+    b->family = KTI_FAMILY_EDGE;
+    multiply(b, node, weight, 0, source, 0);
+    multiply(b, node, weight, KTI_FEATURES, target, 0);
+    multiply(b, state, weight, 3 * KTI_FEATURES, global, 0);
+    multiply(b, k->edge_hidden, weight, 2 * KTI_FEATURES, m->out[0], 0);
+    kt_linear_forward *layer = activate(b, m->out[0], weight, KT_SOFTPLUS);
+    layer->gathers = 3;
+    layer->gather[0] = (kt_gather){source.matrix, batch_index(b->batch.edge_source)};
+    layer->gather[1] = (kt_gather){target.matrix, batch_index(b->batch.edge_target)};
+    layer->gather[2] = (kt_gather){global.matrix, batch_index(b->batch.edge_graph)};
+    mlp_forward(b, m, 1);
+}
+
+/* v' = MLP[v, mean of incoming e', u] */
+static void node_forward(builder *b, block *k)
+{
+    const mlp *m = &k->node_update;
+    const int weight = m->parameter[0];
+    const view global = matrix(b, GRAPHS, KTI_HIDDEN);
+    b->family = KTI_FAMILY_NODE;
+    segment_sum(b, mlp_out(&k->edge_update), b->batch.edge_mean_target, b->batch.incoming_start, NULL,
+                slice(k->node_concat, KTI_FEATURES, KTI_FEATURES));
+    multiply(b, slice(k->state_concat, 0, KTI_FEATURES), weight, 2 * KTI_FEATURES, global, 0);
+    multiply(b, k->node_concat, weight, 0, m->out[0], 0);
+    kt_linear_forward *layer = activate(b, m->out[0], weight, KT_SOFTPLUS);
+    layer->gathers = 1;
+    layer->gather[0] = (kt_gather){global.matrix, batch_index(b->batch.node_graph)};
+    mlp_forward(b, m, 1);
+}
+
+/* u' = MLP[u, mean e', mean v'] */
+static void state_forward(builder *b, block *k)
+{
+    b->family = KTI_FAMILY_STATE;
+    segment_sum(b, mlp_out(&k->edge_update), b->batch.edge_mean_graph, b->batch.graph_edge_start, NULL,
+                slice(k->state_concat, KTI_FEATURES, KTI_FEATURES));
+    segment_sum(b, mlp_out(&k->node_update), b->batch.node_mean_graph, b->batch.graph_node_start, NULL,
+                slice(k->state_concat, 2 * KTI_FEATURES, KTI_FEATURES));
+    mlp_forward(b, &k->state_update, 0);
+}
+
+static void block_forward(builder *b, int index)
+{
+    block *k = &b->blocks[index];
+    const view node = slice(k->node_concat, 0, KTI_FEATURES), state = slice(k->state_concat, 0, KTI_FEATURES);
+    if (index == 0) {
+        k->edge_in = k->edge_hidden = mlp_out(&b->edge_encoder);
+        k->node_in = node;
+        k->state_in = state;
+    } else {
+        const block *before = &b->blocks[index - 1];
+        k->edge_in = before->edge_out;
+        k->node_in = before->node_out;
+        k->state_in = before->state_out;
+        k->edge_hidden = matrix(b, EDGES, KTI_FEATURES);
+        k->edge_dense = dense(b, index, "edge_func", k->edge_in, k->edge_hidden);
+        k->node_dense = dense(b, index, "node_func", k->node_in, node);
+        k->state_dense = dense(b, index, "state_func", k->state_in, state);
+        b->family = KTI_FAMILY_EDGE;
+        mlp_forward(b, &k->edge_dense, 0);
+        b->family = KTI_FAMILY_NODE;
+        mlp_forward(b, &k->node_dense, 0);
+        b->family = KTI_FAMILY_STATE;
+        mlp_forward(b, &k->state_dense, 0);
+    }
+    k->edge_update = update(b, index, "edge_func", k->edge_hidden);
+    k->node_update = update(b, index, "node_func", k->node_concat);
+    k->state_update = update(b, index, "state_func", k->state_concat);
+    edge_forward(b, k);
+    node_forward(b, k);
+    state_forward(b, k);
+    k->edge_out = matrix(b, EDGES, KTI_FEATURES);
+    k->node_out = matrix(b, NODES, KTI_FEATURES);
+    /* The last block's state goes straight to where the read-out reads it. */
+    k->state_out = index + 1 < KTI_BLOCKS ? matrix(b, GRAPHS, KTI_FEATURES)
+                                          : slice(b->pooled, 4 * KTI_FEATURES, KTI_FEATURES);
+    b->family = KTI_FAMILY_EDGE;
+    add(b, mlp_out(&k->edge_update), k->edge_in, k->edge_out);
+    b->family = KTI_FAMILY_NODE;
+    add(b, mlp_out(&k->node_update), k->node_in, k->node_out);
+    b->family = KTI_FAMILY_STATE;
+    add(b, mlp_out(&k->state_update), k->state_in, k->state_out);
+}
+
+/* Turns the gradients by the block's output into those by its input, in place: the residual passes them on, the
+ * convolution and the dense layers add to them. */
+static void block_backward(builder *b, int index)
+{
+    const block *k = &b->blocks[index];
+    const view node_before = matrix(b, NODES, KTI_FEATURES), edge_before = matrix(b, EDGES, KTI_FEATURES);
+    const view node_concat = matrix(b, NODES, 2 * KTI_FEATURES), state_concat = matrix(b, GRAPHS, 3 * KTI_FEATURES);
+    const view source = matrix(b, NODES, KTI_HIDDEN), target = matrix(b, NODES, KTI_HIDDEN);
+    const view global = matrix(b, GRAPHS, KTI_HIDDEN);
+    const view node_hidden = slice(node_concat, 0, KTI_FEATURES);
+    const view state_hidden = slice(state_concat, 0, KTI_FEATURES);
+    const view state = slice(k->state_concat, 0, KTI_FEATURES), node = slice(k->node_concat, 0, KTI_FEATURES);
+
+    b->family = KTI_FAMILY_STATE;
+    mlp_backward_through(b, &k->state_update, b->state_gradient, state_concat, 0);
+
+    b->family = KTI_FAMILY_NODE;
+    segment_spread(b, b->node_gradient, b->batch.node_mean_graph, b->batch.node_graph,
+                   slice(state_concat, 2 * KTI_FEATURES, KTI_FEATURES), node_before);
+    int weight = k->node_update.parameter[0];
+    view product = mlp_backward(b, &k->node_update, node_before, 0);
+    weight_gradient(b, product, k->node_concat, weight, 0);
+    multiply_back(b, product, weight, 0, node_concat, 0);
+    segment_sum(b, product, NULL, b->batch.graph_node_start, NULL, global);
+    weight_gradient(b, global, state, weight, 2 * KTI_FEATURES);
+    multiply_back(b, global, weight, 2 * KTI_FEATURES, state_hidden, 1);
+
+    b->family = KTI_FAMILY_EDGE;
+    segment_spread(b, b->edge_gradient, b->batch.edge_mean_graph, b->batch.edge_graph,
+                   slice(state_concat, KTI_FEATURES, KTI_FEATURES), edge_before);
+    segment_spread(b, edge_before, b->batch.edge_mean_target, b->batch.edge_target,
+                   slice(node_concat, KTI_FEATURES, KTI_FEATURES), edge_before);
+    weight = k->edge_update.parameter[0];
+    product = mlp_backward(b, &k->edge_update, edge_before, 0);
+    segment_sum(b, product, NULL, b->batch.outgoing_start, b->batch.outgoing_edge, source);
+    segment_sum(b, product, NULL, b->batch.incoming_start, NULL, target);
+    /* A graph's edges are the edges into its nodes. */
+    segment_sum(b, target, NULL, b->batch.graph_node_start, NULL, global);
+    weight_gradient(b, source, node, weight, 0);
+    weight_gradient(b, target, node, weight, KTI_FEATURES);
+    weight_gradient(b, product, k->edge_hidden, weight, 2 * KTI_FEATURES);
+    weight_gradient(b, global, state, weight, 3 * KTI_FEATURES);
+    multiply_back(b, source, weight, 0, node_hidden, 1);
+    multiply_back(b, target, weight, KTI_FEATURES, node_hidden, 1);
+    multiply_back(b, global, weight, 3 * KTI_FEATURES, state_hidden, 1);
+    if (index == 0) {
+        multiply_back(b, product, weight, 2 * KTI_FEATURES, b->edge_gradient, 1);
+        b->family = KTI_FAMILY_NODE;
+        add(b, b->node_gradient, node_hidden, b->node_gradient);
+        b->family = KTI_FAMILY_STATE;
+        add(b, b->state_gradient, state_hidden, b->state_gradient);
+    } else {
+        multiply_back(b, product, weight, 2 * KTI_FEATURES, edge_before, 0);
+        mlp_backward_through(b, &k->edge_dense, edge_before, b->edge_gradient, 1);
+        b->family = KTI_FAMILY_NODE;
+        mlp_backward_through(b, &k->node_dense, node_hidden, b->node_gradient, 1);
+        b->family = KTI_FAMILY_STATE;
+        mlp_backward_through(b, &k->state_dense, state_hidden, b->state_gradient, 1);
+    }
+}
+
+/* ---- Set2Set ---------------------------------------------------------------------------------------------------- */
+
+static void set2set_forward(builder *b, set2set *s, const char *prefix, view in, const kt_real *weight,
+                            const int32_t *start, view out)
+{
+    s->parameter = find(prefix, "lstm.weight_ih_l0");
+    s->rows = in.rows;
+    s->in = in;
+    s->weight = (view){batch_column(weight), in.rows, 1};
+    s->out = out;
+    s->start = batch_index(start);
+    for (int step = 0; step < KTI_SET2SET_STEPS; step++) {
+        const int last = step + 1 == KTI_SET2SET_STEPS;
+        s->gates[step] = matrix(b, GRAPHS, 4 * KTI_FEATURES);
+        s->cell[step] = matrix(b, GRAPHS, KTI_FEATURES);
+        s->query[step] = last ? out : matrix(b, GRAPHS, 2 * KTI_FEATURES); /* [hidden, read] */
+        s->attention[step] = column(b, in.rows);
+        const view hidden = slice(s->query[step], 0, KTI_FEATURES);
+        if (step > 0) {
+            multiply(b, s->query[step - 1], s->parameter, 0, s->gates[step], 0);
+            multiply(b, slice(s->query[step - 1], 0, KTI_FEATURES), s->parameter + 1, 0, s->gates[step], 1);
+        }
+        append(b, KTI_OP_LSTM_FORWARD)->arguments.lstm_forward =
+            (kt_lstm_forward){.graphs = b->count[GRAPHS],
+                              .channels = KTI_FEATURES,
+                              .gates = s->gates[step].matrix,
+                              .first = step == 0,
+                              .bias_input = parameter(b, s->parameter + 2, 0),
+                              .bias_hidden = parameter(b, s->parameter + 3, 0),
+                              .cell_before = step ? s->cell[step - 1].matrix : (kt_matrix){0},
+                              .cell = s->cell[step].matrix,
+                              .hidden = hidden.matrix};
+        append(b, KTI_OP_ATTENTION_FORWARD)->arguments.attention_forward =
+            (kt_attention_forward){.graphs = b->count[GRAPHS],
+                                   .channels = KTI_FEATURES,
+                                   .start = s->start,
+                                   .in = in.matrix,
+                                   .weight = s->weight.matrix,
+                                   .hidden = hidden.matrix,
+                                   .attention = s->attention[step].matrix,
+                                   .out = slice(s->query[step], KTI_FEATURES, KTI_FEATURES).matrix};
+    }
+}
+
+/* `gradient` [G, 64] by the set's output (overwritten); in_gradient [rows, 32] = by its input. */
+static void set2set_backward(builder *b, const set2set *s, view gradient, view in_gradient)
+{
+    const view cell_gradient = matrix(b, GRAPHS, KTI_FEATURES), scratch = column(b, s->rows);
+    for (int step = KTI_SET2SET_STEPS - 1; step >= 0; step--) {
+        const int last = step + 1 == KTI_SET2SET_STEPS;
+        const view hidden_gradient = slice(gradient, 0, KTI_FEATURES);
+        append(b, KTI_OP_ATTENTION_BACKWARD)->arguments.attention_backward =
+            (kt_attention_backward){.graphs = b->count[GRAPHS],
+                                    .channels = KTI_FEATURES,
+                                    .start = s->start,
+                                    .in = s->in.matrix,
+                                    .hidden = slice(s->query[step], 0, KTI_FEATURES).matrix,
+                                    .attention = s->attention[step].matrix,
+                                    .out_gradient = slice(gradient, KTI_FEATURES, KTI_FEATURES).matrix,
+                                    .scratch = scratch.matrix,
+                                    .in_gradient = in_gradient.matrix,
+                                    .accumulate = !last,
+                                    .hidden_gradient = hidden_gradient.matrix};
+        append(b, KTI_OP_LSTM_BACKWARD)->arguments.lstm_backward =
+            (kt_lstm_backward){.graphs = b->count[GRAPHS],
+                               .channels = KTI_FEATURES,
+                               .first = step == 0,
+                               .gates = s->gates[step].matrix,
+                               .cell_before = step ? s->cell[step - 1].matrix : (kt_matrix){0},
+                               .cell = s->cell[step].matrix,
+                               .hidden_gradient = hidden_gradient.matrix,
+                               .cell_gradient = cell_gradient.matrix,
+                               .last = last};
+        if (step > 0) {
+            const view before = s->query[step - 1], hidden = slice(before, 0, KTI_FEATURES);
+            weight_gradient(b, s->gates[step], before, s->parameter, 0);
+            weight_gradient(b, s->gates[step], hidden, s->parameter + 1, 0);
+            multiply_back(b, s->gates[step], s->parameter, 0, gradient, 0);
+            multiply_back(b, s->gates[step], s->parameter + 1, 0, hidden_gradient, 1);
+        }
+    }
+    append(b, KTI_OP_LSTM_BIAS_GRADIENT)->arguments.lstm_bias_gradient =
+        (kt_lstm_bias_gradient){.graphs = b->count[GRAPHS],
+                                .channels = 4 * KTI_FEATURES,
+                                .step = {s->gates[0].matrix, s->gates[1].matrix},
+                                .bias_input_gradient = parameter_gradient(b, s->parameter + 2, 0),
+                                .bias_hidden_gradient = parameter_gradient(b, s->parameter + 3, 0)};
+}
+
+/* ---- read-out, head, loss, optimiser ---------------------------------------------------------------------------- */
+
+static void output_forward(builder *b)
+{
+    const block *last = &b->blocks[KTI_BLOCKS - 1];
+    const view pooled = b->pooled;
+    b->family = KTI_FAMILY_SET2SET;
+    set2set_forward(b, &b->node_set, "node_s2s.", last->node_out, b->batch.node_weight, b->batch.graph_node_start,
+                    slice(pooled, 0, 2 * KTI_FEATURES));
+    set2set_forward(b, &b->edge_set, "edge_s2s.", last->edge_out, b->batch.edge_weight, b->batch.graph_edge_start,
+                    slice(pooled, 2 * KTI_FEATURES, 2 * KTI_FEATURES));
+    b->family = KTI_FAMILY_READOUT;
+    if (b->request->output == KTI_OUTPUT_EFORM) {
+        b->readout = make_mlp(b, "output_proj.", 3, 2, KT_SOFTPLUS, KT_LINEAR, pooled);
+        mlp_forward(b, &b->readout, 0);
+        b->network->views.prediction = b->readout.out[2].matrix;
+        b->network->views.readout = b->readout.out[1].matrix;
+        return;
+    }
+    b->readout = make_mlp(b, "output_proj.", 2, 2, KT_SOFTPLUS, KT_LINEAR, pooled);
+    mlp_forward(b, &b->readout, 0);
+    b->family = KTI_FAMILY_HEAD;
+    b->head = make_mlp(b, "head.", 4, 1, KT_RELU, KT_LINEAR, mlp_out(&b->readout));
+    mlp_forward(b, &b->head, 0);
+    b->network->views.readout = mlp_out(&b->readout).matrix;
+    b->network->views.prediction = mlp_out(&b->head).matrix;
+}
+
+static void loss_and_backward(builder *b)
+{
+    const view gradient = matrix(b, GRAPHS, 1), readout = matrix(b, GRAPHS, KTI_READOUT);
+    const view pooled = matrix(b, GRAPHS, POOLED);
+    kt_matrix step = {b->network->step, 0, KT_STEP_VALUES}, result = {b->network->result, 0, KT_RESULT_VALUES};
+    b->family = KTI_FAMILY_LOSS;
+    append(b, KTI_OP_MAPE_LOSS)->arguments.mape_loss = (kt_mape_loss){.graphs = b->count[GRAPHS],
+                                                                   .step = step,
+                                                                   .prediction = mlp_out(&b->head).matrix,
+                                                                   .kappa = batch_column(b->batch.kappa),
+                                                                   .gradient = gradient.matrix,
+                                                                   .result = result};
+    b->family = KTI_FAMILY_HEAD;
+    mlp_backward_through(b, &b->head, gradient, readout, 0);
+    b->family = KTI_FAMILY_READOUT;
+    mlp_backward_through(b, &b->readout, readout, pooled, 0);
+    b->edge_gradient = matrix(b, EDGES, KTI_FEATURES);
+    b->node_gradient = matrix(b, NODES, KTI_FEATURES);
+    b->state_gradient = slice(pooled, 4 * KTI_FEATURES, KTI_FEATURES);
+    b->family = KTI_FAMILY_SET2SET;
+    set2set_backward(b, &b->node_set, slice(pooled, 0, 2 * KTI_FEATURES), b->node_gradient);
+    set2set_backward(b, &b->edge_set, slice(pooled, 2 * KTI_FEATURES, 2 * KTI_FEATURES), b->edge_gradient);
+    for (int i = KTI_BLOCKS - 1; i >= 0; i--)
+        block_backward(b, i);
+    input_backward(b);
+}
+
+static void optimise(builder *b)
+{
+    const kti_parameters *p = b->request->parameters;
+    const int64_t size = layout(b)->size;
+    const int64_t chunks = (size + KT_NORM_CHUNK - 1) / KT_NORM_CHUNK;
+    kt_matrix step = {b->network->step, 0, KT_STEP_VALUES}, result = {b->network->result, 0, KT_RESULT_VALUES};
+    kt_matrix gradient = {b->network->gradient, 0, (int32_t)size};
+    b->family = KTI_FAMILY_OPTIMISER;
+    append(b, KTI_OP_GRADIENT_NORM)->arguments.gradient_norm =
+        (kt_gradient_norm){.size = size,
+                           .gradient = gradient,
+                           .partial = {take(b, (size_t)chunks * sizeof(kt_real)), 0, (int32_t)chunks},
+                           .result = result};
+    b->network->backward_size = b->network->size;
+    append(b, KTI_OP_ADAM)->arguments.adam = (kt_adam){.size = size,
+                                                    .step = step,
+                                                    .result = result,
+                                                    .gradient = gradient,
+                                                    .parameter = {p->value, size, (int32_t)size},
+                                                    .moment1 = {p->moment1, size, (int32_t)size},
+                                                    .moment2 = {p->moment2, size, (int32_t)size},
+                                                    .beta1 = (kt_real)0.9,
+                                                    .beta2 = (kt_real)0.999,
+                                                    .epsilon = (kt_real)1e-8};
+}
+
+/* ---- the whole ---------------------------------------------------------------------------------------------------- */
+
+static void place_inputs(builder *b)
+{
+    const kti_capacity capacity = b->request->capacity;
+    kti_network *network = b->network;
+    network->batch_block = take(b, kti_batch_layout(capacity, NULL).bytes);
+    b->batch = kti_batch_layout(capacity, network->batch_block);
+    network->step = take(b, KT_STEP_VALUES * sizeof(kt_real));
+    network->result = take(b, KT_RESULT_VALUES * sizeof(kt_real));
+    if (b->request->train)
+        network->gradient = take(b, (size_t)layout(b)->size * sizeof(kt_real));
+    b->count[EDGES] = batch_index(b->batch.edge_count);
+    b->count[NODES] = batch_index(b->batch.node_count);
+    b->count[GRAPHS] = batch_index(b->batch.graph_count);
+    b->row_capacity[EDGES] = capacity.edges;
+    b->row_capacity[NODES] = capacity.nodes;
+    b->row_capacity[GRAPHS] = capacity.graphs;
+    for (int kind = 0; kind < ROW_KINDS; kind++)
+        for (int turn = 0; turn < 2; turn++)
+            b->scratch[kind][turn] = matrix(b, (rows)kind, kind == GRAPHS ? 450 : KTI_HIDDEN);
+}
+
+static void publish_views(builder *b)
+{
+    kti_plan_views *views = &b->network->views;
+    views->edge_encoder = mlp_out(&b->edge_encoder).matrix;
+    views->node_encoder = mlp_out(&b->node_encoder).matrix;
+    views->state_encoder = mlp_out(&b->state_encoder).matrix;
+    for (int i = 0; i < KTI_BLOCKS; i++) {
+        views->edge[i] = b->blocks[i].edge_out.matrix;
+        views->node[i] = b->blocks[i].node_out.matrix;
+        views->state[i] = b->blocks[i].state_out.matrix;
+    }
+    views->set2set_node = b->node_set.out.matrix;
+    views->set2set_edge = b->edge_set.out.matrix;
+}
+
+kt_status kti_network_build(const kti_network_request *request, kti_network *network, kt_error *error)
+{
+    builder b = {.request = request, .network = network};
+    *network = (kti_network){0};
+    if (request->train && request->output != KTI_OUTPUT_KAPPA)
+        return kti_fail(error, KT_BAD_ARGUMENT, "only kappa can be trained");
+    place_inputs(&b);
+    for (int i = 0; i < KTI_BLOCKS; i++) {
+        b.blocks[i].node_concat = matrix(&b, NODES, 2 * KTI_FEATURES);
+        b.blocks[i].state_concat = matrix(&b, GRAPHS, 3 * KTI_FEATURES);
+    }
+    b.pooled = matrix(&b, GRAPHS, POOLED);
+    input_forward(&b);
+    for (int i = 0; i < KTI_BLOCKS; i++)
+        block_forward(&b, i);
+    output_forward(&b);
+    network->forward_size = network->size;
+    if (request->train) {
+        loss_and_backward(&b);
+        optimise(&b);
+    }
+    publish_views(&b);
+    network->workspace_bytes = b.used;
+    if (b.failed) {
+        kti_network_destroy(network);
+        return kti_fail_memory(error, "the plan");
+    }
+    return KT_OK;
+}
+
+void kti_network_destroy(kti_network *network)
+{
+    free(network->list);
+    *network = (kti_network){0};
+}

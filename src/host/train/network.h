@@ -1,0 +1,51 @@
+/* MEGNet and the head, forward and backward, written as operations (spec, section 2).
+ *
+ * The gradient of every layer is hand-derived; the kernels' files have the
+ * formulas. The first layer of each convolution MLP is factorised: products per
+ * node and per state instead of per edge, gathered by index.
+ */
+#ifndef KTI_TRAIN_NETWORK_H
+#define KTI_TRAIN_NETWORK_H
+
+#include "data/batch.h"
+#include "device/operation.h"
+#include "train/parameters.h"
+
+typedef enum kti_output {
+    KTI_OUTPUT_KAPPA, /* standardised log10(kappa + 1), by the head */
+    KTI_OUTPUT_EFORM  /* formation energy before its normaliser, by the body's own last layer */
+} kti_output;
+
+/* Intermediate results, for tests and read-outs: device memory, valid after a run. */
+typedef struct kti_plan_views {
+    kt_matrix edge_encoder, node_encoder, state_encoder;             /* [rows, 32] */
+    kt_matrix edge[KTI_BLOCKS], node[KTI_BLOCKS], state[KTI_BLOCKS]; /* block outputs [rows, 32] */
+    kt_matrix set2set_node, set2set_edge;                            /* [G, 64] */
+    kt_matrix readout;                                               /* [G, 16] */
+    kt_matrix prediction;                                            /* [G, 1] */
+} kti_plan_views;
+
+typedef struct kti_network_request {
+    const kti_parameters *parameters;
+    kti_capacity capacity;
+    kti_output output;
+    int train;       /* add loss, backward, gradient norm and Adam (KTI_OUTPUT_KAPPA only) */
+    void *workspace; /* device memory of workspace_bytes, zeroed; NULL to learn how many */
+} kti_network_request;
+
+typedef struct kti_network {
+    kti_operation *list; /* owned */
+    int size;
+    int forward_size;  /* list[0 .. forward_size) gives the prediction */
+    int backward_size; /* list[0 .. backward_size) gives loss, gradient and its norm; Adam follows */
+    size_t workspace_bytes;
+    kti_plan_views views;
+    void *batch_block;     /* where the packed batch goes, laid out by kti_batch_layout */
+    kt_real *step, *result; /* [KT_STEP_VALUES], [KT_RESULT_VALUES] */
+    kt_real *gradient;     /* [layout.size]; NULL unless training */
+} kti_network;
+
+kt_status kti_network_build(const kti_network_request *request, kti_network *network, kt_error *error);
+void kti_network_destroy(kti_network *network);
+
+#endif

@@ -1,0 +1,42 @@
+/* The step as a plan: forward, loss, backward and Adam as one flat list of operations.
+ *
+ * A plan is built once for a capacity and a lane; it owns the lane's workspace
+ * and batch, and points into the parameter arenas of all folds. Running it
+ * allocates nothing.
+ */
+#ifndef KTI_TRAIN_PLAN_H
+#define KTI_TRAIN_PLAN_H
+
+#include "train/network.h"
+
+typedef struct kti_plan kti_plan;
+
+/* `train` adds loss, backward and Adam (KTI_OUTPUT_KAPPA only). */
+kt_status kti_plan_create(kti_device *device, int lane, kti_parameters *parameters, kti_capacity capacity,
+                          kti_output output, int train, kti_plan **plan, kt_error *error);
+void kti_plan_destroy(kti_plan *plan);
+
+/* The batch that the next run uses, in host memory: pack it, then run. */
+kti_batch *kti_plan_batch(kti_plan *plan);
+
+/* What the next step uses: KT_STEP_VALUES numbers in host memory. */
+kt_real *kti_plan_step(kti_plan *plan);
+
+/* Forward for one fold; the predictions of the batch's graphs go to `prediction`. */
+kt_status kti_plan_predict(kti_plan *plan, int fold, kt_real *prediction, kt_error *error);
+
+/* A training step for one fold; result[KT_RESULT_VALUES]. */
+kt_status kti_plan_train(kti_plan *plan, int fold, kt_real *result, kt_error *error);
+
+/* Forward, loss and backward without the optimiser: gradients stay in the lane's arena (tests). */
+kt_status kti_plan_differentiate(kti_plan *plan, int fold, kt_real *result, kt_error *error);
+
+/* The gradient arena of the lane, in the parameters' layout (device memory). */
+const kt_real *kti_plan_gradient(const kti_plan *plan);
+
+const kti_plan_views *kti_plan_get_views(const kti_plan *plan);
+
+/* The list, for the benchmark's per-family times. */
+const kti_operation *kti_plan_operations(const kti_plan *plan, int *size);
+
+#endif

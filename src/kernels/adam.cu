@@ -1,0 +1,79 @@
+/* Adam over the whole parameter arena, in PyTorch's form, and the norm of the gradient before it.
+ *
+ *     m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+ *     p -= lr correction1 m / (sqrt(v) correction2 + epsilon)
+ *
+ * F folds; all [P] a fold, in place. A step whose loss or gradient norm is not finite changes nothing.
+ * The norm is summed in chunks of KT_NORM_CHUNK in 16 fixed lanes, then chunk by chunk: the same bits for any block.
+ * Deterministic: one thread an element, one thread a chunk. Moves 28 P bytes (Adam), 4 P (norm).
+ */
+#include "kernels/arguments.h"
+
+KT_KERNEL(gradient_norm_partial, kt_gradient_norm)
+{
+    const int fold = blockIdx.z;
+    const int chunks = (int)((a.size + KT_NORM_CHUNK - 1) / KT_NORM_CHUNK);
+    const kt_real *KT_RESTRICT gradient = kt_rows(a.gradient, fold);
+    kt_real *partial = kt_rows(a.partial, fold);
+    if (threadIdx.x != 0)
+        return;
+    for (int chunk = KT_FIRST_ROW; chunk < chunks; chunk += KT_ROW_STRIDE) {
+        const int64_t first = (int64_t)chunk * KT_NORM_CHUNK;
+        const int64_t last = first + KT_NORM_CHUNK < a.size ? first + KT_NORM_CHUNK : a.size;
+        kt_real lane[16] = {0};
+        for (int64_t i = first; i < last; i += 16)
+            for (int k = 0; k < 16; k++)
+                lane[k] += gradient[i + k] * gradient[i + k];
+        for (int width = 8; width > 0; width /= 2)
+            for (int k = 0; k < width; k++)
+                lane[k] += lane[k + width];
+        partial[chunk] = lane[0];
+    }
+}
+
+KT_KERNEL(gradient_norm, kt_gradient_norm)
+{
+    const int fold = blockIdx.z;
+    const int chunks = (int)((a.size + KT_NORM_CHUNK - 1) / KT_NORM_CHUNK);
+    if (blockIdx.x != 0 || threadIdx.x != 0 || threadIdx.y != 0)
+        return;
+    const kt_real *partial = kt_rows(a.partial, fold);
+    kt_real sum = 0;
+    for (int chunk = 0; chunk < chunks; chunk++)
+        sum += partial[chunk];
+#ifdef KT_REAL_DOUBLE
+    kt_rows(a.result, fold)[KT_RESULT_GRADIENT_NORM] = sqrt(sum);
+#else
+    kt_rows(a.result, fold)[KT_RESULT_GRADIENT_NORM] = sqrtf(sum);
+#endif
+}
+
+KT_KERNEL(adam, kt_adam)
+{
+    const int fold = blockIdx.z;
+    const kt_real *step = kt_rows(a.step, fold), *result = kt_rows(a.result, fold);
+    /* x - x is zero for finite x alone. */
+    if (result[KT_RESULT_LOSS] - result[KT_RESULT_LOSS] != 0 ||
+        result[KT_RESULT_GRADIENT_NORM] - result[KT_RESULT_GRADIENT_NORM] != 0)
+        return;
+    const kt_real *KT_RESTRICT gradient = kt_rows(a.gradient, fold);
+    kt_real *KT_RESTRICT parameter = kt_rows(a.parameter, fold);
+    kt_real *KT_RESTRICT moment1 = kt_rows(a.moment1, fold);
+    kt_real *KT_RESTRICT moment2 = kt_rows(a.moment2, fold);
+    const kt_real rate = step[KT_STEP_LEARNING_RATE] * step[KT_STEP_CORRECTION1];
+    const kt_real correction = step[KT_STEP_CORRECTION2];
+    const kt_real beta1 = a.beta1, beta2 = a.beta2, epsilon = a.epsilon;
+    const int64_t first = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, stride = (int64_t)gridDim.x * blockDim.x;
+    for (int64_t i = first; i < a.size; i += stride) {
+        const kt_real g = gradient[i];
+        const kt_real m = beta1 * moment1[i] + (1 - beta1) * g;
+        const kt_real v = beta2 * moment2[i] + (1 - beta2) * g * g;
+        moment1[i] = m;
+        moment2[i] = v;
+#ifdef KT_REAL_DOUBLE
+        parameter[i] -= rate * m / (sqrt(v) * correction + epsilon);
+#else
+        parameter[i] -= rate * m / (sqrtf(v) * correction + epsilon);
+#endif
+    }
+}

@@ -1,0 +1,188 @@
+/* The argument of every kernel: one struct each, filled by the plan.
+ *
+ * Shapes: F folds (blockIdx.z), G graphs, N nodes, E edges, C channels. A row
+ * count is read from the batch, so that one plan serves every batch that fits.
+ */
+#ifndef KT_KERNELS_ARGUMENTS_H
+#define KT_KERNELS_ARGUMENTS_H
+
+#include "kernels/activation.h"
+
+enum { KT_MAX_GATHERS = 3 };
+
+typedef struct kt_gaussian_expansion {
+    kt_count rows;
+    kt_matrix distance;     /* [E, 1] Å */
+    const kt_real *centres; /* [channels] Å */
+    int channels;
+    kt_real width; /* 1/Å^2 */
+    kt_matrix out; /* [E, channels] */
+} kt_gaussian_expansion;
+
+typedef struct kt_embedding {
+    kt_count rows;
+    kt_index type; /* [N] row of the table */
+    int channels;
+    kt_matrix table; /* [types, channels] */
+    kt_matrix out;   /* [N, channels] */
+} kt_embedding;
+
+typedef struct kt_embedding_gradient {
+    kt_index type_start; /* [types + 1] */
+    kt_index type_node;  /* [N] nodes sorted by type */
+    int types, channels;
+    kt_matrix out_gradient;   /* [N, channels] */
+    kt_matrix table_gradient; /* [types, channels] */
+} kt_embedding_gradient;
+
+/* A factorised first layer: the product of another row's features with its part of the weights. */
+typedef struct kt_gather {
+    kt_matrix data; /* [other rows, channels] */
+    kt_index index; /* [rows] */
+} kt_gather;
+
+typedef struct kt_linear_forward {
+    kt_count rows;
+    int channels;
+    kt_matrix out;  /* [rows, channels] holds the product on entry */
+    kt_matrix bias; /* [1, channels] */
+    int gathers;
+    kt_gather gather[KT_MAX_GATHERS];
+    kt_activation activation;
+} kt_linear_forward;
+
+typedef struct kt_linear_backward {
+    kt_count rows;
+    int channels;
+    kt_matrix out;      /* [rows, channels] the layer's output */
+    kt_matrix gradient; /* [rows, channels] by the output */
+    kt_matrix product_gradient; /* [rows, channels] by the product; may be gradient */
+    kt_matrix bias_gradient; /* [1, channels] */
+    kt_activation activation;
+} kt_linear_backward;
+
+typedef struct kt_segment_sum {
+    kt_count segments;
+    int channels;
+    kt_index start;        /* [segments + 1] */
+    kt_index order;        /* [entries] row of entry i; NULL data: row i */
+    kt_matrix coefficient; /* [rows, 1]; NULL data: 1 */
+    kt_matrix in;          /* [rows, channels] */
+    kt_matrix out;         /* [segments, channels] */
+    int accumulate;        /* += instead of = */
+} kt_segment_sum;
+
+typedef struct kt_segment_spread {
+    kt_count rows;
+    int channels;
+    kt_index segment;      /* [rows] */
+    kt_matrix coefficient; /* [rows, 1] */
+    kt_matrix in;          /* [segments, channels] */
+    kt_matrix base;        /* [rows, channels] */
+    kt_matrix out;         /* [rows, channels]; may be base */
+} kt_segment_spread;
+
+typedef struct kt_add {
+    kt_count rows;
+    int channels;
+    kt_matrix left, right, out; /* [rows, channels]; out may be left or right */
+} kt_add;
+
+typedef struct kt_lstm_forward {
+    kt_count graphs;
+    int channels;
+    kt_matrix gates;  /* [G, 4 channels] the products on entry (unless first), activated i, f, g, o on exit */
+    int first;        /* the step from zeros: there are no products and no cell yet */
+    kt_matrix bias_input, bias_hidden; /* [1, 4 channels] */
+    kt_matrix cell_before;             /* [G, channels]; unused if first */
+    kt_matrix cell, hidden;            /* [G, channels] */
+} kt_lstm_forward;
+
+typedef struct kt_lstm_backward {
+    kt_count graphs;
+    int channels;
+    int first;
+    kt_matrix gates;         /* [G, 4 channels] activated; by the products on exit */
+    kt_matrix cell_before;   /* [G, channels]; unused if first */
+    kt_matrix cell;          /* [G, channels] */
+    kt_matrix hidden_gradient; /* [G, channels] */
+    kt_matrix cell_gradient; /* [G, channels] by the cell; on exit by the cell before */
+    int last;                /* the cell leads to nothing later: its gradient is zero on entry */
+} kt_lstm_backward;
+
+typedef struct kt_lstm_bias_gradient {
+    kt_count graphs;
+    int channels; /* 4 x hidden */
+    kt_matrix step[2]; /* [G, channels] gradients by the products of each Set2Set step */
+    kt_matrix bias_input_gradient, bias_hidden_gradient; /* [1, channels] */
+} kt_lstm_bias_gradient;
+
+typedef struct kt_attention_forward {
+    kt_count graphs;
+    int channels;
+    kt_index start;      /* [G + 1] rows of each graph */
+    kt_matrix in;        /* [rows, channels] */
+    kt_matrix weight;    /* [rows, 1] multiplicity */
+    kt_matrix hidden;    /* [G, channels] */
+    kt_matrix attention; /* [rows, 1] */
+    kt_matrix out;       /* [G, channels] */
+} kt_attention_forward;
+
+typedef struct kt_attention_backward {
+    kt_count graphs;
+    int channels;
+    kt_index start;
+    kt_matrix in;        /* [rows, channels] */
+    kt_matrix hidden;    /* [G, channels] */
+    kt_matrix attention; /* [rows, 1] */
+    kt_matrix out_gradient;    /* [G, channels] */
+    kt_matrix scratch;         /* [rows, 1] */
+    kt_matrix in_gradient;     /* [rows, channels] */
+    int accumulate;            /* in_gradient += instead of = */
+    kt_matrix hidden_gradient; /* [G, channels] += */
+} kt_attention_backward;
+
+/* What the host tells a fold's step, one float row. */
+enum {
+    KT_STEP_LEARNING_RATE,
+    KT_STEP_CORRECTION1, /* 1 / (1 - beta1^t) */
+    KT_STEP_CORRECTION2, /* 1 / sqrt(1 - beta2^t) */
+    KT_STEP_TARGET_MEAN, /* of log10(kappa + 1) */
+    KT_STEP_TARGET_SD,
+    KT_STEP_VALUES
+};
+
+/* What a fold's step tells the host. */
+enum {
+    KT_RESULT_LOSS,          /* mean of the batch */
+    KT_RESULT_GRADIENT_NORM, /* of the whole model */
+    KT_RESULT_VALUES
+};
+
+typedef struct kt_mape_loss {
+    kt_count graphs;
+    kt_matrix step;       /* [1, KT_STEP_VALUES] */
+    kt_matrix prediction; /* [G, 1] standardised */
+    kt_matrix kappa;      /* [G, 1] W/(m K) */
+    kt_matrix gradient;   /* [G, 1] by the prediction */
+    kt_matrix result;     /* [1, KT_RESULT_VALUES] */
+} kt_mape_loss;
+
+enum { KT_NORM_CHUNK = 4096 };
+
+typedef struct kt_gradient_norm {
+    int64_t size;       /* of the parameter arena, a multiple of 16 */
+    kt_matrix gradient; /* [1, size] */
+    kt_matrix partial;  /* [1, ceil(size / KT_NORM_CHUNK)] */
+    kt_matrix result;   /* [1, KT_RESULT_VALUES] */
+} kt_gradient_norm;
+
+typedef struct kt_adam {
+    int64_t size;
+    kt_matrix step;   /* [1, KT_STEP_VALUES] */
+    kt_matrix result; /* [1, KT_RESULT_VALUES] */
+    kt_matrix gradient, parameter, moment1, moment2; /* [1, size] */
+    kt_real beta1, beta2, epsilon;
+} kt_adam;
+
+#endif
