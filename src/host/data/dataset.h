@@ -44,9 +44,10 @@ typedef struct kti_dataset_options {
 kti_dataset_options kti_dataset_options_default(void);
 
 /* Reads a data set. A row is rejected for: missing or bad kappa (not a finite number > 0), id empty, with a path
- * separator, or repeated (the first of them stays), no structure file or several, anything that kt_structure_read or kti_graph_create
- * refuses, or no edge within the cutoff. Only a data set that cannot be used at all is an error: no such path, no
- * id_prop.csv, unreadable CSV, no usable row; options that fit no crystal (KT_BAD_ARGUMENT). *dataset is empty after an error. */
+ * separator, or repeated (the first of them stays), no structure file or several, anything that kt_structure_read
+ * or kti_graph_create refuses, or no edge within the cutoff. Only a data set that cannot be used at all is an error:
+ * no such path, no id_prop.csv, unreadable CSV, no usable row; and options that fit no crystal (KT_BAD_ARGUMENT).
+ * After an error *dataset is empty. */
 kt_status kti_dataset_read(const char *path, const kti_dataset_options *options, kti_dataset *dataset,
                            kt_error *error);
 void kti_dataset_destroy(kti_dataset *dataset);
