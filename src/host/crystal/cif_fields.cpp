@@ -244,8 +244,10 @@ kt_status kti_cif_fields_read(const char *data, size_t size, const char *name, s
     try {
         collector c{fields, limit};
         pegtl::memory_input<> in(data, size, "");
-        pegtl::parse<rules::file, action, gemmi::cif::Errors>(in, c);
-        return KT_OK;
+        if (pegtl::parse<rules::file, action, gemmi::cif::Errors>(in, c))
+            return KT_OK;
+        status =
+            kti_fail_line(error, KT_BAD_FORMAT, name, 1, "not CIF: there is nothing but blanks and comments");
     } catch (const complaint &e) {
         status = kti_fail_line(error, KT_BAD_FORMAT, name, e.line, "%s", e.message.c_str());
     } catch (const pegtl::parse_error &e) {

@@ -8,6 +8,7 @@
 #include "base/fail.h"
 #include "crystal/elements.h"
 #include "crystal/lattice.h"
+#include "crystal/number.h"
 #include "crystal/reader.h"
 #include "crystal/sites.h"
 #include "crystal/text.h"
@@ -162,7 +163,8 @@ static kt_status read_element(const extxyz *x, kti_slice word, bool symbol, int 
     *element = 0;
     if (symbol)
         *element = kti_element_of_symbol(word);
-    else if (kti_next_number(&word, &number, &(kti_slice){0}) && number >= 1 && number <= KTI_ATOMIC_NUMBERS)
+    else if (kti_number_read(word.begin, word.end, &number) && number == floor(number) && number >= 1 &&
+             number <= KTI_ATOMIC_NUMBERS)
         *element = (int)number;
     if (*element > 0)
         return KT_OK;
