@@ -62,12 +62,12 @@ KT_KERNEL(adam, kt_adam)
     kt_real *KT_RESTRICT moment2 = kt_rows(a.moment2, fold);
     const kt_real rate = step[KT_STEP_LEARNING_RATE] * step[KT_STEP_CORRECTION1];
     const kt_real correction = step[KT_STEP_CORRECTION2];
-    const kt_real beta1 = a.beta1, beta2 = a.beta2, epsilon = a.epsilon;
+    const kt_real beta1 = a.beta1, beta2 = a.beta2, epsilon = a.epsilon, share1 = a.share1, share2 = a.share2;
     const int64_t first = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, stride = (int64_t)gridDim.x * blockDim.x;
     for (int64_t i = first; i < a.size; i += stride) {
         const kt_real g = gradient[i];
-        const kt_real m = beta1 * moment1[i] + (1 - beta1) * g;
-        const kt_real v = beta2 * moment2[i] + (1 - beta2) * g * g;
+        const kt_real m = beta1 * moment1[i] + share1 * g;
+        const kt_real v = beta2 * moment2[i] + share2 * g * g;
         moment1[i] = m;
         moment2[i] = v;
 #ifdef KT_REAL_DOUBLE

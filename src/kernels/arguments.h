@@ -183,6 +183,7 @@ typedef struct kt_adam {
     kt_matrix result; /* [1, KT_RESULT_VALUES] */
     kt_matrix gradient, parameter, moment1, moment2; /* [1, size] */
     kt_real beta1, beta2, epsilon;
+    kt_real share1, share2; /* 1 - beta1, 1 - beta2, rounded once: in float32 1 - 0.999f is wrong by 1.3e-5 */
 } kt_adam;
 
 #endif

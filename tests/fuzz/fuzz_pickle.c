@@ -1,5 +1,5 @@
-/* libFuzzer entry: a file of torch.save where the bytes begin like a zip, else the pickle within one, whose storages
- * read as zeros. */
+/* libFuzzer entry: a file of torch.save where the bytes begin like a zip, else the pickle within one, whose
+ * storages read as zeros. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

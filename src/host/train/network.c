@@ -695,7 +695,9 @@ static void optimise(builder *b)
                                                     .moment2 = {p->moment2, size, (int32_t)size},
                                                     .beta1 = (kt_real)0.9,
                                                     .beta2 = (kt_real)0.999,
-                                                    .epsilon = (kt_real)1e-8};
+                                                    .epsilon = (kt_real)1e-8,
+                                                    .share1 = (kt_real)0.1,
+                                                    .share2 = (kt_real)0.001};
 }
 
 /* ---- the whole ---------------------------------------------------------------------------------------------------- */

