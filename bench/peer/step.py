@@ -91,7 +91,7 @@ def build_graph(peer, converter, structure):
         graph.ndata["pos"] = graph.ndata.pop("frac_coords") @ lattice[0]
         graph.edata["pbc_offshift"] = graph.edata.pop("pbc_offset") @ lattice[0]
     else:
-        graph.edge_index = graph.edge_index.long()  # int32 as made: PyTorch then converts it at every use (some 8 % of a step)
+        graph.edge_index = graph.edge_index.long()  # int32 as made: PyTorch then converts it at every use
         graph.pos = graph.frac_coords @ lattice[0]
         graph.pbc_offshift = graph.pbc_offset @ lattice[0]
         del graph.frac_coords, graph.pbc_offset
