@@ -7,7 +7,8 @@
 # Says what it installs. When nothing is missing it touches neither the network nor the system.
 set -eu
 
-build="gcc g++ libc6-dev cmake ninja-build pkgconf libjansson-dev libzip-dev libgsl-dev gemmi-dev"
+# gemmi's reader includes PEGTL, which its package forgets to depend on.
+build="gcc g++ libc6-dev cmake ninja-build pkgconf libjansson-dev libzip-dev libgsl-dev gemmi-dev tao-pegtl-dev"
 test="libcmocka-dev clang libclang-rt-dev"
 
 wanted=

@@ -2,7 +2,8 @@
 # check_includes.sh ROOT: holds the #include lines of ROOT's sources to the project's order of rooms.
 #
 #   1. A room under src/host includes itself and lower rooms only.
-#   2. Kernels (src/kernels) include kernels and system headers; device and the rooms above it may include their headers.
+#   2. Kernels (src/kernels) include kernels and system headers. Their headers say what packed buffers look like, so data, which
+#      packs, and the rooms above it may include them.
 #   3. Public headers include public and system headers only.
 #   4. The CUDA, cuBLAS, cuDNN and NCCL headers are named in src/host/device alone.
 #   5. An included file of ours exists, and is named without "..".
@@ -81,7 +82,7 @@ FNR == 1 {
         if (there != "kernels") violation("a kernel includes " path)
     } else if (here in rank) {
         if (there == "kernels") {
-            if (rank[here] < rank["device"]) violation("room " here " includes a kernel header, " path)
+            if (rank[here] < rank["data"]) violation("room " here " includes a kernel header, " path)
         } else if (there in rank && rank[there] > rank[here])
             violation("room " here " includes the higher room " there ", " path)
     }

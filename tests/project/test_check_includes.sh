@@ -50,8 +50,8 @@ fresh; echo '#include "device.h"' >>src/host/base/base.h
 refused "a header of another room by its bare name" src/host/base/base.h:3 "device.h is not there"
 fresh; echo '#include "../base/base.h"' >>src/host/crystal/crystal.c
 refused "a path upwards" src/host/crystal/crystal.c:3 "without .."
-fresh; echo '#include "kernels/kernel.h"' >>src/host/model/model.h
-refused "a kernel header below device" src/host/model/model.h:3 "a kernel header"
+fresh; echo '#include "kernels/kernel.h"' >>src/host/crystal/crystal.h
+refused "a kernel header below data" src/host/crystal/crystal.h:3 "a kernel header"
 fresh; echo '#include "base/base.h"' >>src/kernels/adam.cu
 refused "a kernel that includes a room" src/kernels/adam.cu:2 "a kernel includes src/host/base/base.h"
 fresh; echo '#include <kappatune/error.h>' >>src/kernels/adam.cu
