@@ -413,8 +413,8 @@ static void test_extxyz(void **state)
         "2\nLattice=\"0 2.8 2.8 2.8 0 2.8 2.8 2.8 0\" Properties=species:S:1:pos:R:3 pbc=\"T T T\"\nNa 0 0 "
         "0\n"
         "Cl 2.8 2.8 2.8\n",
-        "2\nenergy=-1.5 note='a = b' Properties=forces:R:3:pos:R:3:magmom:R:1:species:S:1 "
-        "lattice={0 2.8 2.8 2.8 0 2.8 2.8 2.8 0}\n9 9 9 0 0 0 1 Na\n9 9 9 2.8 2.8 2.8 1 Cl\n2\nnext frame",
+        ("2\nenergy=-1.5 note='a = b' Properties=forces:R:3:pos:R:3:magmom:R:1:species:S:1 "
+         "lattice={0 2.8 2.8 2.8 0 2.8 2.8 2.8 0}\n9 9 9 0 0 0 1 Na\n9 9 9 2.8 2.8 2.8 1 Cl\n2\nnext frame"),
         "2\r\nLattice=\"0 2.8 2.8 2.8 0 2.8 2.8 2.8 0\"\r\nNa 0 0 0\r\nCl 2.8 2.8 2.8 extra\r\n",
         "2\nLattice=\"0 2.8 2.8 2.8 0 2.8 2.8 2.8 0\" Properties=Z:I:1:pos:R:3\n11 0 0 0\n17 2.8 2.8 2.8",
     };
