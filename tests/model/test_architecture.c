@@ -48,6 +48,22 @@ static void every_key_is_checked(void **state)
     }
 }
 
+static void a_late_difference_is_shown(void **state)
+{
+    (void)state;
+    kt_error error = KT_ERROR_NONE;
+    kti_tensors tensors = {0};
+    char elements[512];
+    assert_int_equal(kti_architecture_describe(&tensors, &error), KT_OK);
+    strcpy(elements, kti_tensors_metadata(&tensors, "elements"));
+    memcpy(elements + strlen(elements) - 2, "Po", 2);
+    assert_int_equal(kti_tensors_set_metadata(&tensors, "elements", elements, &error), KT_OK);
+    kt_status status = kti_architecture_check(&tensors, "w.safetensors", &error);
+    assert_non_null(strstr(error.message, "U Np Po`, but"));
+    expect_error("elements", status, &error, KT_BAD_FORMAT, "U Np Pu`:", ANY_BYTE);
+    kti_tensors_destroy(&tensors);
+}
+
 static void numbers_survive_as_metadata(void **state)
 {
     (void)state;
@@ -72,6 +88,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_description_passes_its_check),
         cmocka_unit_test(every_key_is_checked),
+        cmocka_unit_test(a_late_difference_is_shown),
         cmocka_unit_test(numbers_survive_as_metadata),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

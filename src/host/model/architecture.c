@@ -68,6 +68,15 @@ kt_status kti_architecture_describe(kti_tensors *tensors, kt_error *error)
     return status;
 }
 
+/* Where two texts are to be shown from, so that their first difference is seen; the element list is long. */
+static size_t difference(const char *a, const char *b)
+{
+    size_t same = 0;
+    while (a[same] != '\0' && a[same] == b[same])
+        same++;
+    return same > 60 ? same - 20 : 0;
+}
+
 kt_status kti_architecture_check(const kti_tensors *tensors, const char *file, kt_error *error)
 {
     for (int i = 0; i < KEYS; i++) {
@@ -76,12 +85,15 @@ kt_status kti_architecture_check(const kti_tensors *tensors, const char *file, k
         if (!found)
             return kti_fail_file(error, KT_BAD_FORMAT, file,
                                  "metadata `%s` is missing; this model has `%.160s`", key, value);
-        if (strcmp(found, value) != 0)
+        if (strcmp(found, value) != 0) {
+            size_t from = difference(found, value);
+            const char *dots = from > 0 ? "..." : "";
             return kti_fail_file(
                 error, KT_BAD_FORMAT, file,
-                "metadata `%s` is `%.160s`, but this model has `%.160s`: the weights belong to "
+                "metadata `%s` is `%s%.120s`, but this model has `%s%.120s`: the weights belong to "
                 "another network",
-                key, found, value);
+                key, dots, found + from, dots, value + from);
+        }
     }
     return KT_OK;
 }
