@@ -183,7 +183,8 @@ static void every_broken_rule_is_named(void **state)
         {ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0.0,4.0]"), 4, "`data_offsets` must be two",
          9},
         {ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"), 3, "end beyond the file", 9},
-        {ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]"), 8, "4 bytes before tensor `a`", 8 + 54},
+        {ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]"), 8, "4 bytes before tensor `a`",
+         8 + 54},
         {ONE("\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]"), 5, "1 bytes at the end", 8 + 54 + 4},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
          "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}",
