@@ -1,0 +1,50 @@
+/* Trained models: an ensemble of one member a fold, or a single weights file.
+ *
+ * A prediction depends on the crystal alone, never on what is predicted before it or beside it.
+ */
+#ifndef KAPPATUNE_MODEL_H
+#define KAPPATUNE_MODEL_H
+
+#include <stdbool.h>
+
+#include <kappatune/structure.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum kt_property {
+    KT_KAPPA, /* lattice thermal conductivity at 300 K, W/(m K) */
+    KT_EFORM  /* formation energy, eV/atom */
+} kt_property;
+
+typedef struct kt_model_options {
+    kt_property property;
+    const char *device; /* "cpu"; NULL is "cpu" */
+    bool quotient;      /* exact symmetry quotient; true */
+} kt_model_options;
+
+KT_API kt_model_options kt_model_options_default(void);
+
+typedef struct kt_model kt_model;
+
+/* Opens `path`: a run folder (its folds/<n>/best.safetensors are the members), a safetensors file, or matgl's state.pt
+ * or its folder (formation energies alone). Weights that lack what the property needs are refused, by name. Not to be
+ * used by two threads at a time. */
+KT_API kt_status kt_model_open(const char *path, const kt_model_options *options, kt_model **model, kt_error *error);
+KT_API void kt_model_close(kt_model *model);
+
+KT_API int kt_model_members(const kt_model *model);
+
+/* Fold number of a member; 0 for a single weights file. */
+KT_API int kt_model_member_fold(const kt_model *model, int member);
+
+/* Predicts one crystal: value[members]. KT_BAD_CRYSTAL for an element the network does not know, or no neighbour within
+ * the cutoff; KT_NON_FINITE if a member overflows. `file` names the crystal in errors (may be NULL). */
+KT_API kt_status kt_model_predict(kt_model *model, const kt_structure *structure, const char *file, double *value,
+                                  kt_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

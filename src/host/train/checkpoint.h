@@ -1,0 +1,22 @@
+/* Checkpoints of a fold.
+ *
+ * folds/<n>/last.safetensors holds all that a resumed run needs, in one file, so that no crash can leave halves of
+ * two states: weights, Adam's moments (adam.m., adam.v.), the selected epoch's weights (best.), the history.
+ * folds/<n>/best.safetensors is the product: the selected weights alone.
+ */
+#ifndef KTI_TRAIN_CHECKPOINT_H
+#define KTI_TRAIN_CHECKPOINT_H
+
+#include "train/fold.h"
+#include "train/parameters.h"
+
+/* Writes both files, atomically each. `run` is the run folder. */
+kt_status kti_checkpoint_write(const char *run, const kti_fold *fold, const kti_parameters *parameters,
+                               const kt_train_options *options, const char *dataset, kt_error *error);
+
+/* Reads last.safetensors into the fold and its arenas; *found is 0 if there is none. A file that does not fit
+ * the fold (another split, transform or more epochs than asked for) is KT_BAD_FORMAT. */
+kt_status kti_checkpoint_read(const char *run, kti_fold *fold, kti_parameters *parameters,
+                              const kt_train_options *options, int *found, kt_error *error);
+
+#endif

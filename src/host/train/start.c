@@ -1,0 +1,116 @@
+#include "train/start.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "model/architecture.h"
+#include "model/initialise.h"
+#include "model/matgl.h"
+#include "model/safetensors.h"
+#include "train/parameters.h"
+
+static int ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+kt_status kti_weights_read(const char *path, kti_tensors *tensors, kt_error *error)
+{
+    *tensors = (kti_tensors){0};
+    if (kti_is_folder(path) || ends_with(path, ".pt"))
+        return kti_matgl_import(path, tensors, error);
+    kt_status status = kti_safetensors_read(path, tensors, error);
+    if (status == KT_OK)
+        status = kti_architecture_check(tensors, path, error);
+    if (status != KT_OK)
+        kti_tensors_destroy(tensors);
+    return status;
+}
+
+static kt_status fold_file(const char *run, int fold, char **file, kt_error *error)
+{
+    char name[64];
+    snprintf(name, sizeof name, "folds/%d/best.safetensors", fold);
+    *file = kti_path_join(run, name);
+    return *file ? KT_OK : kti_fail_memory(error, "a path");
+}
+
+kt_status kti_start_open(const kt_train_options *options, kti_start *start, kt_error *error)
+{
+    kt_status status = KT_OK;
+    *start = (kti_start){.random = options->from == NULL};
+    if (start->random)
+        return KT_OK;
+    char *folds = kti_path_join(options->from, "folds");
+    if (!folds)
+        return kti_fail_memory(error, "a path");
+    const int is_run = kti_is_folder(folds);
+    free(folds);
+    char **kept = is_run ? &start->run_folder : &start->file;
+    *kept = kti_duplicate_text(options->from);
+    if (!*kept) {
+        status = kti_fail_memory(error, "a path");
+        goto fail;
+    }
+    if (is_run) {
+        for (int fold = 1; fold <= options->folds; fold++) {
+            char *file;
+            status = fold_file(start->run_folder, fold, &file, error);
+            if (status == KT_OK && !kti_file_exists(file))
+                status = kti_fail_file(error, KT_IO, file, "is missing: fold %d of this run would start from it",
+                                       fold);
+            free(file);
+            if (status != KT_OK)
+                goto fail;
+        }
+        return KT_OK;
+    }
+    status = kti_weights_read(options->from, &start->tensors, error);
+    if (status == KT_OK)
+        return KT_OK;
+fail:
+    kti_start_close(start);
+    return status;
+}
+
+void kti_start_close(kti_start *start)
+{
+    free(start->run_folder);
+    free(start->file);
+    kti_tensors_destroy(&start->tensors);
+    *start = (kti_start){0};
+}
+
+kt_status kti_start_fill(const kti_start *start, const kt_train_options *options, const kti_layout *layout, int fold,
+                         int draw, kt_real *arena, kt_error *error)
+{
+    kti_tensors own = {0};
+    const kti_tensors *tensors = &start->tensors;
+    char *file = NULL;
+    const char *name = start->file;
+    kt_status status = KT_OK;
+    kti_initialise(layout, arena, KTI_ALL_PARTS, options->seed, fold, draw);
+    if (start->random || !options->load_weights)
+        return KT_OK;
+    if (start->run_folder) {
+        status = fold_file(start->run_folder, fold, &file, error);
+        if (status == KT_OK)
+            status = kti_weights_read(file, &own, error);
+        tensors = &own;
+        name = file;
+    }
+    if (status == KT_OK) {
+        /* A fresh draw replaces a head that led nowhere; the body is the pretrained one again. */
+        const int head = draw == 0 && kti_tensors_find(tensors, "head.layers.0.weight") != NULL;
+        status = kti_arena_load(layout, arena, tensors, "",
+                                1u << KTI_PART_BODY | (head ? 1u << KTI_PART_HEAD : 0), name, error);
+    }
+    kti_tensors_destroy(&own);
+    free(file);
+    return status;
+}

@@ -1,0 +1,533 @@
+#include "train/trainer.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fail.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "train/checkpoint.h"
+#include "train/journal.h"
+#include "train/plan.h"
+
+enum { PURPOSE_SHUFFLE = 2, MOST_RESCUES = 5, COLLAPSED_EPOCHS = 10 };
+
+static const double explosion = 10;      /* times the least mean loss of an epoch */
+static const double flat_spread = 1e-4;  /* of log10(kappa + 1): predictions that are one number */
+static const double beta1 = 0.9, beta2 = 0.999;
+
+/* ---- a worker and what it shares ------------------------------------------------------------------------------- */
+
+typedef struct team {
+    kti_run *run;
+    kti_journal *journal;
+    kti_capacity capacity;
+    atomic_int next_fold;
+    atomic_int stop; /* 1: a worker failed or the caller asked */
+    atomic_llong epochs_done;
+    int64_t epochs_before; /* that earlier runs had done */
+    pthread_mutex_t lock;  /* of the callbacks and the error */
+    kt_status status;
+    kt_error error;
+    double started;
+} team;
+
+typedef struct worker {
+    team *team;
+    int lane;
+    kti_plan *plan;
+    const kti_graph **graphs; /* [batch] */
+    double *kappa;            /* [batch] */
+    int32_t *order;           /* [most training rows] */
+    double *predicted;        /* [most rows] */
+    kt_real *standardised;    /* [batch] */
+    kt_real *arena;           /* [layout.size] */
+} worker;
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Says it to the caller and to the journal. */
+static void report(team *t, const kti_fold *fold, const char *event, int batch, const char *text)
+{
+    pthread_mutex_lock(&t->lock);
+    if (t->run->options->message)
+        t->run->options->message(t->run->options->user, text);
+    kti_journal_event(t->journal, event, fold->number, fold->epoch + 1, batch, text);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* ---- one epoch --------------------------------------------------------------------------------------------------- */
+
+/* Cosine from the first rate to the second over schedule_period ticks (spec, section 4). */
+static double learning_rate(const kt_train_options *o, const kti_fold *fold)
+{
+    const double angle = 3.14159265358979323846 * o->schedule_ticks * fold->epoch / o->schedule_period;
+    return fold->rate_scale *
+           (o->least_learning_rate + (o->learning_rate - o->least_learning_rate) * (1 + cos(angle)) / 2);
+}
+
+static int fill_batch(worker *w, const int32_t *rows, int count)
+{
+    const kti_dataset *dataset = w->team->run->dataset;
+    for (int i = 0; i < count; i++) {
+        w->graphs[i] = &dataset->crystals[rows[i]].graph;
+        w->kappa[i] = dataset->crystals[rows[i]].kappa;
+    }
+    return kti_batch_pack(kti_plan_batch(w->plan), w->graphs, w->kappa, count);
+}
+
+static void set_step(worker *w, const kti_fold *fold, double rate)
+{
+    kt_real *step = kti_plan_step(w->plan);
+    step[KT_STEP_LEARNING_RATE] = (kt_real)rate;
+    step[KT_STEP_CORRECTION1] = (kt_real)(1 / (1 - pow(beta1, (double)fold->steps + 1)));
+    step[KT_STEP_CORRECTION2] = (kt_real)(1 / sqrt(1 - pow(beta2, (double)fold->steps + 1)));
+    step[KT_STEP_TARGET_MEAN] = (kt_real)fold->target_mean;
+    step[KT_STEP_TARGET_SD] = (kt_real)fold->target_sd;
+}
+
+static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error *error)
+{
+    const kt_train_options *o = w->team->run->options;
+    const double rate = learning_rate(o, fold);
+    double loss = 0, norm = 0, norm_max = 0;
+    int rows = 0, steps = 0, skipped = 0;
+    memcpy(w->order, fold->order, (size_t)fold->train_rows * sizeof *w->order);
+    kti_random random = kti_random_stream(o->seed, PURPOSE_SHUFFLE, (uint32_t)fold->number, (uint32_t)fold->epoch);
+    kti_random_shuffle(&random, w->order, fold->train_rows);
+    for (int first = 0, batch = 1; first < fold->train_rows; first += o->batch, batch++) {
+        const int count = fold->train_rows - first < o->batch ? fold->train_rows - first : o->batch;
+        kt_real result[KT_RESULT_VALUES];
+        if (fill_batch(w, w->order + first, count) != 0)
+            return kti_fail(error, KT_BAD_ARGUMENT, "a batch does not fit the plan");
+        set_step(w, fold, rate);
+        kt_status status = kti_plan_train(w->plan, fold->index, result, error);
+        if (status != KT_OK)
+            return status;
+        if (!isfinite(result[KT_RESULT_LOSS]) || !isfinite(result[KT_RESULT_GRADIENT_NORM])) {
+            char text[160];
+            snprintf(text, sizeof text, "fold %d, epoch %d, batch %d: the %s is not finite; the step is skipped",
+                     fold->number, fold->epoch + 1, batch,
+                     isfinite(result[KT_RESULT_LOSS]) ? "gradient" : "loss");
+            report(w->team, fold, "skipped", batch, text);
+            skipped++;
+            continue;
+        }
+        fold->steps++;
+        steps++;
+        rows += count;
+        loss += (double)result[KT_RESULT_LOSS] * count;
+        norm += (double)result[KT_RESULT_GRADIENT_NORM];
+        norm_max = fmax(norm_max, (double)result[KT_RESULT_GRADIENT_NORM]);
+    }
+    fold->skipped += skipped;
+    record[KTI_TRAIN_LOSS] = rows ? loss / rows : -1;
+    record[KTI_LEARNING_RATE] = rate;
+    record[KTI_GRADIENT_NORM] = steps ? norm / steps : -1;
+    record[KTI_GRADIENT_NORM_MAX] = steps ? norm_max : -1;
+    record[KTI_SKIPPED] = skipped;
+    return KT_OK;
+}
+
+/* kappa of rows [size], from the fold's present weights. */
+static kt_status predict(worker *w, const kti_fold *fold, const int32_t *rows, int size, double *kappa, kt_error *error)
+{
+    const int batch = w->team->run->options->batch;
+    for (int first = 0; first < size; first += batch) {
+        const int count = size - first < batch ? size - first : batch;
+        if (fill_batch(w, rows + first, count) != 0)
+            return kti_fail(error, KT_BAD_ARGUMENT, "a batch does not fit the plan");
+        kt_status status = kti_plan_predict(w->plan, fold->index, w->standardised, error);
+        if (status != KT_OK)
+            return status;
+        for (int i = 0; i < count; i++)
+            kappa[first + i] = pow(10, (double)w->standardised[i] * fold->target_sd + fold->target_mean) - 1;
+    }
+    return KT_OK;
+}
+
+/* MAPE on the rows of the selection, and how far apart the predictions are. */
+static kt_status evaluate(worker *w, const kti_fold *fold, double *record, kt_error *error)
+{
+    const kti_dataset *dataset = w->team->run->dataset;
+    kt_status status = predict(w, fold, fold->select, fold->select_rows, w->predicted, error);
+    if (status != KT_OK)
+        return status;
+    double sum = 0, least = INFINITY, most = -INFINITY;
+    for (int i = 0; i < fold->select_rows; i++) {
+        const double kappa = dataset->crystals[fold->select[i]].kappa, level = log10(w->predicted[i] + 1);
+        sum += fabs(w->predicted[i] - kappa) / kappa;
+        least = fmin(least, level);
+        most = fmax(most, level);
+    }
+    record[KTI_SELECT_MAPE] = isfinite(sum) ? sum / fold->select_rows : -1;
+    record[KTI_SPREAD] = isfinite(most - least) ? most - least : -1;
+    return KT_OK;
+}
+
+/* ---- going wrong, and back ----------------------------------------------------------------------------------------- */
+
+/* What is wrong after an epoch; NULL if nothing is. */
+static const char *diagnose(const kti_fold *fold, const double *record)
+{
+    if (record[KTI_TRAIN_LOSS] < 0)
+        return "no step of the epoch was finite";
+    if (fold->least_loss >= 0 && record[KTI_TRAIN_LOSS] > explosion * fold->least_loss)
+        return "the loss exploded";
+    if (fold->collapsed_epochs >= COLLAPSED_EPOCHS)
+        return "the predictions collapsed to one number";
+    return NULL;
+}
+
+static kt_status set_weights(worker *w, const kti_fold *fold, const kt_real *value, kt_error *error)
+{
+    kti_parameters *parameters = &w->team->run->parameters;
+    const size_t bytes = (size_t)parameters->layout.size * sizeof(kt_real);
+    kt_status status = kti_parameters_upload(parameters, KTI_ROLE_VALUE, fold->index, value, error);
+    memset(w->arena, 0, bytes);
+    if (status == KT_OK)
+        status = kti_parameters_upload(parameters, KTI_ROLE_MOMENT1, fold->index, w->arena, error);
+    if (status == KT_OK)
+        status = kti_parameters_upload(parameters, KTI_ROLE_MOMENT2, fold->index, w->arena, error);
+    return status;
+}
+
+static kt_status begin(worker *w, kti_fold *fold, kt_error *error)
+{
+    kti_run *run = w->team->run;
+    kt_real *value = kti_allocate((size_t)run->parameters.layout.size, sizeof *value);
+    if (!value)
+        return kti_fail_memory(error, "the start weights");
+    kt_status status =
+        kti_start_fill(&run->start, run->options, &run->parameters.layout, fold->number, fold->draws, value, error);
+    if (status == KT_OK)
+        status = set_weights(w, fold, value, error);
+    free(value);
+    fold->steps = 0;
+    return status;
+}
+
+static kt_status rescue(worker *w, kti_fold *fold, const char *reason, double *record, kt_error *error)
+{
+    char text[240];
+    const int has_best = fold->best_epoch > 0 &&
+                         fold->history[(fold->best_epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SPREAD] > flat_spread;
+    if (w->team->run->options->protocol == KT_PUBLISHED || fold->rescues >= MOST_RESCUES) {
+        snprintf(text, sizeof text, "fold %d, epoch %d: %s; it goes on as it is", fold->number, fold->epoch + 1, reason);
+        if (fold->collapsed_epochs <= COLLAPSED_EPOCHS) /* once for a collapse, not every epoch of it */
+            report(w->team, fold, "trouble", 0, text);
+        return KT_OK;
+    }
+    if (has_best)
+        snprintf(text, sizeof text,
+                 "fold %d, epoch %d: %s; it goes back to the weights of epoch %d with half the learning rate",
+                 fold->number, fold->epoch + 1, reason, fold->best_epoch);
+    else
+        snprintf(text, sizeof text,
+                 "fold %d, epoch %d: %s; it starts again with a newly drawn head and half the learning rate",
+                 fold->number, fold->epoch + 1, reason);
+    report(w->team, fold, "rescue", 0, text);
+    record[KTI_RESCUED] = 1;
+    fold->rescues++;
+    fold->rate_scale /= 2;
+    fold->collapsed_epochs = 0;
+    fold->steps = 0;
+    if (has_best)
+        return set_weights(w, fold, fold->best, error);
+    fold->draws++;
+    return begin(w, fold, error);
+}
+
+/* Keeps the weights of the best epoch so far. */
+static kt_status choose(worker *w, kti_fold *fold, const double *record, kt_error *error)
+{
+    kti_run *run = w->team->run;
+    const int epoch = fold->epoch + 1, last = run->options->select == KT_SELECT_LAST;
+    const double mape = record[KTI_SELECT_MAPE];
+    /* With KT_SELECT_LAST the best is simply the latest, so that a rescue has somewhere to go back to. */
+    const int better = mape >= 0 && (last || fold->best_epoch == 0 || mape < fold->best_mape);
+    if (!better && !(last && epoch == run->options->epochs))
+        return KT_OK;
+    fold->best_epoch = epoch;
+    fold->best_mape = mape;
+    return kti_parameters_download(&run->parameters, KTI_ROLE_VALUE, fold->index, fold->best, error);
+}
+
+static kt_status one_epoch(worker *w, kti_fold *fold, kt_error *error)
+{
+    double *record = fold->history + (int64_t)fold->epoch * KTI_HISTORY_COLUMNS;
+    memset(record, 0, KTI_HISTORY_COLUMNS * sizeof *record);
+    kt_status status = train_epoch(w, fold, record, error);
+    if (status == KT_OK)
+        status = evaluate(w, fold, record, error);
+    if (status != KT_OK)
+        return status;
+    fold->collapsed_epochs = record[KTI_SPREAD] <= flat_spread ? fold->collapsed_epochs + 1 : 0;
+    const char *trouble = diagnose(fold, record);
+    if (record[KTI_TRAIN_LOSS] >= 0 && (fold->least_loss < 0 || record[KTI_TRAIN_LOSS] < fold->least_loss))
+        fold->least_loss = record[KTI_TRAIN_LOSS];
+    if (!trouble || w->team->run->options->protocol == KT_PUBLISHED)
+        status = choose(w, fold, record, error);
+    if (status == KT_OK && trouble)
+        status = rescue(w, fold, trouble, record, error);
+    fold->epoch++;
+    return status;
+}
+
+/* ---- a fold from start to end --------------------------------------------------------------------------------------- */
+
+/* Non-zero when the caller asks to stop. */
+static int tell_progress(team *t, const kti_fold *fold)
+{
+    const kt_train_options *o = t->run->options;
+    const double *record = fold->history + (int64_t)(fold->epoch - 1) * KTI_HISTORY_COLUMNS;
+    const int64_t done = atomic_fetch_add(&t->epochs_done, 1) + 1;
+    int stop = 0;
+    pthread_mutex_lock(&t->lock);
+    if (o->progress) {
+        const double passed = seconds_now() - t->started;
+        const int64_t total = (int64_t)t->run->folds * o->epochs;
+        const double left = passed / (double)(done - t->epochs_before) * (double)(total - done);
+        const kt_train_progress progress = {
+            t->run->folds,        o->epochs,
+            done,                 total,
+            fold->number,         fold->epoch,
+            record[KTI_TRAIN_LOSS] < 0 ? NAN : record[KTI_TRAIN_LOSS],
+            record[KTI_SELECT_MAPE] < 0 ? NAN : record[KTI_SELECT_MAPE],
+            passed,               left};
+        stop = o->progress(o->user, &progress);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return stop;
+}
+
+static kt_status save(worker *w, const kti_fold *fold, kt_error *error)
+{
+    const kti_run *run = w->team->run;
+    if (!run->options->out)
+        return KT_OK;
+    return kti_checkpoint_write(run->options->out, fold, &run->parameters, run->options, run->dataset->name, error);
+}
+
+/* Predictions of the 20 %, by the last and by the selected weights. The arenas hold the last ones again afterwards. */
+static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
+{
+    kti_run *run = w->team->run;
+    const int position = (int)(fold - run->fold);
+    kti_validation *v = &run->validation[position];
+    const int32_t *rows = kti_fold_validate(fold);
+    v->best = kti_allocate((size_t)fold->validate_rows, sizeof *v->best);
+    v->last = kti_allocate((size_t)fold->validate_rows, sizeof *v->last);
+    if (!v->best || !v->last)
+        return kti_fail_memory(error, "predictions");
+    kt_status status = predict(w, fold, rows, fold->validate_rows, v->last, error);
+    if (status == KT_OK && fold->best_epoch == 0) {
+        memcpy(v->best, v->last, (size_t)fold->validate_rows * sizeof *v->best);
+        return KT_OK;
+    }
+    if (status == KT_OK)
+        status = kti_parameters_download(&run->parameters, KTI_ROLE_VALUE, fold->index, w->arena, error);
+    if (status == KT_OK)
+        status = kti_parameters_upload(&run->parameters, KTI_ROLE_VALUE, fold->index, fold->best, error);
+    if (status == KT_OK)
+        status = predict(w, fold, rows, fold->validate_rows, v->best, error);
+    if (status == KT_OK)
+        status = kti_parameters_upload(&run->parameters, KTI_ROLE_VALUE, fold->index, w->arena, error);
+    return status;
+}
+
+static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
+{
+    const kt_train_options *o = w->team->run->options;
+    kt_status status = fold->epoch == 0 ? begin(w, fold, error) : KT_OK;
+    double saved = seconds_now();
+    while (status == KT_OK && fold->epoch < o->epochs) {
+        status = one_epoch(w, fold, error);
+        if (status != KT_OK)
+            break;
+        const int stop = tell_progress(w->team, fold) || atomic_load(&w->team->stop);
+        if (stop || fold->epoch == o->epochs || seconds_now() - saved >= o->checkpoint_seconds) {
+            status = save(w, fold, error);
+            saved = seconds_now();
+        }
+        if (status == KT_OK && stop && fold->epoch < o->epochs) {
+            atomic_store(&w->team->stop, 1);
+            return kti_fail(error, KT_INTERRUPTED, "stopped on request; go on with --resume");
+        }
+    }
+    return status == KT_OK ? validate(w, fold, error) : status;
+}
+
+/* ---- the team ---------------------------------------------------------------------------------------------------------- */
+
+static kt_status worker_create(worker *w, kt_error *error)
+{
+    kti_run *run = w->team->run;
+    const size_t rows = (size_t)run->dataset->size, batch = (size_t)run->options->batch;
+    kt_status status = kti_plan_create(run->parameters.device, w->lane, &run->parameters, w->team->capacity,
+                                       KTI_OUTPUT_KAPPA, 1, &w->plan, error);
+    if (status != KT_OK)
+        return status;
+    w->graphs = kti_allocate(batch, sizeof *w->graphs);
+    w->kappa = kti_allocate(batch, sizeof *w->kappa);
+    w->standardised = kti_allocate(batch, sizeof *w->standardised);
+    w->order = kti_allocate(rows, sizeof *w->order);
+    w->predicted = kti_allocate(rows, sizeof *w->predicted);
+    w->arena = kti_allocate((size_t)run->parameters.layout.size, sizeof *w->arena);
+    return w->graphs && w->kappa && w->standardised && w->order && w->predicted && w->arena
+               ? KT_OK
+               : kti_fail_memory(error, "a worker");
+}
+
+static void worker_destroy(worker *w)
+{
+    kti_plan_destroy(w->plan);
+    free(w->graphs);
+    free(w->kappa);
+    free(w->standardised);
+    free(w->order);
+    free(w->predicted);
+    free(w->arena);
+}
+
+static void *work(void *argument)
+{
+    worker *w = argument;
+    team *t = w->team;
+    kt_error error = KT_ERROR_NONE;
+    kt_status status = worker_create(w, &error);
+    while (status == KT_OK && !atomic_load(&t->stop)) {
+        const int next = atomic_fetch_add(&t->next_fold, 1);
+        if (next >= t->run->folds)
+            break;
+        status = train_fold(w, &t->run->fold[next], &error);
+    }
+    if (status != KT_OK) {
+        atomic_store(&t->stop, 1);
+        pthread_mutex_lock(&t->lock);
+        /* A request to stop reaches every worker; a real failure says more. */
+        if (t->status == KT_OK || t->status == KT_INTERRUPTED) {
+            t->status = status;
+            t->error = error;
+        }
+        pthread_mutex_unlock(&t->lock);
+    }
+    worker_destroy(w);
+    return NULL;
+}
+
+static kti_capacity capacity_of(const kti_run *run)
+{
+    kti_capacity capacity = {run->options->batch, 0, 0};
+    const kti_graph **all = kti_allocate((size_t)run->dataset->size, sizeof *all);
+    if (!all)
+        return capacity;
+    for (int i = 0; i < run->dataset->size; i++)
+        all[i] = &run->dataset->crystals[i].graph;
+    capacity = kti_capacity_of(all, run->dataset->size, run->options->batch);
+    free(all);
+    return capacity;
+}
+
+kt_status kti_run_train(kti_run *run, kt_error *error)
+{
+    team t = {.run = run, .capacity = capacity_of(run), .started = seconds_now()};
+    kti_journal journal = {0};
+    int threads = kti_device_lanes(run->parameters.device);
+    if (threads > run->folds)
+        threads = run->folds;
+    worker *workers = kti_allocate((size_t)threads, sizeof *workers);
+    pthread_t *handles = kti_allocate((size_t)threads, sizeof *handles);
+    if (!workers || !handles || t.capacity.edges == 0) {
+        free(workers);
+        free(handles);
+        return kti_fail_memory(error, "the workers");
+    }
+    kt_status status = kti_journal_open(&journal, run->options->out, run->options->resume, error);
+    if (status != KT_OK)
+        goto done;
+    t.journal = &journal;
+    for (int i = 0; i < run->folds; i++)
+        t.epochs_before += run->fold[i].epoch;
+    atomic_store(&t.epochs_done, t.epochs_before);
+    pthread_mutex_init(&t.lock, NULL);
+    kti_journal_event(&journal, t.epochs_before ? "resumed" : "started", 0, 0, 0, run->dataset->name);
+    int started = 0;
+    for (; started < threads - 1; started++) {
+        workers[started] = (worker){.team = &t, .lane = started};
+        if (pthread_create(&handles[started], NULL, work, &workers[started]) != 0)
+            break; /* fewer workers: slower, not different */
+    }
+    worker *own = &workers[threads - 1];
+    *own = (worker){.team = &t, .lane = threads - 1};
+    work(own);
+    for (int i = 0; i < started; i++)
+        pthread_join(handles[i], NULL);
+    pthread_mutex_destroy(&t.lock);
+    status = t.status;
+    if (status != KT_OK && error && error->status == KT_OK)
+        *error = t.error;
+    kti_journal_event(&journal, status == KT_OK ? "finished" : "stopped", 0, 0, 0,
+                      status == KT_OK ? "all folds" : t.error.message);
+done:
+    kti_journal_close(&journal);
+    free(workers);
+    free(handles);
+    return status;
+}
+
+kt_status kti_run_create(kti_device *device, const kt_train_options *options, const kti_dataset *dataset,
+                         kti_run *run, kt_error *error)
+{
+    *run = (kti_run){.options = options, .dataset = dataset};
+    const int folds = options->only_fold ? 1 : options->folds;
+    kt_status status = kti_start_open(options, &run->start, error);
+    if (status != KT_OK)
+        return status;
+    run->fold = kti_allocate((size_t)folds, sizeof *run->fold);
+    run->validation = kti_allocate((size_t)folds, sizeof *run->validation);
+    if (!run->fold || !run->validation) {
+        status = kti_fail_memory(error, "the folds");
+        goto fail;
+    }
+    status = kti_parameters_create(device, folds, 1, &run->parameters, error);
+    for (int i = 0; i < folds && status == KT_OK; i++) {
+        const int number = options->only_fold ? options->only_fold : i + 1;
+        status = kti_fold_create(dataset, options, number, i, run->parameters.layout.size, &run->fold[i], error);
+        if (status != KT_OK)
+            break;
+        run->folds = i + 1;
+        int found = 0;
+        if (options->out && options->resume)
+            status = kti_checkpoint_read(options->out, &run->fold[i], &run->parameters, options, &found, error);
+    }
+    if (status == KT_OK)
+        return KT_OK;
+fail:
+    kti_run_destroy(run);
+    return status;
+}
+
+void kti_run_destroy(kti_run *run)
+{
+    for (int i = 0; i < run->folds; i++) {
+        kti_fold_destroy(&run->fold[i]);
+        free(run->validation[i].best);
+        free(run->validation[i].last);
+    }
+    free(run->fold);
+    free(run->validation);
+    kti_start_close(&run->start);
+    kti_parameters_destroy(&run->parameters);
+    *run = (kti_run){0};
+}
