@@ -1,0 +1,199 @@
+/* Ensembles: the members of a run, or one weights file. */
+#include <kappatune/model.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/fail.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "model/architecture.h"
+#include "train/plan.h"
+#include "train/start.h"
+
+enum { MOST_MEMBERS = 1000 };
+
+typedef struct member {
+    int fold;
+    double mean, sd; /* of the target transform, or of the formation energies' normaliser */
+} member;
+
+struct kt_model {
+    kt_model_options options;
+    kti_device *device;
+    kti_parameters parameters;
+    kti_plan *plan; /* grown when a crystal does not fit */
+    kti_capacity capacity;
+    int members;
+    member *member; /* [members] */
+};
+
+kt_model_options kt_model_options_default(void)
+{
+    return (kt_model_options){.property = KT_KAPPA, .device = "cpu", .quotient = true};
+}
+
+static kt_status read_transform(const kti_tensors *tensors, const char *file, kt_property property, member *m,
+                                kt_error *error)
+{
+    const int eform = property == KT_EFORM;
+    if (eform && !kti_tensors_find(tensors, "output_proj.layers.4.weight"))
+        return kti_fail_file(error, KT_BAD_ARGUMENT, file,
+                             "has no formation-energy layer; use the pretrained MEGNet weights");
+    if (!eform && !kti_tensors_find(tensors, "head.layers.0.weight"))
+        return kti_fail_file(error, KT_BAD_ARGUMENT, file,
+                             "has no head for kappa: train one (kappatune train --from ...), or use --property eform");
+    kt_status status = kti_metadata_number(tensors, file, eform ? "eform_mean" : "target_mean", &m->mean, error);
+    if (status == KT_OK)
+        status = kti_metadata_number(tensors, file, eform ? "eform_std" : "target_sd", &m->sd, error);
+    return status;
+}
+
+static kt_status load_member(kt_model *model, int index, int fold, const char *file, kt_error *error)
+{
+    kti_tensors tensors = {0};
+    const unsigned parts = 1u << KTI_PART_BODY |
+                           1u << (model->options.property == KT_EFORM ? KTI_PART_EFORM : KTI_PART_HEAD);
+    kt_real *arena = kti_allocate((size_t)model->parameters.layout.size, sizeof *arena);
+    kt_status status = arena ? kti_weights_read(file, &tensors, error) : kti_fail_memory(error, "the model");
+    model->member[index].fold = fold;
+    if (status == KT_OK)
+        status = read_transform(&tensors, file, model->options.property, &model->member[index], error);
+    if (status == KT_OK)
+        status = kti_arena_load(&model->parameters.layout, arena, &tensors, "", parts, file, error);
+    if (status == KT_OK)
+        status = kti_parameters_upload(&model->parameters, KTI_ROLE_VALUE, index, arena, error);
+    kti_tensors_destroy(&tensors);
+    free(arena);
+    return status;
+}
+
+/* Path of a fold's weights in a run folder; NULL when memory is short. */
+static char *fold_file(const char *run, int fold)
+{
+    char name[64];
+    snprintf(name, sizeof name, "folds/%d/best.safetensors", fold);
+    return kti_path_join(run, name);
+}
+
+/* The folds of a run folder that have weights; 0 if it is none. */
+static kt_status list_folds(const char *path, int folds[MOST_MEMBERS], int *count, kt_error *error)
+{
+    *count = 0;
+    for (int fold = 1; fold <= MOST_MEMBERS; fold++) {
+        char *file = fold_file(path, fold);
+        if (!file)
+            return kti_fail_memory(error, "a path");
+        if (kti_file_exists(file))
+            folds[(*count)++] = fold;
+        free(file);
+    }
+    return KT_OK;
+}
+
+kt_status kt_model_open(const char *path, const kt_model_options *options, kt_model **model, kt_error *error)
+{
+    int folds[MOST_MEMBERS], count = 0;
+    *model = NULL;
+    kt_status status = list_folds(path, folds, &count, error);
+    if (status != KT_OK)
+        return status;
+    kt_model *made = kti_allocate(1, sizeof *made);
+    if (!made)
+        return kti_fail_memory(error, "the model");
+    made->options = *options;
+    made->members = count > 0 ? count : 1;
+    made->member = kti_allocate((size_t)made->members, sizeof *made->member);
+    if (!made->member) {
+        status = kti_fail_memory(error, "the model");
+        goto fail;
+    }
+    status = kti_device_create(options->device, 1, &made->device, error);
+    if (status == KT_OK)
+        status = kti_parameters_create(made->device, made->members, 0, &made->parameters, error);
+    if (status == KT_OK && count == 0)
+        status = load_member(made, 0, 0, path, error);
+    for (int i = 0; i < count && status == KT_OK; i++) {
+        char *file = fold_file(path, folds[i]);
+        status = file ? load_member(made, i, folds[i], file, error) : kti_fail_memory(error, "a path");
+        free(file);
+    }
+    if (status == KT_OK) {
+        *model = made;
+        return KT_OK;
+    }
+fail:
+    kt_model_close(made);
+    return status;
+}
+
+void kt_model_close(kt_model *model)
+{
+    if (!model)
+        return;
+    kti_plan_destroy(model->plan);
+    kti_parameters_destroy(&model->parameters);
+    kti_device_destroy(model->device);
+    free(model->member);
+    free(model);
+}
+
+int kt_model_members(const kt_model *model)
+{
+    return model->members;
+}
+
+int kt_model_member_fold(const kt_model *model, int index)
+{
+    return model->member[index].fold;
+}
+
+/* A plan that holds the graph; doubled, so that ever larger crystals cost few rebuilds. */
+static kt_status make_room(kt_model *model, const kti_graph *graph, kt_error *error)
+{
+    if (model->plan && graph->nodes <= model->capacity.nodes && graph->edges <= model->capacity.edges)
+        return KT_OK;
+    const kti_capacity wanted = {1, 2 * graph->nodes, 2 * graph->edges};
+    const kti_output output = model->options.property == KT_EFORM ? KTI_OUTPUT_EFORM : KTI_OUTPUT_KAPPA;
+    kti_plan_destroy(model->plan);
+    model->plan = NULL;
+    model->capacity = kti_capacity_join(model->capacity, wanted);
+    return kti_plan_create(model->device, 0, &model->parameters, model->capacity, output, 0, &model->plan, error);
+}
+
+static kt_status predict_graph(kt_model *model, const kti_graph *graph, const char *file, double *value,
+                               kt_error *error)
+{
+    if (graph->edges == 0)
+        return kti_fail_file(error, KT_BAD_CRYSTAL, file ? file : "",
+                             "no two atoms are within 4 Å of each other; the network has nothing to work on");
+    kt_status status = make_room(model, graph, error);
+    if (status == KT_OK && kti_batch_pack(kti_plan_batch(model->plan), &graph, NULL, 1) != 0)
+        status = kti_fail(error, KT_BAD_ARGUMENT, "a crystal does not fit its plan");
+    for (int i = 0; i < model->members && status == KT_OK; i++) {
+        kt_real out;
+        status = kti_plan_predict(model->plan, i, &out, error);
+        if (status != KT_OK)
+            break;
+        const double scaled = (double)out * model->member[i].sd + model->member[i].mean;
+        value[i] = model->options.property == KT_EFORM ? scaled : pow(10, scaled) - 1;
+        if (!isfinite(value[i]))
+            status = kti_fail_file(error, KT_NON_FINITE, file ? file : "", "member %d gives no finite number",
+                                   model->member[i].fold);
+    }
+    return status;
+}
+
+kt_status kt_model_predict(kt_model *model, const kt_structure *structure, const char *file, double *value,
+                           kt_error *error)
+{
+    kti_graph graph = {0};
+    kti_graph_options options = kti_graph_options_default();
+    options.quotient = model->options.quotient;
+    kt_status status = kti_graph_create(structure, &options, file, &graph, error);
+    if (status == KT_OK)
+        status = predict_graph(model, &graph, file, value, error);
+    kti_graph_destroy(&graph);
+    return status;
+}

@@ -1,0 +1,278 @@
+#include "train/recipe.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/file.h"
+#include "base/json.h"
+
+static const char *const protocol_names[] = {"sound", "published"};
+static const char *const select_names[] = {"inner", "outer", "last"};
+
+kt_train_options kt_train_options_default(kt_protocol protocol)
+{
+    return (kt_train_options){
+        .protocol = protocol,
+        .select = protocol == KT_SOUND ? KT_SELECT_INNER : KT_SELECT_OUTER,
+        .load_weights = protocol == KT_SOUND,
+        .fit_target_on_all = protocol == KT_PUBLISHED,
+        .quotient = true,
+        .folds = 9,
+        .epochs = 300,
+        .batch = 8,
+        .threads = 1,
+        .seed = 42,
+        .learning_rate = 1e-3,
+        .least_learning_rate = 1e-5,
+        .schedule_period = 1000,
+        .schedule_ticks = 2,
+        .inner_fraction = 0.2,
+        .checkpoint_seconds = 30,
+    };
+}
+
+/* ---- the keys ------------------------------------------------------------------------------------------------------ */
+
+typedef enum kind { TEXT, PROTOCOL, SELECT, BOOLEAN, INTEGER, SEED, NUMBER } kind;
+
+typedef struct key {
+    const char *name;
+    kind kind;
+    size_t offset;
+    double least, most;
+} key;
+
+#define AT(field) offsetof(kt_train_options, field)
+
+static const key keys[] = {
+    {"data", TEXT, AT(data), 0, 0},
+    {"from", TEXT, AT(from), 0, 0},
+    {"protocol", PROTOCOL, AT(protocol), 0, 0},
+    {"select", SELECT, AT(select), 0, 0},
+    {"load_weights", BOOLEAN, AT(load_weights), 0, 0},
+    {"fit_target_on_all", BOOLEAN, AT(fit_target_on_all), 0, 0},
+    {"quotient", BOOLEAN, AT(quotient), 0, 0},
+    {"folds", INTEGER, AT(folds), 1, 1000},
+    {"only_fold", INTEGER, AT(only_fold), 0, 1000},
+    {"epochs", INTEGER, AT(epochs), 1, 1000000},
+    {"batch", INTEGER, AT(batch), 1, 4096},
+    {"seed", SEED, AT(seed), 0, 0},
+    {"learning_rate", NUMBER, AT(learning_rate), 0, 1},
+    {"least_learning_rate", NUMBER, AT(least_learning_rate), 0, 1},
+    {"schedule_period", INTEGER, AT(schedule_period), 1, 100000000},
+    {"schedule_ticks", INTEGER, AT(schedule_ticks), 0, 1000},
+    {"inner_fraction", NUMBER, AT(inner_fraction), 0, 0.9},
+};
+
+enum { KEYS = sizeof keys / sizeof keys[0], RECIPE_LIMIT = 1 << 20 };
+
+static const void *field(const kt_train_options *options, const key *k)
+{
+    return (const char *)options + k->offset;
+}
+
+static json_t *value_to_json(const kt_train_options *options, const key *k)
+{
+    switch (k->kind) {
+    case TEXT: {
+        const char *text = *(const char *const *)field(options, k);
+        return text ? json_string(text) : json_null();
+    }
+    case PROTOCOL: return json_string(protocol_names[options->protocol]);
+    case SELECT: return json_string(select_names[options->select]);
+    case BOOLEAN: return json_boolean(*(const bool *)field(options, k));
+    case INTEGER: return json_integer(*(const int *)field(options, k));
+    case SEED: return json_integer((json_int_t)options->seed);
+    case NUMBER: return json_real(*(const double *)field(options, k));
+    }
+    return NULL;
+}
+
+json_t *kti_recipe_to_json(const kt_train_options *options)
+{
+    json_t *root = json_object();
+    for (int i = 0; root && i < KEYS; i++)
+        if (json_object_set_new(root, keys[i].name, value_to_json(options, &keys[i])) != 0) {
+            json_decref(root);
+            root = NULL;
+        }
+    return root;
+}
+
+static kt_status read_choice(const json_t *root, const char *file, const key *k, const char *const *names, int size,
+                             int *choice, kt_error *error)
+{
+    const char *text;
+    kt_status status = kti_json_string(root, file, k->name, &text, error);
+    if (status != KT_OK)
+        return status;
+    for (int i = 0; i < size; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *choice = i;
+            return KT_OK;
+        }
+    return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` is \"%s\"; it can be \"%s\", \"%s\"%s%s%s", k->name, text,
+                         names[0], names[1], size > 2 ? ", \"" : "", size > 2 ? names[2] : "", size > 2 ? "\"" : "");
+}
+
+static kt_status read_value(const json_t *root, const char *file, const key *k, kt_train_options *options,
+                            kt_error *error)
+{
+    void *to = (char *)options + k->offset;
+    int choice = 0;
+    int64_t integer;
+    kt_status status = KT_OK;
+    switch (k->kind) {
+    case TEXT:
+        if (json_is_null(json_object_get(root, k->name)))
+            *(const char **)to = NULL;
+        else
+            status = kti_json_string(root, file, k->name, (const char **)to, error);
+        break;
+    case PROTOCOL: /* read before all others */ break;
+    case SELECT:
+        status = read_choice(root, file, k, select_names, 3, &choice, error);
+        if (status == KT_OK)
+            options->select = (kt_select)choice;
+        break;
+    case BOOLEAN: status = kti_json_boolean(root, file, k->name, to, error); break;
+    case INTEGER:
+        status = kti_json_integer(root, file, k->name, (int64_t)k->least, (int64_t)k->most, &integer, error);
+        if (status == KT_OK)
+            *(int *)to = (int)integer;
+        break;
+    case SEED:
+        status = kti_json_integer(root, file, k->name, 0, INT64_MAX, &integer, error);
+        if (status == KT_OK)
+            options->seed = (uint64_t)integer;
+        break;
+    case NUMBER: status = kti_json_number(root, file, k->name, k->least, k->most, to, error); break;
+    }
+    return status;
+}
+
+/* Back to the protocol's defaults, keeping what says nothing about the result. */
+static void reset(kt_train_options *options, kt_protocol protocol)
+{
+    const kt_train_options before = *options;
+    *options = kt_train_options_default(protocol);
+    options->data = before.data;
+    options->from = before.from;
+    options->out = before.out;
+    options->device = before.device;
+    options->resume = before.resume;
+    options->threads = before.threads;
+    options->checkpoint_seconds = before.checkpoint_seconds;
+    options->progress = before.progress;
+    options->message = before.message;
+    options->user = before.user;
+}
+
+kt_status kti_recipe_read(const char *path, kt_train_options *options, json_t **root, kt_error *error)
+{
+    const char *names[KEYS];
+    *root = NULL;
+    for (int i = 0; i < KEYS; i++)
+        names[i] = keys[i].name;
+    kt_status status = kti_json_read(path, RECIPE_LIMIT, root, error);
+    if (status == KT_OK)
+        status = kti_json_known_keys(*root, path, names, KEYS, error);
+    for (int i = 0; i < KEYS && status == KT_OK; i++)
+        if (keys[i].kind == PROTOCOL && json_object_get(*root, keys[i].name)) {
+            int choice = 0;
+            status = read_choice(*root, path, &keys[i], protocol_names, 2, &choice, error);
+            if (status == KT_OK)
+                reset(options, (kt_protocol)choice);
+        }
+    for (int i = 0; i < KEYS && status == KT_OK; i++)
+        if (json_object_get(*root, keys[i].name))
+            status = read_value(*root, path, &keys[i], options, error);
+    if (status != KT_OK) {
+        json_decref(*root);
+        *root = NULL;
+    }
+    return status;
+}
+
+kt_status kti_recipe_check(const kt_train_options *options, kt_error *error)
+{
+    for (int i = 0; i < KEYS; i++) {
+        const key *k = &keys[i];
+        double value = 0;
+        if (k->kind == INTEGER)
+            value = *(const int *)field(options, k);
+        else if (k->kind == NUMBER)
+            value = *(const double *)field(options, k);
+        else
+            continue;
+        if (!(value >= k->least && value <= k->most))
+            return kti_fail(error, KT_BAD_ARGUMENT, "`%s` is %g; it must be between %g and %g", k->name, value,
+                            k->least, k->most);
+    }
+    if (!options->data)
+        return kti_fail(error, KT_BAD_ARGUMENT, "no data set is named");
+    if (options->only_fold > options->folds)
+        return kti_fail(error, KT_BAD_ARGUMENT, "fold %d is asked for, but there are %d folds", options->only_fold,
+                        options->folds);
+    if (options->seed > INT64_MAX)
+        return kti_fail(error, KT_BAD_ARGUMENT, "`seed` must be below 2^63");
+    if (options->threads < 1 || options->threads > 1024)
+        return kti_fail(error, KT_BAD_ARGUMENT, "%d threads were asked for; 1 to 1024 are possible",
+                        options->threads);
+    if (!(options->checkpoint_seconds >= 0))
+        return kti_fail(error, KT_BAD_ARGUMENT, "the time between checkpoints must be 0 or more seconds");
+    return KT_OK;
+}
+
+/* ---- the run folder -------------------------------------------------------------------------------------------------- */
+
+static kt_status compare(const json_t *stored, const json_t *asked, const char *file, kt_error *error)
+{
+    for (int i = 0; i < KEYS; i++) {
+        const json_t *left = json_object_get(stored, keys[i].name), *right = json_object_get(asked, keys[i].name);
+        if (left && json_equal(left, right))
+            continue;
+        char *was = left ? json_dumps(left, JSON_ENCODE_ANY) : NULL, *is = json_dumps(right, JSON_ENCODE_ANY);
+        kt_status status = kti_fail_file(error, KT_BAD_ARGUMENT, file,
+                                         "this run has `%s` %s, but %s is asked for; --resume goes on with the same recipe",
+                                         keys[i].name, was ? was : "(missing)", is ? is : "another");
+        free(was);
+        free(is);
+        return status;
+    }
+    return KT_OK;
+}
+
+kt_status kti_recipe_check_run(const kt_train_options *options, kt_error *error)
+{
+    json_t *stored = NULL, *asked = kti_recipe_to_json(options);
+    char *path = kti_path_join(options->out, "recipe.json");
+    kt_status status = asked && path ? KT_OK : kti_fail_memory(error, "the recipe");
+    if (status == KT_OK && kti_file_exists(path)) {
+        if (!options->resume)
+            status = kti_fail_file(error, KT_BAD_ARGUMENT, options->out,
+                                   "already holds a run; use --resume to go on with it, or another --out");
+        if (status == KT_OK)
+            status = kti_json_read(path, RECIPE_LIMIT, &stored, error);
+        if (status == KT_OK)
+            status = compare(stored, asked, path, error);
+    }
+    free(path);
+    json_decref(stored);
+    json_decref(asked);
+    return status;
+}
+
+kt_status kti_recipe_store(const kt_train_options *options, kt_error *error)
+{
+    json_t *recipe = kti_recipe_to_json(options);
+    char *path = kti_path_join(options->out, "recipe.json");
+    kt_status status = recipe && path ? kti_make_folder(options->out, error) : kti_fail_memory(error, "the recipe");
+    if (status == KT_OK && !kti_file_exists(path))
+        status = kti_json_write(path, recipe, error);
+    free(path);
+    json_decref(recipe);
+    return status;
+}
