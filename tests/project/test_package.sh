@@ -1,10 +1,11 @@
 #!/bin/sh
-# test_package.sh CMAKE BUILD_DIR CC: installs the build to a prefix, moves the prefix elsewhere, and builds and runs a small
+# test_package.sh CMAKE BUILD_DIR CC GENERATOR: installs the build to a prefix, moves the prefix elsewhere, and builds and runs a small
 # outside program against it four ways: find_package and pkg-config, shared and static.
 set -eu
-cmake=${1:?usage: test_package.sh CMAKE BUILD_DIR CC}
+cmake=${1:?usage: test_package.sh CMAKE BUILD_DIR CC GENERATOR}
 build=${2:?}
 cc=${3:?}
+generator=${4:?}
 here=$(cd "$(dirname "$0")" && pwd)
 crystal=$here/../../datasets/examples/silicon.cif
 scratch=$(mktemp -d)
@@ -31,8 +32,9 @@ says_8() {
     echo "$1: ok"
 }
 
-"$cmake" -S "$here/consumer" -B "$scratch/consumer" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$prefix" >"$scratch/log" &&
-    "$cmake" --build "$scratch/consumer" >>"$scratch/log" || { cat "$scratch/log"; exit 1; }
+"$cmake" -G "$generator" -S "$here/consumer" -B "$scratch/consumer" -DCMAKE_C_COMPILER="$cc" \
+    -DCMAKE_PREFIX_PATH="$prefix" >"$scratch/log" 2>&1 &&
+    "$cmake" --build "$scratch/consumer" >>"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
 says_8 "find_package, shared" "$scratch/consumer/consumer_kappatune"
 says_8 "find_package, static" "$scratch/consumer/consumer_static"
 
