@@ -3,6 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#ifdef KTI_X86_BACKENDS
+#include <xmmintrin.h>
+#endif
+
 #include "base/fail.h"
 #include "base/memory.h"
 #include "device/cpu_backend.h"
@@ -116,13 +120,43 @@ kt_status kti_device_download(kti_device *device, void *to, const void *from, si
     return kti_device_upload(device, to, from, bytes, error);
 }
 
+/* Adam's moments decay into subnormal numbers, which some processors handle a hundred times slower: they are zero
+ * here, whatever the caller's setting. */
+#ifdef KTI_X86_BACKENDS
+enum { FLUSH_SUBNORMALS = 0x8040 };
+
+static unsigned flush_subnormals(void)
+{
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | FLUSH_SUBNORMALS);
+    return before;
+}
+
+static void restore_subnormals(unsigned before)
+{
+    _mm_setcsr(before);
+}
+#else
+static unsigned flush_subnormals(void)
+{
+    return 0;
+}
+
+static void restore_subnormals(unsigned before)
+{
+    (void)before;
+}
+#endif
+
 kt_status kti_device_run(kti_device *device, int lane, const kti_operation *list, int size, int first, int count,
                          kt_error *error)
 {
     (void)error;
     kt_real *scratch = (kt_real *)device->scratch[lane].memory;
+    const unsigned before = flush_subnormals();
     for (int fold = first; fold < first + count; fold++)
         for (int i = 0; i < size; i++)
             device->backend->run(&list[i], fold, scratch);
+    restore_subnormals(before);
     return KT_OK;
 }

@@ -1,0 +1,528 @@
+/* kappatune bench */
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <gsl/gsl_sort.h>
+#include <gsl/gsl_statistics_double.h>
+#include <jansson.h>
+
+#include <kappatune/structure.h>
+
+#include "base/fail.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "cli/bench.h"
+#include "cli/options.h"
+#include "data/dataset.h"
+#include "model/initialise.h"
+#include "train/plan.h"
+
+static const char command[] = "bench";
+
+static const char help[] =
+    "usage: kappatune bench [OPTION...]\n"
+    "\n"
+    "Times a training step, its parts, and reading, building and predicting crystals, on this machine.\n"
+    "\n"
+    "  --data DIR_OR_TABLE   crystals to time on (default: datasets/togo15.csv)\n"
+    "  --ids FILE            only these, one id a line\n"
+    "  --batch N             crystals a step (default 8)\n"
+    "  --threads N           workers that train a fold each (default 1)\n"
+    "  --seconds S           time spent on each figure (default 2)\n"
+    "  --no-quotient         full graphs instead of their exact symmetry quotients\n"
+    "  --device NAME         cpu (default)\n"
+    "  --json FILE           write the figures as JSON; - for standard output, instead of the table\n"
+    "\n"
+    "A figure is the median over passes through the crystals, with the least and the greatest; a step's time "
+    "is the mean\n"
+    "of the pass. Weights are random; the parts are timed one operation at a time and add up to a little "
+    "more.\n";
+
+typedef struct request {
+    const char *data, *ids, *json, *device;
+    int batch, threads;
+    double seconds;
+    bool quotient;
+} request;
+
+/* Median, least and greatest over passes. */
+typedef struct figure {
+    double median, least, greatest;
+    int passes;
+} figure;
+
+enum { MOST_PASSES = 4096 };
+
+typedef struct passes {
+    double value[MOST_PASSES];
+    int size;
+} passes;
+
+typedef struct bench {
+    const request *request;
+    kti_dataset dataset;
+    int *chosen, size; /* the crystals to time on */
+    kti_device *device;
+    kti_parameters parameters;
+    kti_capacity capacity;
+} bench;
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static figure summarise(passes *p)
+{
+    if (p->size == 0)
+        return (figure){NAN, NAN, NAN, 0};
+    gsl_sort(p->value, 1, (size_t)p->size);
+    return (figure){gsl_stats_median_from_sorted_data(p->value, 1, (size_t)p->size), p->value[0],
+                    p->value[p->size - 1], p->size};
+}
+
+/* ---- one pass through the crystals
+ * --------------------------------------------------------------------------------------- */
+
+typedef struct lane {
+    const bench *bench;
+    int index;
+    kti_plan *plan;
+    const kti_graph **graphs; /* [batch] */
+    double *kappa;            /* [batch] */
+    kt_real *predicted;       /* [batch] */
+    int64_t steps;
+    passes times; /* mean ms of a step */
+    kt_error error;
+} lane;
+
+static kt_status lane_create(lane *l, const bench *b, int index, kt_error *error)
+{
+    const size_t batch = (size_t)b->request->batch;
+    *l = (lane){.bench = b, .index = index};
+    l->graphs = kti_allocate(batch, sizeof *l->graphs);
+    l->kappa = kti_allocate(batch, sizeof *l->kappa);
+    l->predicted = kti_allocate(batch, sizeof *l->predicted);
+    if (!l->graphs || !l->kappa || !l->predicted)
+        return kti_fail_memory(error, "the benchmark");
+    return kti_plan_create(b->device, index, (kti_parameters *)&b->parameters, b->capacity, KTI_TARGET_KAPPA,
+                           1, &l->plan, error);
+}
+
+static void lane_destroy(lane *l)
+{
+    kti_plan_destroy(l->plan);
+    free(l->graphs);
+    free(l->kappa);
+    free(l->predicted);
+}
+
+static int pack(lane *l, int first)
+{
+    const bench *b = l->bench;
+    int count = 0;
+    for (; count < b->request->batch && first + count < b->size; count++) {
+        const kti_crystal *crystal = &b->dataset.crystals[b->chosen[first + count]];
+        l->graphs[count] = &crystal->graph;
+        l->kappa[count] = crystal->kappa;
+    }
+    kti_batch_pack(kti_plan_batch(l->plan), l->graphs, l->kappa, count);
+    return count;
+}
+
+static void set_step(lane *l)
+{
+    kt_real *step = kti_plan_step(l->plan);
+    l->steps++;
+    step[KT_STEP_LEARNING_RATE] = (kt_real)1e-3;
+    step[KT_STEP_CORRECTION1] = (kt_real)(1 / (1 - pow(0.9, (double)l->steps)));
+    step[KT_STEP_CORRECTION2] = (kt_real)(1 / sqrt(1 - pow(0.999, (double)l->steps)));
+    step[KT_STEP_TARGET_MEAN] = 1;
+    step[KT_STEP_TARGET_SD] = (kt_real)0.5;
+}
+
+/* A pass of training: mean ms a step. */
+static kt_status train_pass(lane *l, double *milliseconds)
+{
+    int steps = 0;
+    const double started = seconds_now();
+    for (int first = 0; first < l->bench->size; first += l->bench->request->batch, steps++) {
+        kt_real result[KT_RESULT_VALUES];
+        pack(l, first);
+        set_step(l);
+        kt_status status = kti_plan_train(l->plan, l->index, result, &l->error);
+        if (status != KT_OK)
+            return status;
+    }
+    *milliseconds = 1e3 * (seconds_now() - started) / steps;
+    return KT_OK;
+}
+
+static void *train_lane(void *argument)
+{
+    lane *l = argument;
+    double time;
+    /* One pass to warm up, then as many as fit. */
+    kt_status status = train_pass(l, &time);
+    const double started = seconds_now();
+    while (status == KT_OK && l->times.size < MOST_PASSES &&
+           (l->times.size < 3 || seconds_now() - started < l->bench->request->seconds)) {
+        status = train_pass(l, &time);
+        l->times.value[l->times.size++] = time;
+    }
+    return NULL;
+}
+
+/* Every thread trains a fold of its own; the figure is over the passes of all of them. */
+static kt_status time_training(const bench *b, figure *step, kt_error *error)
+{
+    const int threads = b->request->threads;
+    lane *lanes = kti_allocate((size_t)threads, sizeof *lanes);
+    pthread_t *handles = kti_allocate((size_t)threads, sizeof *handles);
+    passes *all = kti_allocate(1, sizeof *all);
+    int made = 0, started = 0;
+    kt_status status = lanes && handles && all ? KT_OK : kti_fail_memory(error, "the benchmark");
+    for (; made < threads && status == KT_OK; made++)
+        status = lane_create(&lanes[made], b, made, error);
+    for (; started < made && status == KT_OK; started++)
+        if (pthread_create(&handles[started], NULL, train_lane, &lanes[started]) != 0)
+            status = kti_fail(error, KT_IO, "a thread cannot be started");
+    for (int i = 0; i < started; i++)
+        pthread_join(handles[i], NULL);
+    for (int i = 0; i < made; i++) {
+        if (status == KT_OK && lanes[i].error.status != KT_OK) {
+            status = lanes[i].error.status;
+            *error = lanes[i].error;
+        }
+        for (int j = 0; j < lanes[i].times.size && status == KT_OK && all->size < MOST_PASSES; j++)
+            all->value[all->size++] = lanes[i].times.value[j];
+        lane_destroy(&lanes[i]);
+    }
+    if (status == KT_OK)
+        *step = summarise(all);
+    free(lanes);
+    free(handles);
+    free(all);
+    return status;
+}
+
+/* Mean ms a step of each family, timed operation by operation. */
+static kt_status time_families(lane *l, double families[KTI_FAMILIES])
+{
+    int size, steps = 0;
+    const kti_operation *list = kti_plan_operations(l->plan, &size);
+    const double started = seconds_now();
+    memset(families, 0, KTI_FAMILIES * sizeof *families);
+    do {
+        for (int first = 0; first < l->bench->size; first += l->bench->request->batch, steps++) {
+            kt_real result[KT_RESULT_VALUES];
+            pack(l, first);
+            set_step(l);
+            kt_status status = kti_plan_train(l->plan, 0, result, &l->error); /* uploads the batch */
+            for (int i = 0; i < size && status == KT_OK; i++) {
+                const double before = seconds_now();
+                status = kti_device_run(l->bench->device, 0, &list[i], 1, 0, 1, &l->error);
+                families[list[i].family] += 1e3 * (seconds_now() - before);
+            }
+            if (status != KT_OK)
+                return status;
+        }
+    } while (seconds_now() - started < l->bench->request->seconds);
+    for (int i = 0; i < KTI_FAMILIES; i++)
+        families[i] /= steps;
+    return KT_OK;
+}
+
+/* Crystals a second through one member, graphs at hand. */
+static kt_status time_prediction(lane *l, figure *rate)
+{
+    passes *p = kti_allocate(1, sizeof *p);
+    if (!p)
+        return kti_fail_memory(&l->error, "the benchmark");
+    kt_status status = KT_OK;
+    const double started = seconds_now();
+    while (status == KT_OK && p->size < MOST_PASSES &&
+           (p->size < 3 || seconds_now() - started < l->bench->request->seconds)) {
+        const double before = seconds_now();
+        for (int first = 0; first < l->bench->size && status == KT_OK; first += l->bench->request->batch) {
+            pack(l, first);
+            status = kti_plan_predict(l->plan, 0, l->predicted, &l->error);
+        }
+        p->value[p->size++] = l->bench->size / (seconds_now() - before);
+    }
+    *rate = summarise(p);
+    free(p);
+    return status;
+}
+
+/* Crystals a second read from CIF files, and turned into graphs; no passes where the data set is a table. */
+static kt_status time_reading(const bench *b, figure *read, figure *built, kt_error *error)
+{
+    passes *p = kti_allocate(2, sizeof *p);
+    kt_structure *structures = kti_allocate((size_t)b->size, sizeof *structures);
+    kti_graph_options options = kti_graph_options_default();
+    options.quotient = b->request->quotient;
+    kt_status status = p && structures ? KT_OK : kti_fail_memory(error, "the benchmark");
+    const double started = seconds_now();
+    bool files = kti_is_folder(b->request->data);
+    while (status == KT_OK && files && p->size < MOST_PASSES &&
+           (p->size < 3 || seconds_now() - started < b->request->seconds)) {
+        double before = seconds_now();
+        for (int i = 0; i < b->size && status == KT_OK && files; i++) {
+            char name[512];
+            snprintf(name, sizeof name, "%s/%s.cif", b->request->data, b->dataset.crystals[b->chosen[i]].id);
+            files = kti_file_exists(name);
+            if (files)
+                status = kt_structure_read(name, &structures[i], error);
+        }
+        const double middle = seconds_now();
+        for (int i = 0; i < b->size && status == KT_OK && files; i++) {
+            kti_graph graph = {0};
+            status = kti_graph_create(&structures[i], &options, NULL, &graph, error);
+            kti_graph_destroy(&graph);
+        }
+        if (files) {
+            p[0].value[p[0].size++] = b->size / (middle - before);
+            p[1].value[p[1].size++] = b->size / (seconds_now() - middle);
+        }
+        for (int i = 0; i < b->size; i++)
+            kt_structure_destroy(&structures[i]);
+        memset(structures, 0, (size_t)b->size * sizeof *structures);
+    }
+    if (status == KT_OK) {
+        *read = summarise(&p[0]);
+        *built = summarise(&p[1]);
+    }
+    free(p);
+    free(structures);
+    return status;
+}
+
+/* ---- what to time on
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* Whether `id` is a line of the list. */
+static bool is_listed(const char *list, const char *id)
+{
+    const size_t length = strlen(id);
+    for (const char *at = strstr(list, id); at; at = strstr(at + 1, id))
+        if ((at == list || at[-1] == '\n') &&
+            (at[length] == '\0' || at[length] == '\n' || at[length] == '\r'))
+            return true;
+    return false;
+}
+
+static kt_status choose(bench *b, kt_error *error)
+{
+    char *list = NULL;
+    size_t length = 0;
+    kt_status status = KT_OK;
+    if (b->request->ids)
+        status = kti_file_read(b->request->ids, 1 << 24, &list, &length, error);
+    b->chosen = kti_allocate((size_t)b->dataset.size, sizeof *b->chosen);
+    if (!b->chosen && status == KT_OK)
+        status = kti_fail_memory(error, "the benchmark");
+    for (int i = 0; i < b->dataset.size && status == KT_OK; i++)
+        if (!list || is_listed(list, b->dataset.crystals[i].id))
+            b->chosen[b->size++] = i;
+    if (status == KT_OK && b->size == 0)
+        status =
+            kti_fail_file(error, KT_BAD_ARGUMENT, b->request->ids, "names no crystal of %s", b->dataset.name);
+    free(list);
+    return status;
+}
+
+static kt_status prepare(bench *b, kt_error *error)
+{
+    const request *r = b->request;
+    kti_dataset_options options = kti_dataset_options_default();
+    options.graph.quotient = r->quotient;
+    kt_status status = kti_dataset_read(r->data, &options, &b->dataset, error);
+    if (status == KT_OK)
+        status = choose(b, error);
+    if (status == KT_OK)
+        status = kti_device_create(r->device, r->threads, &b->device, error);
+    if (status == KT_OK)
+        status = kti_parameters_create(b->device, r->threads, 1, &b->parameters, error);
+    const size_t numbers = (size_t)b->parameters.layout.size;
+    kt_real *arena = status == KT_OK ? kti_allocate(numbers, sizeof *arena) : NULL;
+    const kti_graph **graphs = kti_allocate((size_t)b->size, sizeof *graphs);
+    if (status == KT_OK && (!arena || !graphs))
+        status = kti_fail_memory(error, "the benchmark");
+    for (int fold = 0; fold < r->threads && status == KT_OK; fold++) {
+        kti_initialise(&b->parameters.layout, arena, KTI_ALL_PARTS, 42, fold, 0);
+        status = kti_parameters_upload(&b->parameters, KTI_ROLE_VALUE, fold, arena, error);
+    }
+    for (int i = 0; i < b->size && status == KT_OK; i++)
+        graphs[i] = &b->dataset.crystals[b->chosen[i]].graph;
+    if (status == KT_OK)
+        b->capacity = kti_capacity_of(graphs, b->size, r->batch);
+    free(arena);
+    free(graphs);
+    return status;
+}
+
+/* ---- results
+ * -----------------------------------------------------------------------------------------------------------------
+ */
+
+typedef struct results {
+    figure step, read, built, predicted;
+    double families[KTI_FAMILIES];
+    double nodes, edges; /* a step */
+} results;
+
+static json_t *figure_to_json(figure f)
+{
+    return f.passes == 0 ? json_null()
+                         : json_pack("{s:f, s:f, s:f, s:i}", "median", f.median, "min", f.least, "max",
+                                     f.greatest, "passes", f.passes);
+}
+
+static json_t *to_json(const bench *b, const results *r)
+{
+    json_t *families = json_object();
+    for (int i = 0; i < KTI_FAMILIES; i++)
+        json_object_set_new(families, kti_family_name((kti_family)i), json_real(r->families[i]));
+    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:b, s:{s:o, s:f, s:f, s:f}, s:o, s:{s:o, s:o, s:o}}",
+                     "device", kti_device_description(b->device), "dataset", b->dataset.name, "crystals",
+                     b->size, "batch", b->request->batch, "threads", b->request->threads, "quotient",
+                     b->request->quotient, "step", "ms", figure_to_json(r->step), "per_second",
+                     1e3 * b->request->threads / r->step.median, "nodes", r->nodes, "edges", r->edges,
+                     "families_ms", families, "crystals_per_second", "read", figure_to_json(r->read), "built",
+                     figure_to_json(r->built), "predicted", figure_to_json(r->predicted));
+}
+
+static void print_rate(const char *name, figure f)
+{
+    if (f.passes)
+        printf("  %-28s %9.0f  (%.0f to %.0f)\n", name, f.median, f.least, f.greatest);
+    else
+        printf("  %-28s not measured: the data set is a table\n", name);
+}
+
+static void print_table(const bench *b, const results *r)
+{
+    double sum = 0;
+    for (int i = 0; i < KTI_FAMILIES; i++)
+        sum += r->families[i];
+    printf("%d crystals of %s, batch %d (%.1f nodes and %.1f edges a step), %s, %d thread%s, %s\n\n", b->size,
+           b->dataset.name, b->request->batch, r->nodes, r->edges,
+           b->request->quotient ? "quotient" : "full graphs", b->request->threads,
+           b->request->threads == 1 ? "" : "s", kti_device_description(b->device));
+    printf("training step                median of %d passes (least to greatest)\n", r->step.passes);
+    printf("  %-28s %9.3f  (%.3f to %.3f)\n", "ms a step and thread", r->step.median, r->step.least,
+           r->step.greatest);
+    printf("  %-28s %9.0f\n\n", "steps a second", 1e3 * b->request->threads / r->step.median);
+    printf("parts of a step                     ms      %%\n");
+    for (int i = 0; i < KTI_FAMILIES; i++)
+        printf("  %-28s %9.4f  %5.1f\n", kti_family_name((kti_family)i), r->families[i],
+               100 * r->families[i] / sum);
+    printf("\ncrystals a second            one thread\n");
+    print_rate("read from CIF", r->read);
+    print_rate("turned into graphs", r->built);
+    print_rate("predicted, one member", r->predicted);
+}
+
+static kt_status measure(bench *b, results *r, kt_error *error)
+{
+    lane single;
+    int steps = (b->size + b->request->batch - 1) / b->request->batch;
+    for (int i = 0; i < b->size; i++) {
+        r->nodes += (double)b->dataset.crystals[b->chosen[i]].graph.nodes / steps;
+        r->edges += (double)b->dataset.crystals[b->chosen[i]].graph.edges / steps;
+    }
+    kt_status status = time_reading(b, &r->read, &r->built, error);
+    if (status == KT_OK)
+        status = time_training(b, &r->step, error);
+    if (status != KT_OK)
+        return status;
+    status = lane_create(&single, b, 0, error);
+    if (status == KT_OK) {
+        status = time_families(&single, r->families);
+        if (status == KT_OK)
+            status = time_prediction(&single, &r->predicted);
+        if (status != KT_OK)
+            *error = single.error;
+    }
+    lane_destroy(&single);
+    return status;
+}
+
+static int read_request(int argc, char **argv, request *r)
+{
+    enum { DATA = 256, IDS, BATCH, THREADS, SECONDS, NO_QUOTIENT, DEVICE, JSON };
+    static const struct option options[] = {{"data", required_argument, NULL, DATA},
+                                            {"ids", required_argument, NULL, IDS},
+                                            {"batch", required_argument, NULL, BATCH},
+                                            {"threads", required_argument, NULL, THREADS},
+                                            {"seconds", required_argument, NULL, SECONDS},
+                                            {"no-quotient", no_argument, NULL, NO_QUOTIENT},
+                                            {"device", required_argument, NULL, DEVICE},
+                                            {"json", required_argument, NULL, JSON},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    int64_t integer;
+    int option;
+    optind = 1;
+    while ((option = kti_cli_next(argc, argv, ":h", options)) != -1) {
+        bool fine = true;
+        switch (option) {
+        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
+        case DATA: r->data = optarg; break;
+        case IDS: r->ids = optarg; break;
+        case BATCH:
+            fine = kti_option_integer("--batch", optarg, 1, 4096, &integer);
+            r->batch = fine ? (int)integer : 0;
+            break;
+        case THREADS:
+            fine = kti_option_integer("--threads", optarg, 1, 1024, &integer);
+            r->threads = fine ? (int)integer : 0;
+            break;
+        case SECONDS: fine = kti_option_number("--seconds", optarg, 0, 3600, &r->seconds); break;
+        case NO_QUOTIENT: r->quotient = false; break;
+        case DEVICE: r->device = optarg; break;
+        case JSON: r->json = optarg; break;
+        default: fine = false;
+        }
+        if (!fine)
+            return KTI_EXIT_USAGE;
+    }
+    return optind < argc ? kti_cli_usage(command, "`%s` is not an option", argv[optind]) : -1;
+}
+
+int kti_cli_bench(int argc, char **argv)
+{
+    request r = {.data = "datasets/togo15.csv", .batch = 8, .threads = 1, .seconds = 2, .quotient = true};
+    bench b = {.request = &r};
+    results found = {0};
+    kt_error error = KT_ERROR_NONE;
+    int exit_status = read_request(argc, argv, &r);
+    if (exit_status >= 0)
+        return exit_status;
+    kt_status status = prepare(&b, &error);
+    if (status == KT_OK)
+        status = measure(&b, &found, &error);
+    json_t *json = status == KT_OK && r.json ? to_json(&b, &found) : NULL;
+    if (status == KT_OK && json && strcmp(r.json, "-") == 0) {
+        json_dumpf(json, stdout, JSON_INDENT(2));
+        putchar('\n');
+    } else if (status == KT_OK) {
+        print_table(&b, &found);
+        if (json)
+            status = kti_json_write(r.json, json, &error);
+    }
+    json_decref(json);
+    kti_parameters_destroy(&b.parameters);
+    kti_device_destroy(b.device);
+    kti_dataset_destroy(&b.dataset);
+    free(b.chosen);
+    return status == KT_OK ? KTI_EXIT_DONE : kti_cli_fail(&error);
+}

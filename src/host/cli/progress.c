@@ -1,0 +1,61 @@
+#include "cli/progress.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BAR_WIDTH = 24 };
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+kti_progress kti_progress_create(bool quiet, bool force)
+{
+    return (kti_progress){.quiet = quiet, .terminal = force || isatty(STDERR_FILENO), .shown = seconds_now()};
+}
+
+void kti_format_duration(double seconds, char *text, int capacity)
+{
+    if (!(seconds >= 0) || seconds > 1e8)
+        snprintf(text, (size_t)capacity, "?");
+    else if (seconds >= 3600)
+        snprintf(text, (size_t)capacity, "%d h %02d min", (int)(seconds / 3600), (int)fmod(seconds / 60, 60));
+    else if (seconds >= 60)
+        snprintf(text, (size_t)capacity, "%d min %02d s", (int)(seconds / 60), (int)fmod(seconds, 60));
+    else
+        snprintf(text, (size_t)capacity, "%.0f s", seconds);
+}
+
+void kti_progress_show(kti_progress *progress, int64_t done, int64_t total, double seconds_left,
+                       const char *detail)
+{
+    const double now = seconds_now();
+    char left[32], bar[BAR_WIDTH + 1];
+    if (progress->quiet || (done < total && now - progress->shown < (progress->terminal ? 0.1 : 10)))
+        return;
+    progress->shown = now;
+    kti_format_duration(seconds_left, left, sizeof left);
+    const int percent = (int)(100 * done / (total ? total : 1));
+    if (!progress->terminal) {
+        fprintf(stderr, "%3d %%  %s, %s left\n", percent, detail, left);
+        return;
+    }
+    for (int i = 0; i < BAR_WIDTH; i++)
+        bar[i] = (int64_t)i * total < done * BAR_WIDTH ? '#' : '.';
+    bar[BAR_WIDTH] = '\0';
+    fprintf(stderr, "\r[%s] %3d %%  %s, %s left\033[K", bar, percent, detail, left);
+    fflush(stderr);
+    progress->drawn = true;
+}
+
+void kti_progress_end(kti_progress *progress)
+{
+    if (progress->drawn)
+        fputc('\n', stderr);
+    progress->drawn = false;
+}
