@@ -1,0 +1,420 @@
+/* kappatune data */
+#include "cli/data.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "cli/duplicates.h"
+#include "cli/options.h"
+#include "cli/text.h"
+#include "crystal/elements.h"
+#include "data/dataset.h"
+
+static const char help[] =
+    "Usage: kappatune data check DATA [--rejects FILE] [--threads N]\n"
+    "       kappatune data stats DATA [--format table|json] [--threads N]\n"
+    "\n"
+    "DATA is a folder with id_prop.csv (id,kappa) and one structure file a row, or a prototype table (.csv "
+    "with the\n"
+    "columns formula, prototype, a, kappa, id, and c and u where needed). kappa in W/(m K).\n"
+    "\n"
+    "check reads every row and names those that cannot be used, with the reason (exit status 3 if there are "
+    "any).\n"
+    "\n"
+    "      --rejects FILE    write them as csv too: id,line,file,reason\n"
+    "\n"
+    "stats describes the crystals: kappa, sizes of the graphs and of their symmetry quotients, elements, and "
+    "crystals\n"
+    "that the network cannot tell apart.\n"
+    "\n"
+    "      --format NAME     table (default) or json\n"
+    "\n"
+    "      --threads N       threads that read files (default: all processors)\n"
+    "  -h, --help            this text\n"
+    "\n"
+    "Examples:\n"
+    "  kappatune data check my_crystals/ --rejects rejects.csv\n"
+    "  kappatune data stats datasets/togo15.csv\n";
+
+typedef struct request {
+    const char *path, *rejects;
+    kti_output format;
+    int threads;
+} request;
+
+static kt_status read_data(const request *r, kti_dataset *dataset, kt_error *error)
+{
+    kti_dataset_options options = kti_dataset_options_default();
+    options.threads = r->threads;
+    return kti_dataset_read(r->path, &options, dataset, error);
+}
+
+/* Names the rejects; returns the exit status that they call for. */
+static int name_rejects(const kti_dataset *dataset)
+{
+    for (int i = 0; i < dataset->rejected; i++)
+        kti_cli_fail(&dataset->rejects[i].error);
+    return dataset->rejected > 0 ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
+}
+
+static int check(const request *r)
+{
+    kt_error error = KT_ERROR_NONE;
+    kti_dataset dataset = {0};
+    int exit_status = KTI_EXIT_FAILED;
+    kt_status status = read_data(r, &dataset, &error);
+    if (status == KT_OK && r->rejects)
+        status = kti_dataset_write_rejects(&dataset, r->rejects, &error);
+    if (status == KT_OK) {
+        exit_status = name_rejects(&dataset);
+        printf("%s: %d crystal%s can be used, %d rejected\n", r->path, dataset.size,
+               dataset.size == 1 ? "" : "s", dataset.rejected);
+    } else {
+        exit_status = kti_cli_fail(&error);
+    }
+    kti_dataset_destroy(&dataset);
+    return exit_status;
+}
+
+/* ---- statistics
+ * ----------------------------------------------------------------------------------------------------- */
+
+enum { DECADES = 12, FIRST_DECADE = -4 /* the lowest bin begins at 1e-4, or holds what is below */ };
+
+typedef struct size_summary {
+    double mean;
+    int64_t most;
+} size_summary;
+
+typedef struct statistics {
+    double least, median, mean, greatest; /* kappa, W/(m K) */
+    int decade[DECADES];
+    size_summary sites, edges, quotient_nodes, quotient_edges;
+    int crystals_with[KTI_ATOMIC_NUMBERS + 1]; /* usable crystals that hold the element */
+    bool outside[KTI_ATOMIC_NUMBERS + 1];      /* elements of rejects that the network does not know */
+    kti_pair *pairs;                           /* owned */
+    size_t pairs_size;
+} statistics;
+
+static int compare_doubles(const void *a, const void *b)
+{
+    const double left = *(const double *)a, right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+static kt_status describe_kappa(const kti_dataset *dataset, statistics *s, kt_error *error)
+{
+    const int size = dataset->size;
+    double *sorted = malloc((size_t)size * sizeof *sorted);
+    if (!sorted)
+        return kti_fail_memory(error, "the statistics");
+    for (int i = 0; i < size; i++) {
+        sorted[i] = dataset->crystals[i].kappa;
+        s->mean += sorted[i] / size;
+        int decade = (int)floor(log10(sorted[i])) - FIRST_DECADE;
+        decade = decade < 0 ? 0 : decade >= DECADES ? DECADES - 1 : decade;
+        s->decade[decade]++;
+    }
+    qsort(sorted, (size_t)size, sizeof *sorted, compare_doubles);
+    s->least = sorted[0];
+    s->median = (sorted[(size - 1) / 2] + sorted[size / 2]) / 2;
+    s->greatest = sorted[size - 1];
+    free(sorted);
+    return KT_OK;
+}
+
+static void add_size(size_summary *sum, int64_t value, int size)
+{
+    sum->mean += (double)value / size;
+    if (value > sum->most)
+        sum->most = value;
+}
+
+static void describe_graph(const kti_graph *graph, int size, statistics *s)
+{
+    bool present[KTI_ELEMENT_TYPES] = {false};
+    add_size(&s->sites, graph->sites, size);
+    add_size(&s->edges, graph->directed_edges, size);
+    add_size(&s->quotient_nodes, graph->nodes, size);
+    add_size(&s->quotient_edges, graph->edges, size);
+    for (int i = 0; i < graph->nodes; i++)
+        present[graph->node_type[i]] = true;
+    for (int number = 1; number <= KTI_ATOMIC_NUMBERS; number++)
+        if (kti_element_type(number) >= 0)
+            s->crystals_with[number] += present[kti_element_type(number)];
+}
+
+/* A rejected crystal that can be read as a structure may hold an element that the network does not know. */
+static void look_outside(const kti_reject *reject, statistics *s)
+{
+    kt_structure structure = {0};
+    if (reject->error.status == KT_BAD_CRYSTAL &&
+        kt_structure_read(reject->error.file, &structure, NULL) == KT_OK)
+        for (int i = 0; i < structure.sites; i++)
+            if (kti_element_type(structure.atomic_number[i]) < 0)
+                s->outside[structure.atomic_number[i]] = true;
+    kt_structure_destroy(&structure);
+}
+
+static kt_status describe(const kti_dataset *dataset, statistics *s, kt_error *error)
+{
+    *s = (statistics){0};
+    kt_status status = describe_kappa(dataset, s, error);
+    for (int i = 0; i < dataset->size; i++)
+        describe_graph(&dataset->crystals[i].graph, dataset->size, s);
+    for (int i = 0; i < dataset->rejected; i++)
+        look_outside(&dataset->rejects[i], s);
+    if (status == KT_OK)
+        status = kti_find_duplicates(dataset, &s->pairs, &s->pairs_size, error);
+    return status;
+}
+
+/* ---- as a table
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void print_histogram(const statistics *s, int size)
+{
+    enum { WIDTH = 40 };
+    int first = 0, last = DECADES - 1, most = 1;
+    while (first < last && s->decade[first] == 0)
+        first++;
+    while (last > first && s->decade[last] == 0)
+        last--;
+    for (int i = first; i <= last; i++)
+        if (s->decade[i] > most)
+            most = s->decade[i];
+    for (int i = first; i <= last; i++) {
+        const int bar = s->decade[i] > 0 ? 1 + (WIDTH - 1) * s->decade[i] / most : 0;
+        printf("  %7g .. %-7g %6d %5.1f %%  ", pow(10, FIRST_DECADE + i), pow(10, FIRST_DECADE + i + 1),
+               s->decade[i], 100.0 * s->decade[i] / size);
+        for (int j = 0; j < bar; j++)
+            putchar('#');
+        putchar('\n');
+    }
+}
+
+static void add_size_row(kti_table *table, const char *name, size_summary full, size_summary quotient)
+{
+    kti_table_add(table, "%s", name);
+    kti_table_add(table, "%.1f", full.mean);
+    kti_table_add(table, "%lld", (long long)full.most);
+    kti_table_add(table, "%.1f", quotient.mean);
+    kti_table_add(table, "%lld", (long long)quotient.most);
+}
+
+static kt_status print_sizes(const statistics *s, kt_error *error)
+{
+    kti_table table = {.columns = 5, .left = 1};
+    static const char *const header[] = {"per crystal", "mean", "max", "quotient mean", "max"};
+    for (int i = 0; i < table.columns; i++)
+        kti_table_add(&table, "%s", header[i]);
+    add_size_row(&table, "sites", s->sites, s->quotient_nodes);
+    add_size_row(&table, "neighbours", s->edges, s->quotient_edges);
+    const bool lost = table.out_of_memory;
+    if (!lost)
+        kti_table_print(&table, 0);
+    kti_table_destroy(&table);
+    return lost ? kti_fail_memory(error, "a table") : KT_OK;
+}
+
+/* Symbols of the chosen elements, in lines of 24. */
+static void print_elements(const bool chosen[KTI_ATOMIC_NUMBERS + 1])
+{
+    int printed = 0;
+    for (int number = 1; number <= KTI_ATOMIC_NUMBERS; number++)
+        if (chosen[number])
+            printf("%s%s", printed++ % 24 == 0 ? (printed > 1 ? "\n  " : "  ") : " ",
+                   kti_element_symbol(number));
+    putchar('\n');
+}
+
+static int count_chosen(const bool chosen[KTI_ATOMIC_NUMBERS + 1])
+{
+    int count = 0;
+    for (int number = 1; number <= KTI_ATOMIC_NUMBERS; number++)
+        count += chosen[number];
+    return count;
+}
+
+static kt_status print_duplicates(const kti_dataset *dataset, const statistics *s, kt_error *error)
+{
+    if (s->pairs_size == 0) {
+        puts("no two crystals look the same to the network");
+        return KT_OK;
+    }
+    kti_table table = {.columns = 5, .left = 3};
+    static const char *const header[] = {"formula", "id", "same as", "kappa", "kappa"};
+    for (int i = 0; i < table.columns; i++)
+        kti_table_add(&table, "%s", header[i]);
+    for (size_t i = 0; i < s->pairs_size; i++) {
+        const kti_crystal *first = &dataset->crystals[s->pairs[i].first],
+                          *second = &dataset->crystals[s->pairs[i].second];
+        kti_table_add(&table, "%s", second->formula);
+        kti_table_add(&table, "%s", second->id);
+        kti_table_add(&table, "%s", first->id);
+        kti_table_add(&table, "%.4g", second->kappa);
+        kti_table_add(&table, "%.4g", first->kappa);
+    }
+    const bool lost = table.out_of_memory;
+    if (!lost) {
+        printf("%zu crystal%s look%s to the network like another one (equal quotient graphs):\n",
+               s->pairs_size, s->pairs_size == 1 ? "" : "s", s->pairs_size == 1 ? "s" : "");
+        kti_table_print(&table, 2);
+    }
+    kti_table_destroy(&table);
+    return lost ? kti_fail_memory(error, "a table") : KT_OK;
+}
+
+static kt_status print_table(const kti_dataset *dataset, const statistics *s, kt_error *error)
+{
+    bool covered[KTI_ATOMIC_NUMBERS + 1] = {false}, missing[KTI_ATOMIC_NUMBERS + 1] = {false};
+    for (int number = 1; number <= KTI_ATOMIC_NUMBERS; number++) {
+        covered[number] = s->crystals_with[number] > 0;
+        missing[number] = !covered[number] && kti_element_type(number) >= 0;
+    }
+    printf("%s: %d crystals, %d rejected\n\n", dataset->name, dataset->size, dataset->rejected);
+    printf("kappa, W/(m K): min %.4g, median %.4g, mean %.4g, max %.4g\n", s->least, s->median, s->mean,
+           s->greatest);
+    print_histogram(s, dataset->size);
+    putchar('\n');
+    kt_status status = print_sizes(s, error);
+    printf("\nelements covered: %d of the %d that the network knows\n", count_chosen(covered),
+           KTI_ELEMENT_TYPES);
+    print_elements(covered);
+    if (count_chosen(missing) > 0) {
+        puts("elements that no crystal holds:");
+        print_elements(missing);
+    }
+    if (count_chosen(s->outside) > 0) {
+        puts("elements of rejected crystals that the network does not know:");
+        print_elements(s->outside);
+    }
+    putchar('\n');
+    return status == KT_OK ? print_duplicates(dataset, s, error) : status;
+}
+
+/* ---- as JSON
+ * -------------------------------------------------------------------------------------------------------- */
+
+static json_t *size_to_json(size_summary size)
+{
+    return json_pack("{s:f, s:I}", "mean", size.mean, "max", (json_int_t)size.most);
+}
+
+static kt_status print_json(const kti_dataset *dataset, const statistics *s, kt_error *error)
+{
+    json_t *histogram = json_array(), *elements = json_object(), *outside = json_array(),
+           *pairs = json_array();
+    int lost = 0;
+    for (int i = 0; i < DECADES; i++)
+        if (s->decade[i] > 0)
+            lost |= json_array_append_new(
+                histogram, json_pack("{s:f, s:f, s:i}", "from", pow(10, FIRST_DECADE + i), "to",
+                                     pow(10, FIRST_DECADE + i + 1), "crystals", s->decade[i]));
+    for (int number = 1; number <= KTI_ATOMIC_NUMBERS; number++) {
+        if (s->crystals_with[number] > 0)
+            lost |= json_object_set_new(elements, kti_element_symbol(number),
+                                        json_integer(s->crystals_with[number]));
+        if (s->outside[number])
+            lost |= json_array_append_new(outside, json_string(kti_element_symbol(number)));
+    }
+    for (size_t i = 0; i < s->pairs_size; i++)
+        lost |= json_array_append_new(
+            pairs, json_pack("[o, o]", kti_json_text(dataset->crystals[s->pairs[i].first].id),
+                             kti_json_text(dataset->crystals[s->pairs[i].second].id)));
+    json_t *root = json_pack(
+        "{s:o, s:i, s:i, s:{s:s, s:f, s:f, s:f, s:f, s:o}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "dataset",
+        kti_json_text(dataset->name), "crystals", dataset->size, "rejected", dataset->rejected, "kappa",
+        "units", "W/(m K)", "min", s->least, "median", s->median, "mean", s->mean, "max", s->greatest,
+        "histogram", histogram, "sites", size_to_json(s->sites), "edges", size_to_json(s->edges),
+        "quotient_nodes", size_to_json(s->quotient_nodes), "quotient_edges", size_to_json(s->quotient_edges),
+        "elements", elements, "elements_outside", outside, "duplicates", pairs);
+    if (root && !lost)
+        kti_json_print(root);
+    json_decref(root);
+    return root && !lost ? KT_OK : kti_fail_memory(error, "the statistics");
+}
+
+static int show_statistics(const request *r)
+{
+    kt_error error = KT_ERROR_NONE;
+    kti_dataset dataset = {0};
+    statistics s = {0};
+    int exit_status = KTI_EXIT_FAILED;
+    kt_status status = read_data(r, &dataset, &error);
+    if (status == KT_OK)
+        status = describe(&dataset, &s, &error);
+    if (status == KT_OK) {
+        exit_status = name_rejects(&dataset);
+        status = r->format == KTI_OUTPUT_JSON ? print_json(&dataset, &s, &error)
+                                              : print_table(&dataset, &s, &error);
+    }
+    if (status != KT_OK)
+        exit_status = kti_cli_fail(&error);
+    free(s.pairs);
+    kti_dataset_destroy(&dataset);
+    return exit_status;
+}
+
+/* ---- the command
+ * -------------------------------------------------------------------------------------------------------- */
+
+enum { OPTION_REJECTS = 256, OPTION_FORMAT, OPTION_THREADS, MOST_THREADS = 1024 };
+
+static const struct option long_options[] = {
+    {"rejects", required_argument, NULL, OPTION_REJECTS},
+    {"format", required_argument, NULL, OPTION_FORMAT},
+    {"threads", required_argument, NULL, OPTION_THREADS},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static int processors(void)
+{
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online < 1 ? 1 : online > MOST_THREADS ? MOST_THREADS : (int)online;
+}
+
+int kti_cli_data(int argc, char **argv)
+{
+    static const char *const actions[] = {"check", "stats", NULL};
+    static const char *const formats[] = {"table", "json", NULL};
+    request r = {.threads = processors()};
+    bool formatted = false;
+    int64_t threads;
+    int option, choice;
+    while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
+        switch (option) {
+        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
+        case OPTION_REJECTS: r.rejects = optarg; break;
+        case OPTION_FORMAT:
+            choice = kti_option_choice("--format", optarg, formats);
+            if (choice < 0)
+                return KTI_EXIT_USAGE;
+            r.format = choice == 1 ? KTI_OUTPUT_JSON : KTI_OUTPUT_TABLE;
+            formatted = true;
+            break;
+        case OPTION_THREADS:
+            if (!kti_option_integer("--threads", optarg, 1, MOST_THREADS, &threads))
+                return KTI_EXIT_USAGE;
+            r.threads = (int)threads;
+            break;
+        default: return KTI_EXIT_USAGE;
+        }
+    }
+    if (optind == argc)
+        return kti_cli_usage(argv[0], "say what to do: check or stats");
+    const int action = kti_option_choice("data", argv[optind], actions);
+    if (action < 0)
+        return KTI_EXIT_USAGE;
+    if (argc - optind != 2)
+        return kti_cli_usage(argv[0], "%s takes one data set, not %d", actions[action], argc - optind - 1);
+    r.path = argv[optind + 1];
+    if (action == 0)
+        return formatted ? kti_cli_usage(argv[0], "--format belongs to stats") : check(&r);
+    return r.rejects ? kti_cli_usage(argv[0], "--rejects belongs to check") : show_statistics(&r);
+}

@@ -1,0 +1,116 @@
+/* The program: finds the command and runs it. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/bench.h"
+#include "cli/data.h"
+#include "cli/options.h"
+#include "cli/predict.h"
+#include "cli/train.h"
+#include "cli/weights.h"
+
+typedef struct command {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} command;
+
+static const command commands[] = {
+    {"train", "train or fine-tune nine folds on a data set", kti_cli_train},
+    {"predict", "thermal conductivity or formation energy of crystals", kti_cli_predict},
+    {"weights", "import and inspect weights", kti_cli_weights},
+    {"data", "check and describe data sets", kti_cli_data},
+    {"bench", "time the steps of training on this machine", kti_cli_bench},
+};
+
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void print_help(FILE *out)
+{
+    fputs("kappatune: lattice thermal conductivity of crystals by transfer learning\n\n"
+          "Usage: kappatune COMMAND ...\n\n"
+          "Commands:\n",
+          out);
+    for (int i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+    fputs("  help      what a command does and its options: kappatune help COMMAND\n\n"
+          "Options:\n"
+          "  -h, --help     this text; after a command, the command's\n"
+          "      --version  the version\n\n"
+          "Example:\n"
+          "  kappatune predict runs/demo crystal.cif\n\n"
+          "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some inputs rejected (each is named "
+          "with its\n"
+          "reason). Results go to standard output, errors to standard error.\n",
+          out);
+}
+
+static const command *find(const char *name)
+{
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[COMMANDS + 1] = {0};
+    for (int i = 0; i < COMMANDS; i++)
+        names[i] = commands[i].name;
+    const char *near = kti_cli_nearest(name, names);
+    if (name[0] == '-')
+        kti_cli_warn("there is no option %s before a command", name);
+    else if (near)
+        kti_cli_warn("there is no command '%s'; did you mean '%s'?", name, near);
+    else
+        kti_cli_warn("there is no command '%s'", name);
+    fputs("Try 'kappatune --help'.\n", stderr);
+    return KTI_EXIT_USAGE;
+}
+
+static int help(const char *name)
+{
+    char option[] = "--help", copy[64], *arguments[] = {copy, option, NULL};
+    if (!name) {
+        print_help(stdout);
+        return KTI_EXIT_DONE;
+    }
+    const command *found = find(name);
+    if (!found)
+        return unknown_command(name);
+    snprintf(copy, sizeof copy, "%s", name);
+    return found->run(2, arguments);
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return KTI_EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return help(NULL);
+    if (strcmp(argv[1], "help") == 0)
+        return help(argv[2]);
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("kappatune " KAPPATUNE_VERSION);
+        return KTI_EXIT_DONE;
+    }
+    const command *found = find(argv[1]);
+    return found ? found->run(argc - 1, argv + 1) : unknown_command(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    /* A parent may have set it to be ignored; a reader that has seen enough (`| head`) ends the program
+     * without a word. */
+    signal(SIGPIPE, SIG_DFL);
+    const int status = run(argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        kti_cli_warn("standard output: %s", strerror(errno));
+        return KTI_EXIT_FAILED;
+    }
+    return status;
+}

@@ -1,0 +1,190 @@
+#include "cli/options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "cli/text.h"
+
+enum { MESSAGE = 2048 };
+
+static void print_message(const char *begin, const char *format, va_list arguments)
+{
+    char text[MESSAGE];
+    vsnprintf(text, sizeof text, format, arguments);
+    fflush(stdout); /* on a terminal both streams are seen in the order of events */
+    fprintf(stderr, "kappatune: %s", begin);
+    kti_print_clean(stderr, text);
+    fputc('\n', stderr);
+}
+
+int kti_cli_usage(const char *command, const char *format, ...)
+{
+    char begin[64];
+    va_list arguments;
+    va_start(arguments, format);
+    snprintf(begin, sizeof begin, "%s: ", command);
+    print_message(begin, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "Try 'kappatune %s --help'.\n", command);
+    return KTI_EXIT_USAGE;
+}
+
+void kti_cli_warn(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_message("", format, arguments);
+    va_end(arguments);
+}
+
+int kti_cli_fail(const kt_error *error)
+{
+    char text[MESSAGE];
+    kt_error_format(error, text, sizeof text);
+    kti_cli_warn("%s", text);
+    return KTI_EXIT_FAILED;
+}
+
+/* Long options in which an unknown one may be found again when it is misspelt. */
+static const char *nearest_option(const char *written, const struct option *longs)
+{
+    const char *names[64] = {0};
+    char name[64];
+    for (int i = 0; longs[i].name && i < 63; i++)
+        names[i] = longs[i].name;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(written + 2, "="), written + 2);
+    return kti_cli_nearest(name, names);
+}
+
+static int unknown_option(char **argv, const char *written, const struct option *longs)
+{
+    if (strncmp(written, "--", 2) != 0) {
+        kti_cli_usage(argv[0], "there is no option -%c", optopt);
+        return '?';
+    }
+    const int length = (int)strcspn(written, "=");
+    for (int i = 0; longs[i].name; i++)
+        if (optopt != 0 && longs[i].val == optopt) {
+            kti_cli_usage(argv[0], "--%s takes no value", longs[i].name);
+            return '?';
+        }
+    int begins = 0;
+    for (int i = 0; longs[i].name; i++)
+        begins += strncmp(written + 2, longs[i].name, (size_t)length - 2) == 0;
+    const char *near = nearest_option(written, longs);
+    if (begins > 1)
+        kti_cli_usage(argv[0], "%.*s may be one of several options: write it out", length, written);
+    else if (near)
+        kti_cli_usage(argv[0], "there is no option %.*s; did you mean --%s?", length, written, near);
+    else
+        kti_cli_usage(argv[0], "there is no option %.*s", length, written);
+    return '?';
+}
+
+int kti_cli_next(int argc, char **argv, const char *shorts, const struct option *longs)
+{
+    opterr = 0;
+    const int got = getopt_long(argc, argv, shorts, longs, NULL);
+    if (got != ':' && got != '?')
+        return got;
+    /* optind stands behind the option, but for a cluster of letters that goes on. */
+    const char *written = argv[optind > 1 ? optind - 1 : 1];
+    if (got == '?')
+        return unknown_option(argv, written, longs);
+    for (int i = 0; longs[i].name; i++)
+        if (longs[i].val == optopt)
+            kti_cli_usage(argv[0], "--%s needs a value", longs[i].name);
+    return '?';
+}
+
+bool kti_option_integer(const char *option, const char *text, int64_t least, int64_t most, int64_t *value)
+{
+    char *end;
+    errno = 0;
+    const long long read = strtoll(text, &end, 10);
+    const bool digit =
+        (text[0] >= '0' && text[0] <= '9') || (text[0] == '-' && text[1] >= '0' && text[1] <= '9');
+    if (digit && *end == '\0' && errno == 0 && read >= least && read <= most) {
+        *value = read;
+        return true;
+    }
+    if (most == INT64_MAX)
+        kti_cli_warn("%s takes an integer from %lld on, not '%s'", option, (long long)least, text);
+    else
+        kti_cli_warn("%s takes an integer from %lld to %lld, not '%s'", option, (long long)least,
+                     (long long)most, text);
+    return false;
+}
+
+bool kti_option_number(const char *option, const char *text, double least, double most, double *value)
+{
+    double read;
+    if (kti_number_parse(text, &read) && read >= least && read <= most) {
+        *value = read;
+        return true;
+    }
+    if (isfinite(most))
+        kti_cli_warn("%s takes a number from %g to %g, not '%s'", option, least, most, text);
+    else
+        kti_cli_warn("%s takes a number from %g on, not '%s'", option, least, text);
+    return false;
+}
+
+int kti_option_choice(const char *option, const char *text, const char *const *choices)
+{
+    char list[256] = "";
+    for (int i = 0; choices[i]; i++) {
+        if (strcmp(text, choices[i]) == 0)
+            return i;
+        const size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s",
+                 !choices[i + 1] && i > 0 ? " or "
+                 : i > 0                  ? ", "
+                                          : "",
+                 choices[i]);
+    }
+    kti_cli_warn("%s takes %s, not '%s'", option, list, text);
+    return -1;
+}
+
+/* Letters to insert, delete or replace to get from one name to the other (Levenshtein). */
+static int spelling_distance(const char *a, const char *b)
+{
+    enum { LONGEST = 63 };
+    int row[LONGEST + 1];
+    const size_t length = strlen(b);
+    if (length > LONGEST || strlen(a) > LONGEST)
+        return LONGEST;
+    for (size_t j = 0; j <= length; j++)
+        row[j] = (int)j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        int diagonal = row[0];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= length; j++) {
+            const int replaced = diagonal + (a[i - 1] != b[j - 1]);
+            const int other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = replaced < other ? replaced : other;
+        }
+    }
+    return row[length];
+}
+
+const char *kti_cli_nearest(const char *text, const char *const *choices)
+{
+    const char *nearest = NULL;
+    int least = 3; /* three letters apart is another word */
+    for (int i = 0; choices[i]; i++) {
+        const int distance = spelling_distance(text, choices[i]);
+        if (distance < least && distance < (int)strlen(choices[i])) {
+            least = distance;
+            nearest = choices[i];
+        }
+    }
+    return nearest;
+}

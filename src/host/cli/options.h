@@ -1,0 +1,53 @@
+/* What every command does alike: read its options strictly, and say what is wrong.
+ *
+ * Results go to standard output; everything here is written to standard error, in lines that begin with
+ * "kappatune: ".
+ */
+#ifndef KTI_CLI_OPTIONS_H
+#define KTI_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <getopt.h>
+
+#include <kappatune/error.h>
+
+/* Exit status of the program and of every command. */
+enum {
+    KTI_EXIT_DONE = 0,
+    KTI_EXIT_FAILED = 1,
+    KTI_EXIT_USAGE = 2,
+    KTI_EXIT_REJECTS = 3 /* done, but some inputs were left out, each of them named */
+};
+
+typedef enum kti_output { KTI_OUTPUT_TABLE, KTI_OUTPUT_CSV, KTI_OUTPUT_JSON } kti_output;
+
+/* getopt_long for a command, with messages of ours: the option's `val`, -1 at the end, '?' after a usage
+ * error that has been printed. `shorts` begins with ':'. The `val` of every long option is a letter, or above
+ * 255. Options and arguments may stand in any order; what is left begins at argv[optind]. The first call is
+ * made with optind 0 or 1. */
+int kti_cli_next(int argc, char **argv, const char *shorts, const struct option *longs);
+
+/* Prints "kappatune: COMMAND: message" and how to get help; returns KTI_EXIT_USAGE. */
+int kti_cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Prints the error as "kappatune: file:line: message"; returns KTI_EXIT_FAILED. */
+int kti_cli_fail(const kt_error *error);
+
+/* Prints "kappatune: message". */
+void kti_cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The value of an option: the whole text and nothing else, within the limits. false after printing a usage
+ * error that names the option ("--epochs takes an integer from 1 to 100000, not 'many'"). INT64_MAX and
+ * INFINITY mean no upper limit. */
+bool kti_option_integer(const char *option, const char *text, int64_t least, int64_t most, int64_t *value);
+bool kti_option_number(const char *option, const char *text, double least, double most, double *value);
+
+/* The place of `text` in choices[] (ends with NULL); -1 after printing a usage error. */
+int kti_option_choice(const char *option, const char *text, const char *const *choices);
+
+/* The choice nearest in spelling; NULL if none is near. choices[] ends with NULL. */
+const char *kti_cli_nearest(const char *text, const char *const *choices);
+
+#endif

@@ -1,0 +1,442 @@
+/* kappatune predict */
+#include "cli/predict.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <kappatune/model.h>
+
+#include "base/fail.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "cli/options.h"
+#include "cli/text.h"
+#include "crystal/reader.h"
+#include "data/csv.h"
+
+static const char help[] =
+    "Usage: kappatune predict MODEL FILE... [OPTION...]\n"
+    "\n"
+    "Predicts the lattice thermal conductivity at 300 K, or the formation energy, of crystals.\n"
+    "\n"
+    "  MODEL                 a run folder (each of its folds is a member), or a weights file: safetensors, "
+    "matgl's\n"
+    "                        state.pt or its folder\n"
+    "  FILE                  .cif, .vasp, .poscar, POSCAR, CONTCAR, .xyz, .extxyz, or a folder: its "
+    "structure files\n"
+    "                        in the order of their names\n"
+    "\n"
+    "  --property NAME       kappa (default), W/(m K), or eform, the formation energy, eV/atom\n"
+    "  --format NAME         table (default), csv or json\n"
+    "  --members             each member's value in the table too\n"
+    "  --no-quotient         full graphs instead of their exact symmetry quotients: the same values, slower\n"
+    "  --device NAME         cpu (default)\n"
+    "  -h, --help            this text\n"
+    "\n"
+    "For a model of several members the prediction is their mean; std is their population standard "
+    "deviation.\n"
+    "csv and json have the columns file, formula, atoms, kappa_mean, kappa_std, kappa_min, kappa_max and "
+    "fold_1 ...\n"
+    "(eform_... for energies). A file that cannot be used is named with its reason on standard error; the "
+    "others are\n"
+    "predicted, and the exit status is 3.\n"
+    "\n"
+    "Examples:\n"
+    "  kappatune predict runs/demo crystal.cif\n"
+    "  kappatune predict runs/demo my_crystals/ --format csv >kappa.csv\n";
+
+typedef struct request {
+    const char *model;
+    kt_model_options options;
+    kti_output format;
+    bool members;
+    char **files; /* owned */
+    size_t size, capacity;
+    int rejected;
+} request;
+
+typedef struct prediction {
+    const char *file;
+    char formula[64];
+    int atoms;
+    double mean, sd, least, greatest;
+    double *value; /* [members] */
+} prediction;
+
+/* Where predictions go, in one of three formats. */
+typedef struct sink {
+    const request *request;
+    const char *quantity; /* "kappa", "eform" */
+    int members;
+    int *folds;      /* [members], owned */
+    kti_table table; /* or */
+    json_t *list;
+    json_t *rejected;
+} sink;
+
+/* ---- which files
+ * ------------------------------------------------------------------------------------------------------ */
+
+static kt_status add_file(request *r, char *path, kt_error *error)
+{
+    if (!path || kti_grow((void **)&r->files, r->size, &r->capacity, sizeof *r->files) != 0) {
+        free(path);
+        return kti_fail_memory(error, "file names");
+    }
+    r->files[r->size++] = path;
+    return KT_OK;
+}
+
+static int is_structure(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && kti_structure_format_of(entry->d_name) != KTI_FORMAT_UNKNOWN;
+}
+
+/* The structure files of a folder. A folder without one is kept as it is, so that it is named among the
+ * rejects. */
+static kt_status add_folder(request *r, const char *folder, kt_error *error)
+{
+    struct dirent **entries = NULL;
+    const int found = scandir(folder, &entries, is_structure, alphasort);
+    kt_status status = found <= 0 ? add_file(r, kti_duplicate_text(folder), error) : KT_OK;
+    for (int i = 0; i < found; i++) {
+        if (status == KT_OK)
+            status = add_file(r, kti_path_join(folder, entries[i]->d_name), error);
+        free(entries[i]);
+    }
+    free(entries);
+    return status;
+}
+
+/* ---- output
+ * -------------------------------------------------------------------------------------------------------------
+ */
+
+/* One weights file is no ensemble: its spread and its members would only repeat the value. */
+static bool is_ensemble(const sink *s)
+{
+    return s->members > 1 || s->folds[0] > 0;
+}
+
+static void begin_table(sink *s)
+{
+    const char *header = s->request->options.property == KT_KAPPA ? "kappa, W/(m K)" : "eform, eV/atom";
+    const bool members = s->request->members && is_ensemble(s);
+    s->table.columns = 4 + (is_ensemble(s) ? 3 : 0) + (members ? s->members : 0);
+    s->table.left = 2;
+    kti_table_add(&s->table, "file");
+    kti_table_add(&s->table, "formula");
+    kti_table_add(&s->table, "atoms");
+    kti_table_add(&s->table, "%s", header);
+    if (is_ensemble(s)) {
+        kti_table_add(&s->table, "std");
+        kti_table_add(&s->table, "least");
+        kti_table_add(&s->table, "greatest");
+    }
+    for (int i = 0; members && i < s->members; i++)
+        kti_table_add(&s->table, "fold %d", s->folds[i]);
+}
+
+/* Four significant digits, and zeroes where they are significant, so that a column can be read down. */
+static void add_value(kti_table *table, double value)
+{
+    const double size = fabs(value);
+    if (size >= 1e6 || (size > 0 && size < 1e-4))
+        kti_table_add(table, "%.3e", value);
+    else
+        kti_table_add(table, "%.*f",
+                      size >= 1000  ? 0
+                      : size >= 100 ? 1
+                      : size >= 10  ? 2
+                      : size >= 1   ? 3
+                                    : 4,
+                      value);
+}
+
+static void add_to_table(sink *s, const prediction *p)
+{
+    kti_table_add(&s->table, "%s", p->file);
+    kti_table_add(&s->table, "%s", p->formula);
+    kti_table_add(&s->table, "%d", p->atoms);
+    add_value(&s->table, p->mean);
+    if (!is_ensemble(s))
+        return;
+    add_value(&s->table, p->sd);
+    add_value(&s->table, p->least);
+    add_value(&s->table, p->greatest);
+    for (int i = 0; s->request->members && i < s->members; i++)
+        add_value(&s->table, p->value[i]);
+}
+
+static void begin_csv(const sink *s)
+{
+    const char *q = s->quantity;
+    printf("file,formula,atoms,%s_mean,%s_std,%s_min,%s_max", q, q, q, q);
+    for (int i = 0; is_ensemble(s) && i < s->members; i++)
+        printf(",fold_%d", s->folds[i]);
+    putchar('\n');
+}
+
+static void write_csv(const sink *s, const prediction *p)
+{
+    kti_csv_write_field(stdout, p->file);
+    printf(",%s,%d,%.9g,%.9g,%.9g,%.9g", p->formula, p->atoms, p->mean, p->sd, p->least, p->greatest);
+    for (int i = 0; is_ensemble(s) && i < s->members; i++)
+        printf(",%.9g", p->value[i]);
+    putchar('\n');
+}
+
+static int set_quantity(json_t *object, const char *quantity, const char *what, double value)
+{
+    char key[32];
+    snprintf(key, sizeof key, "%s_%s", quantity, what);
+    return json_object_set_new(object, key, kti_json_real(value));
+}
+
+static kt_status add_to_json(sink *s, const prediction *p, kt_error *error)
+{
+    json_t *object = json_object();
+    int lost = json_object_set_new(object, "file", kti_json_text(p->file));
+    lost |= json_object_set_new(object, "formula", json_string(p->formula));
+    lost |= json_object_set_new(object, "atoms", json_integer(p->atoms));
+    lost |= set_quantity(object, s->quantity, "mean", p->mean);
+    lost |= set_quantity(object, s->quantity, "std", p->sd);
+    lost |= set_quantity(object, s->quantity, "min", p->least);
+    lost |= set_quantity(object, s->quantity, "max", p->greatest);
+    for (int i = 0; is_ensemble(s) && i < s->members; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "fold_%d", s->folds[i]);
+        lost |= json_object_set_new(object, key, kti_json_real(p->value[i]));
+    }
+    lost |= json_array_append_new(s->list, object);
+    return lost ? kti_fail_memory(error, "the predictions") : KT_OK;
+}
+
+static kt_status begin(sink *s, const request *r, const kt_model *model, kt_error *error)
+{
+    s->request = r;
+    s->quantity = r->options.property == KT_KAPPA ? "kappa" : "eform";
+    s->members = kt_model_members(model);
+    s->folds = kti_allocate((size_t)s->members, sizeof *s->folds);
+    s->list = json_array();
+    s->rejected = json_array();
+    if (!s->folds || !s->list || !s->rejected)
+        return kti_fail_memory(error, "the predictions");
+    for (int i = 0; i < s->members; i++)
+        s->folds[i] = kt_model_member_fold(model, i);
+    if (r->format == KTI_OUTPUT_TABLE)
+        begin_table(s);
+    else if (r->format == KTI_OUTPUT_CSV)
+        begin_csv(s);
+    return KT_OK;
+}
+
+static kt_status add(sink *s, const prediction *p, kt_error *error)
+{
+    switch (s->request->format) {
+    case KTI_OUTPUT_TABLE: add_to_table(s, p); break;
+    case KTI_OUTPUT_CSV: write_csv(s, p); break;
+    case KTI_OUTPUT_JSON: return add_to_json(s, p, error);
+    }
+    return KT_OK;
+}
+
+static kt_status reject(sink *s, const char *file, const kt_error *reason, kt_error *error)
+{
+    kti_cli_fail(reason);
+    json_t *object =
+        json_pack("{s:o, s:o}", "file", kti_json_text(file), "reason", kti_json_text(reason->message));
+    return json_array_append_new(s->rejected, object) == 0 ? KT_OK : kti_fail_memory(error, "the rejects");
+}
+
+static kt_status end(sink *s, kt_error *error)
+{
+    if (s->request->format == KTI_OUTPUT_TABLE) {
+        if (s->table.out_of_memory)
+            return kti_fail_memory(error, "the table");
+        if (s->table.size > (size_t)s->table.columns)
+            kti_table_print(&s->table, 0);
+    } else if (s->request->format == KTI_OUTPUT_JSON) {
+        json_t *root =
+            json_pack("{s:o, s:s, s:s, s:i, s:O, s:O}", "model", kti_json_text(s->request->model), "property",
+                      s->quantity, "units", s->request->options.property == KT_KAPPA ? "W/(m K)" : "eV/atom",
+                      "members", s->members, "predictions", s->list, "rejected", s->rejected);
+        if (!root)
+            return kti_fail_memory(error, "the predictions");
+        kti_json_print(root);
+        json_decref(root);
+    }
+    return KT_OK;
+}
+
+static void destroy(sink *s)
+{
+    kti_table_destroy(&s->table);
+    json_decref(s->list);
+    json_decref(s->rejected);
+    free(s->folds);
+}
+
+/* ---- predicting
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static void summarise(prediction *p, int members)
+{
+    double sum = 0, squares = 0;
+    p->least = p->greatest = p->value[0];
+    for (int i = 0; i < members; i++) {
+        sum += p->value[i];
+        p->least = fmin(p->least, p->value[i]);
+        p->greatest = fmax(p->greatest, p->value[i]);
+    }
+    p->mean = sum / members;
+    for (int i = 0; i < members; i++)
+        squares += (p->value[i] - p->mean) * (p->value[i] - p->mean);
+    p->sd = sqrt(squares / members);
+}
+
+static kt_status predict_file(kt_model *model, prediction *p, kt_error *error)
+{
+    kt_structure structure = {0};
+    if (kti_is_folder(p->file))
+        return kti_fail_file(
+            error, KT_IO, p->file,
+            "holds no structure file that can be read (.cif, .vasp, .poscar, .xyz, .extxyz)");
+    kt_status status = kt_structure_read(p->file, &structure, error);
+    if (status == KT_OK)
+        status = kt_model_predict(model, &structure, p->file, p->value, error);
+    if (status == KT_OK) {
+        kt_structure_formula(&structure, p->formula, sizeof p->formula);
+        p->atoms = structure.sites;
+        summarise(p, kt_model_members(model));
+    }
+    kt_structure_destroy(&structure);
+    return status;
+}
+
+/* A fault of the machine ends the run; one of a file does not. */
+static bool is_fatal(kt_status status)
+{
+    return status == KT_OUT_OF_MEMORY || status == KT_DEVICE || status == KT_BAD_ARGUMENT;
+}
+
+static kt_status predict_all(request *r, kt_model *model, sink *s, kt_error *error)
+{
+    kt_status status = KT_OK;
+    prediction p = {.value = kti_allocate((size_t)kt_model_members(model), sizeof(double))};
+    if (!p.value)
+        return kti_fail_memory(error, "a prediction");
+    for (size_t i = 0; i < r->size && status == KT_OK; i++) {
+        kt_error reason = KT_ERROR_NONE;
+        p.file = r->files[i];
+        const kt_status got = predict_file(model, &p, &reason);
+        if (got == KT_OK) {
+            status = add(s, &p, error);
+        } else if (is_fatal(got)) {
+            status = got;
+            *error = reason;
+        } else {
+            r->rejected++;
+            status = reject(s, p.file, &reason, error);
+        }
+    }
+    free(p.value);
+    return status;
+}
+
+static int predict(request *r)
+{
+    kt_error error = KT_ERROR_NONE;
+    kt_model *model = NULL;
+    sink s = {0};
+    kt_status status = kt_model_open(r->model, &r->options, &model, &error);
+    if (status == KT_OK)
+        status = begin(&s, r, model, &error);
+    if (status == KT_OK)
+        status = predict_all(r, model, &s, &error);
+    if (status == KT_OK)
+        status = end(&s, &error);
+    destroy(&s);
+    kt_model_close(model);
+    if (status != KT_OK)
+        return kti_cli_fail(&error);
+    if (r->rejected > 0 && r->size > 1)
+        kti_cli_warn("%d of %zu files were left out", r->rejected, r->size);
+    return r->rejected > 0 ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
+}
+
+/* ---- the command
+ * -------------------------------------------------------------------------------------------------------- */
+
+enum { OPTION_PROPERTY = 256, OPTION_FORMAT, OPTION_MEMBERS, OPTION_NO_QUOTIENT, OPTION_DEVICE };
+
+static const struct option long_options[] = {
+    {"property", required_argument, NULL, OPTION_PROPERTY},
+    {"format", required_argument, NULL, OPTION_FORMAT},
+    {"members", no_argument, NULL, OPTION_MEMBERS},
+    {"no-quotient", no_argument, NULL, OPTION_NO_QUOTIENT},
+    {"device", required_argument, NULL, OPTION_DEVICE},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+/* Returns an exit status, or -1 to go on. */
+static int read_options(int argc, char **argv, request *r)
+{
+    static const char *const properties[] = {"kappa", "eform", NULL};
+    static const char *const formats[] = {"table", "csv", "json", NULL};
+    static const char *const devices[] = {"cpu", NULL};
+    int option, choice;
+    r->options = kt_model_options_default();
+    while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
+        choice = 0;
+        switch (option) {
+        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
+        case OPTION_PROPERTY:
+            choice = kti_option_choice("--property", optarg, properties);
+            r->options.property = (kt_property)choice;
+            break;
+        case OPTION_FORMAT:
+            choice = kti_option_choice("--format", optarg, formats);
+            r->format = (kti_output)choice;
+            break;
+        case OPTION_MEMBERS: r->members = true; break;
+        case OPTION_NO_QUOTIENT: r->options.quotient = false; break;
+        case OPTION_DEVICE:
+            choice = kti_option_choice("--device", optarg, devices);
+            r->options.device = optarg;
+            break;
+        default: return KTI_EXIT_USAGE;
+        }
+        if (choice < 0)
+            return KTI_EXIT_USAGE;
+    }
+    if (optind == argc)
+        return kti_cli_usage(argv[0], "name a model and at least one structure file");
+    if (optind + 1 == argc)
+        return kti_cli_usage(argv[0], "name at least one structure file after the model '%s'", argv[optind]);
+    r->model = argv[optind];
+    return -1;
+}
+
+int kti_cli_predict(int argc, char **argv)
+{
+    request r = {0};
+    kt_error error = KT_ERROR_NONE;
+    int exit_status = read_options(argc, argv, &r);
+    if (exit_status >= 0)
+        return exit_status;
+    kt_status status = KT_OK;
+    for (int i = optind + 1; i < argc && status == KT_OK; i++)
+        status = kti_is_folder(argv[i]) ? add_folder(&r, argv[i], &error)
+                                        : add_file(&r, kti_duplicate_text(argv[i]), &error);
+    exit_status = status == KT_OK ? predict(&r) : kti_cli_fail(&error);
+    for (size_t i = 0; i < r.size; i++)
+        free(r.files[i]);
+    free(r.files);
+    return exit_status;
+}

@@ -1,0 +1,319 @@
+/* kappatune weights */
+#include "cli/weights.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/file.h"
+#include "cli/options.h"
+#include "cli/text.h"
+#include "model/matgl.h"
+#include "model/safetensors.h"
+#include "model/spec.h"
+
+static const char help[] =
+    "Usage: kappatune weights import SRC --out W.safetensors [--force]\n"
+    "       kappatune weights inspect W [--format table|json]\n"
+    "\n"
+    "import reads matgl's pretrained MEGNet (state.pt with model.json beside it, or their folder) and writes "
+    "it as\n"
+    "safetensors. Every key is accounted for; a file that holds anything else is refused.\n"
+    "\n"
+    "  -o, --out FILE        the file to write\n"
+    "      --force           overwrite it if it exists\n"
+    "\n"
+    "inspect lists what a weights file holds: each tensor with its shape, type, part (body, eform, head or "
+    "other) and\n"
+    "the least, greatest, mean and standard deviation of its values; totals; metadata. W is a safetensors "
+    "file, or\n"
+    "matgl's state.pt or its folder.\n"
+    "\n"
+    "      --format NAME     table (default) or json\n"
+    "  -h, --help            this text\n"
+    "\n"
+    "Examples:\n"
+    "  kappatune weights import MEGNet-MP-2018.6.1-Eform/ --out megnet.safetensors\n"
+    "  kappatune weights inspect runs/demo/folds/1/best.safetensors\n";
+
+enum { OTHER = KTI_PART_HEAD + 1, PARTS };
+
+static const char *const part_names[PARTS] = {
+    [KTI_PART_BODY] = "body", [KTI_PART_EFORM] = "eform", [KTI_PART_HEAD] = "head", [OTHER] = "other"};
+
+typedef struct totals {
+    size_t tensors[PARTS], values[PARTS];
+} totals;
+
+static int part_of(const kti_tensor *tensor)
+{
+    const int index = kti_spec_find(tensor->name);
+    int size;
+    return index < 0 ? OTHER : (int)kti_spec(&size)[index].part;
+}
+
+static totals count(const kti_tensors *tensors)
+{
+    totals sum = {{0}, {0}};
+    for (size_t i = 0; i < tensors->size; i++) {
+        const int part = part_of(&tensors->list[i]);
+        sum.tensors[part]++;
+        sum.values[part] += tensors->list[i].elements;
+    }
+    return sum;
+}
+
+/* Metadata alphabetically: a file's order means nothing. */
+static int compare_metadata(const void *a, const void *b)
+{
+    return strcmp(((const kti_metadata *)a)->key, ((const kti_metadata *)b)->key);
+}
+
+/* "185,392" */
+static const char *grouped(size_t number, char text[32])
+{
+    char digits[24];
+    const int length = snprintf(digits, sizeof digits, "%zu", number);
+    int used = 0;
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0)
+            text[used++] = ',';
+        text[used++] = digits[i];
+    }
+    text[used] = '\0';
+    return text;
+}
+
+/* ---- import
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static int import(const char *source, const char *out, bool force)
+{
+    kt_error error = KT_ERROR_NONE;
+    kti_tensors tensors = {0};
+    kt_status status = KT_OK;
+    char text[32];
+    if (kti_is_folder(out))
+        status = kti_fail_file(&error, KT_BAD_ARGUMENT, out, "is a folder; --out names the file to write");
+    else if (kti_file_exists(out) && !force)
+        status = kti_fail_file(&error, KT_BAD_ARGUMENT, out, "exists already; --force overwrites it");
+    if (status == KT_OK)
+        status = kti_matgl_import(source, &tensors, &error);
+    if (status == KT_OK)
+        status = kti_safetensors_write(out, &tensors, &error);
+    if (status != KT_OK) {
+        kti_tensors_destroy(&tensors);
+        return kti_cli_fail(&error);
+    }
+    const totals sum = count(&tensors);
+    printf("imported %s\n", source);
+    for (int part = 0; part < PARTS; part++)
+        if (sum.tensors[part] > 0)
+            printf("  %-6s %3zu tensors, %s parameters\n", part_names[part], sum.tensors[part],
+                   grouped(sum.values[part], text));
+    printf("  formation energy = out * %s + %s eV/atom\n", kti_tensors_metadata(&tensors, "eform_std"),
+           kti_tensors_metadata(&tensors, "eform_mean"));
+    printf("wrote %s\n", out);
+    kti_tensors_destroy(&tensors);
+    return KTI_EXIT_DONE;
+}
+
+/* ---- inspect
+ * -------------------------------------------------------------------------------------------------------- */
+
+typedef struct moments {
+    double least, greatest, mean, sd;
+} moments;
+
+static moments moments_of(const kti_tensor *tensor)
+{
+    moments m = {INFINITY, -INFINITY, 0, 0};
+    double sum = 0, squares = 0;
+    if (tensor->elements == 0)
+        return (moments){NAN, NAN, NAN, NAN};
+    for (size_t i = 0; i < tensor->elements; i++) {
+        const double value = kti_tensor_value(tensor, i);
+        m.least = fmin(m.least, value);
+        m.greatest = fmax(m.greatest, value);
+        sum += value;
+    }
+    m.mean = sum / (double)tensor->elements;
+    for (size_t i = 0; i < tensor->elements; i++) {
+        const double away = kti_tensor_value(tensor, i) - m.mean;
+        squares += away * away;
+    }
+    m.sd = sqrt(squares / (double)tensor->elements);
+    return m;
+}
+
+static kt_status print_tables(const char *path, const kti_tensors *tensors, kt_error *error)
+{
+    const totals sum = count(tensors);
+    char text[128];
+    kti_table table = {.columns = 9, .left = 4}, metadata = {.columns = 2, .left = 2};
+    static const char *const header[] = {"tensor", "shape", "type", "part", "count",
+                                         "min",    "max",   "mean", "std"};
+    for (int i = 0; i < table.columns; i++)
+        kti_table_add(&table, "%s", header[i]);
+    for (size_t i = 0; i < tensors->size; i++) {
+        const kti_tensor *tensor = &tensors->list[i];
+        const moments m = moments_of(tensor);
+        kti_shape_text(tensor->rank, tensor->shape, text, sizeof text);
+        kti_table_add(&table, "%s", tensor->name);
+        kti_table_add(&table, "%s", text);
+        kti_table_add(&table, "%s", kti_dtype_name(tensor->dtype));
+        kti_table_add(&table, "%s", part_names[part_of(tensor)]);
+        kti_table_add(&table, "%zu", tensor->elements);
+        kti_table_add(&table, "%.4g", m.least);
+        kti_table_add(&table, "%.4g", m.greatest);
+        kti_table_add(&table, "%.4g", m.mean);
+        kti_table_add(&table, "%.4g", m.sd);
+    }
+    for (size_t i = 0; i < tensors->metadata_size; i++) {
+        const char *value = tensors->metadata[i].value;
+        const size_t length = strlen(value), shown = 300;
+        kti_table_add(&metadata, "%s", tensors->metadata[i].key);
+        if (length > shown)
+            kti_table_add(&metadata, "%.*s... (%zu bytes)", (int)shown, value, length);
+        else
+            kti_table_add(&metadata, "%s", value);
+    }
+    const bool lost = table.out_of_memory || metadata.out_of_memory;
+    if (!lost) {
+        kti_table_print(&table, 0);
+        putchar('\n');
+        for (int part = 0; part < PARTS; part++)
+            if (sum.tensors[part] > 0)
+                printf("%-6s %3zu tensors, %s values\n", part_names[part], sum.tensors[part],
+                       grouped(sum.values[part], text));
+        puts(tensors->metadata_size > 0 ? "\nmetadata" : "\nno metadata");
+        kti_table_print(&metadata, 2);
+    }
+    kti_table_destroy(&table);
+    kti_table_destroy(&metadata);
+    return lost ? kti_fail_memory(error, path) : KT_OK;
+}
+
+static json_t *tensor_to_json(const kti_tensor *tensor)
+{
+    const moments m = moments_of(tensor);
+    json_t *shape = json_array();
+    for (int i = 0; i < tensor->rank; i++)
+        json_array_append_new(shape, json_integer(tensor->shape[i]));
+    return json_pack("{s:o, s:o, s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "name", kti_json_text(tensor->name),
+                     "shape", shape, "dtype", kti_dtype_name(tensor->dtype), "part",
+                     part_names[part_of(tensor)], "count", (json_int_t)tensor->elements, "min",
+                     kti_json_real(m.least), "max", kti_json_real(m.greatest), "mean", kti_json_real(m.mean),
+                     "std", kti_json_real(m.sd));
+}
+
+static kt_status print_json(const char *path, const kti_tensors *tensors, kt_error *error)
+{
+    const totals sum = count(tensors);
+    json_t *list = json_array(), *parts = json_object(), *metadata = json_object();
+    int lost = 0;
+    for (size_t i = 0; i < tensors->size; i++)
+        lost |= json_array_append_new(list, tensor_to_json(&tensors->list[i]));
+    for (int part = 0; part < PARTS; part++)
+        lost |= json_object_set_new(parts, part_names[part],
+                                    json_pack("{s:I, s:I}", "tensors", (json_int_t)sum.tensors[part],
+                                              "values", (json_int_t)sum.values[part]));
+    for (size_t i = 0; i < tensors->metadata_size; i++)
+        lost |= json_object_set_new(metadata, tensors->metadata[i].key,
+                                    kti_json_text(tensors->metadata[i].value));
+    json_t *root = json_pack("{s:o, s:o, s:o, s:o}", "file", kti_json_text(path), "parts", parts, "metadata",
+                             metadata, "tensors", list);
+    if (!lost && root)
+        kti_json_print(root);
+    json_decref(root);
+    return lost || !root ? kti_fail_memory(error, path) : KT_OK;
+}
+
+static bool is_run_folder(const char *path)
+{
+    char *folds = kti_path_join(path, "folds");
+    const bool is_run = folds && kti_is_folder(folds);
+    free(folds);
+    return is_run;
+}
+
+static int inspect(const char *path, kti_output format)
+{
+    kt_error error = KT_ERROR_NONE;
+    kti_tensors tensors = {0};
+    kt_status status;
+    const size_t length = strlen(path);
+    if (is_run_folder(path))
+        status = kti_fail_file(&error, KT_BAD_ARGUMENT, path,
+                               "is a run folder; its weights are folds/<n>/best.safetensors");
+    else if (kti_is_folder(path) || (length > 3 && strcmp(path + length - 3, ".pt") == 0))
+        status = kti_matgl_import(path, &tensors, &error);
+    else
+        status = kti_safetensors_read(path, &tensors, &error);
+    if (status == KT_OK && tensors.metadata_size > 0)
+        qsort(tensors.metadata, tensors.metadata_size, sizeof *tensors.metadata, compare_metadata);
+    if (status == KT_OK)
+        status = format == KTI_OUTPUT_JSON ? print_json(path, &tensors, &error)
+                                           : print_tables(path, &tensors, &error);
+    kti_tensors_destroy(&tensors);
+    return status == KT_OK ? KTI_EXIT_DONE : kti_cli_fail(&error);
+}
+
+/* ---- the command
+ * -------------------------------------------------------------------------------------------------------- */
+
+enum { OPTION_FORCE = 256, OPTION_FORMAT };
+
+static const struct option long_options[] = {
+    {"out", required_argument, NULL, 'o'},
+    {"force", no_argument, NULL, OPTION_FORCE},
+    {"format", required_argument, NULL, OPTION_FORMAT},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+int kti_cli_weights(int argc, char **argv)
+{
+    static const char *const actions[] = {"import", "inspect", NULL};
+    static const char *const formats[] = {"table", "json", NULL};
+    const char *out = NULL;
+    bool force = false, formatted = false;
+    kti_output format = KTI_OUTPUT_TABLE;
+    int option;
+    while ((option = kti_cli_next(argc, argv, ":ho:", long_options)) != -1) {
+        switch (option) {
+        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
+        case 'o': out = optarg; break;
+        case OPTION_FORCE: force = true; break;
+        case OPTION_FORMAT: {
+            const int choice = kti_option_choice("--format", optarg, formats);
+            if (choice < 0)
+                return KTI_EXIT_USAGE;
+            format = choice == 1 ? KTI_OUTPUT_JSON : KTI_OUTPUT_TABLE;
+            formatted = true;
+            break;
+        }
+        default: return KTI_EXIT_USAGE;
+        }
+    }
+    if (optind == argc)
+        return kti_cli_usage(argv[0], "say what to do: import or inspect");
+    const int action = kti_option_choice("weights", argv[optind], actions);
+    if (action < 0)
+        return KTI_EXIT_USAGE;
+    if (argc - optind != 2)
+        return kti_cli_usage(argv[0], "%s takes one file or folder, not %d", actions[action],
+                             argc - optind - 1);
+    if (action == 1)
+        return out || force
+                   ? kti_cli_usage(argv[0], "inspect writes no file: --out and --force belong to import")
+                   : inspect(argv[optind + 1], format);
+    if (!out)
+        return kti_cli_usage(argv[0], "import needs --out, the file to write");
+    if (formatted)
+        return kti_cli_usage(argv[0], "--format belongs to inspect");
+    return import(argv[optind + 1], out, force);
+}
