@@ -4,6 +4,7 @@
  *
  * F folds; all [R, C], '='; out may be left or right. One thread an element. Moves 12 R C bytes.
  * Its backward is the identity to both sides.
+ * Launch: any block and grid.
  */
 #include "kernels/arguments.h"
 

@@ -9,6 +9,7 @@
  * rows of graph g. The weights are the multiplicities of the symmetry quotient (spec, section 3).
  * Deterministic: a block a graph, one thread a score, then one a channel; dot products in 16 fixed lanes.
  * Moves 4 R (C + 2) bytes forward, 4 R (3C + 3) backward.
+ * Launch: blockDim.y 1, any blockDim.x and gridDim.x. A graph without rows gives zeros.
  */
 #include "kernels/arguments.h"
 
@@ -40,7 +41,7 @@ KT_KERNEL(attention_forward, kt_attention_forward)
         for (int r = first + threadIdx.x; r < last; r += blockDim.x)
             score[(int64_t)r * score_stride] = dot(in + (int64_t)r * in_stride, hidden, channels);
         __syncthreads(); /* all scores of the graph are there */
-        kt_real greatest = score[(int64_t)first * score_stride];
+        kt_real greatest = first < last ? score[(int64_t)first * score_stride] : 0;
         for (int r = first + 1; r < last; r++)
             greatest = score[(int64_t)r * score_stride] > greatest ? score[(int64_t)r * score_stride] : greatest;
         __syncthreads(); /* every thread has the maximum before scores are overwritten */
@@ -100,6 +101,5 @@ KT_KERNEL(attention_backward, kt_attention_backward)
                 hidden_gradient[c] += ds * row[c];
             }
         }
-        __syncthreads(); /* the next graph may share a row of scratch in another layout */
     }
 }

@@ -5,6 +5,7 @@
  * F folds; d [E, 1]; centre [K] shared by all folds; out [E, K], '='.
  * Deterministic: one thread an element. Moves 4 E (1 + K) bytes.
  * No backward: distances are data.
+ * Launch: any block and grid.
  */
 #include "kernels/arguments.h"
 

@@ -37,7 +37,7 @@ typedef struct kt_dim3 {
 } kt_dim3;
 extern kt_dim3 threadIdx, blockDim, blockIdx, gridDim;
 void __syncthreads(void);
-#define KT_KERNEL(name, arguments) void name(const arguments a)
+#define KT_KERNEL(name, arguments) static void name(const arguments a)
 #define KT_INLINE static inline
 #define KT_RESTRICT restrict
 #else

@@ -7,6 +7,8 @@
  * factorised first layer (at most three): source node, target node, state.
  * act' is taken from the output: softplus' = 1 - exp(-(y + ln 2)), relu' = y > 0.
  * Deterministic: one thread an element, rows summed in order. Moves 8 R C bytes, and 4 R C a gather.
+ * Launch: forward with any block and grid; backward with blockDim.y 1 and gridDim.x 1, since a thread owns its
+ * channels' sums over all rows.
  */
 #include "kernels/arguments.h"
 
@@ -39,7 +41,6 @@ KT_KERNEL(linear_forward, kt_linear_forward)
     }
 }
 
-/* One block a fold runs over all rows (KT_FIRST_ROW is not used): each thread owns its channels' sums. */
 KT_KERNEL(linear_backward, kt_linear_backward)
 {
     const int fold = blockIdx.z, rows = *kt_entries(a.rows, fold), channels = a.channels;

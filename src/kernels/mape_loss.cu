@@ -6,6 +6,7 @@
  * F folds; prediction z, kappa k, gradient [G, 1], '='; result[KT_RESULT_LOSS], '='. An overflow gives an infinite
  * loss, which Adam takes as the sign to skip the step.
  * Deterministic: one thread a fold, graphs in order. Moves 12 G bytes.
+ * Launch: any block and grid; one thread a fold works.
  */
 #include "kernels/arguments.h"
 
@@ -19,7 +20,8 @@ KT_KERNEL(mape_loss, kt_mape_loss)
     const kt_real mean = step[KT_STEP_TARGET_MEAN], sd = step[KT_STEP_TARGET_SD];
     for (int g = 0; g < graphs; g++) {
         const kt_real truth = kappa[(int64_t)g * a.kappa.stride];
-        const kt_real scale = 1 / (truth > (kt_real)1.17e-6 ? truth : (kt_real)1.17e-6);
+        const kt_real size = kt_absolute(truth);
+        const kt_real scale = 1 / (size > (kt_real)1.17e-6 ? size : (kt_real)1.17e-6);
         const kt_real exponent = KT_LN10 * (z[(int64_t)g * a.prediction.stride] * sd + mean);
 #ifdef KT_REAL_DOUBLE
         const kt_real power = exp(exponent);

@@ -6,6 +6,7 @@
  * F folds; in [R, C]; out [S, C] (sum), [R, C] (spread). With coefficient = weight / (sum of the segment's weights)
  * the sum is the mean; the spread is its backward. Without a coefficient the sum is the backward of a gather.
  * Deterministic: CSR order, one thread an element, no atomics. Moves 4 (R + S) C bytes.
+ * Launch: any block and grid.
  */
 #include "kernels/arguments.h"
 

@@ -1,0 +1,270 @@
+/* Kernels as a GPU runs them: the float64 twin's answer, and the same bits, for every launch shape that a
+ * kernel allows and for every order of blocks and threads. And the emulator itself, with kernels that have a
+ * fault. */
+#include "device/cases.h"
+#include "device/threaded_kernels.h"
+#include "support.h"
+
+static const int widths[] = {1, 2, 31, 32, 33, 64, 96, 128}, heights[] = {1, 2, 4}, grids[] = {1, 3, 7};
+enum {
+    WIDTHS = sizeof widths / sizeof *widths,
+    HEIGHTS = sizeof heights / sizeof *heights,
+    GRIDS = sizeof grids / sizeof *grids
+};
+
+/* ---- the kernels
+ * ---------------------------------------------------------------------------------------------- */
+
+static uint64_t seed = 1;
+static unsigned char *first_bits; /* of every buffer, one after another */
+
+static size_t memory_size(const fixture *f)
+{
+    size_t size = 0;
+    for (int i = 0; i < f->buffers; i++)
+        size += f->buffer[i].size * sizeof(kt_real);
+    return size;
+}
+
+static void save(const fixture *f, unsigned char *to)
+{
+    for (int i = 0; i < f->buffers; to += f->buffer[i++].size * sizeof(kt_real))
+        memcpy(to, f->buffer[i].memory, f->buffer[i].size * sizeof(kt_real));
+}
+
+static int same_bits(const fixture *f, const unsigned char *as)
+{
+    for (int i = 0; i < f->buffers; as += f->buffer[i++].size * sizeof(kt_real))
+        if (memcmp(as, f->buffer[i].memory, f->buffer[i].size * sizeof(kt_real)) != 0)
+            return 0;
+    return 1;
+}
+
+static int run(fixture *f, threads_launch launch)
+{
+    fixture_reset(f);
+    for (int i = 0; i < f->operations; i++)
+        if (threaded_run(&f->operation[i], &launch) != 0)
+            return -1;
+    return 0;
+}
+
+static threads_launch shape(int grid, int width, int height)
+{
+    return (threads_launch){.grid = {grid, 1, FOLDS}, .block = {width, height, 1}, .seed = seed++};
+}
+
+static void check_shape(fixture *f, threads_launch launch)
+{
+    char text[512];
+    if (run(f, launch) != 0)
+        fail_msg("%s: threads of a block of %d x %d part at a barrier", f->name, launch.block.x,
+                 launch.block.y);
+    if (!first_bits) {
+        if (fixture_mismatches(f, text, sizeof text) != 0)
+            fail_msg("%s", text);
+        first_bits = fixture_take(f, memory_size(f), 1);
+        save(f, first_bits);
+    } else if (!same_bits(f, first_bits)) {
+        fixture_mismatches(f, text, sizeof text);
+        fail_msg("%s: %d blocks of %d x %d threads give other bits than one thread (%s)", f->name,
+                 launch.grid.x, launch.block.x, launch.block.y, text);
+    }
+}
+
+static int visited;
+
+/* Every case with one thread, and with a dozen of the shapes in turn, so that a dozen cases see them all. */
+static void check(fixture *f)
+{
+    static int turn;
+    const launch_rule rule = threaded_rule(f->operation[0].kind);
+    const int heights_allowed = rule == ANY_SHAPE ? HEIGHTS : 1,
+              grids_allowed = rule == ONE_BLOCK_A_FOLD ? 1 : GRIDS;
+    const int shapes = WIDTHS * heights_allowed * grids_allowed, taken = shapes < 12 ? shapes : 12;
+    first_bits = NULL;
+    check_shape(f, shape(1, 1, 1));
+    for (int i = 0; i < taken; i++, turn = (turn + 1) % shapes) {
+        const int width = widths[turn % WIDTHS], height = heights[turn / WIDTHS % heights_allowed];
+        check_shape(f, shape(grids[turn / WIDTHS / heights_allowed % grids_allowed], width, height));
+    }
+    /* One shape in three more orders. */
+    for (int i = 0; i < 3; i++)
+        check_shape(f, shape(grids_allowed > 1 ? 3 : 1, 33, heights_allowed > 1 ? 2 : 1));
+    visited++;
+}
+
+#define KERNEL_TEST(operation)                                                                               \
+    static void operation##_has_the_same_bits_in_every_shape(void **state)                                   \
+    {                                                                                                        \
+        (void)state;                                                                                         \
+        visited = 0;                                                                                         \
+        cases_##operation(check);                                                                            \
+        assert_true(visited >= 6);                                                                           \
+    }
+
+KERNEL_TEST(gaussian_expansion)
+KERNEL_TEST(embedding)
+KERNEL_TEST(embedding_gradient)
+KERNEL_TEST(linear_forward)
+KERNEL_TEST(linear_backward)
+KERNEL_TEST(segment_sum)
+KERNEL_TEST(segment_spread)
+KERNEL_TEST(add)
+KERNEL_TEST(lstm_forward)
+KERNEL_TEST(lstm_backward)
+KERNEL_TEST(lstm_bias_gradient)
+KERNEL_TEST(attention_forward)
+KERNEL_TEST(attention_backward)
+KERNEL_TEST(mape_loss)
+KERNEL_TEST(gradient_norm)
+KERNEL_TEST(adam)
+
+/* ---- faults are found
+ * ----------------------------------------------------------------------------------------- */
+
+static int period, missing, detected;
+
+/* Whether some order of a block of 33 shows that the barrier is missing. */
+static void look_for_missing_barrier(fixture *f)
+{
+    first_bits = NULL;
+    check_shape(f, shape(1, 1, 1));
+    for (int i = 0; i < 4 && !detected; i++) {
+        threads_launch launch = shape(1, 33, 1);
+        launch.period = period;
+        launch.missing = missing;
+        detected = run(f, launch) != 0 || !same_bits(f, first_bits);
+    }
+}
+
+static void every_barrier_of_the_attention_is_needed(void **state)
+{
+    (void)state;
+    period = 5;
+    for (missing = 0; missing < period; missing++) {
+        detected = 0;
+        cases_attention_forward(look_for_missing_barrier);
+        if (!detected)
+            fail_msg("attention_forward gives the same bits without barrier %d of %d", missing, period);
+    }
+    period = 3;
+    for (missing = 0; missing < period; missing++) {
+        detected = 0;
+        cases_attention_backward(look_for_missing_barrier);
+        if (!detected)
+            fail_msg("attention_backward gives the same bits without barrier %d of %d", missing, period);
+    }
+}
+
+/* A shape that a kernel doesn't allow gives something else, so the rules above are no mere caution. */
+static void look_for_wrong_shape(fixture *f)
+{
+    const int tall = missing;
+    char text[512];
+    detected +=
+        run(f, shape(tall ? 1 : 3, 32, tall ? 2 : 1)) != 0 || fixture_mismatches(f, text, sizeof text) > 0;
+}
+
+static void a_shape_that_is_not_allowed_is_seen(void **state)
+{
+    (void)state;
+    for (missing = 0; missing < 2; missing++) {
+        detected = 0;
+        cases_linear_backward(look_for_wrong_shape);
+        assert_true(detected > 0);
+    }
+    missing = 1;
+    detected = 0;
+    cases_adam(look_for_wrong_shape);
+    assert_true(detected > 0);
+}
+
+typedef struct toy {
+    int *cell, *sum; /* [threads] */
+} toy;
+
+static void sums_with_barriers(const void *arguments)
+{
+    const toy *a = arguments;
+    const int t = threadIdx.x, n = blockDim.x;
+    a->cell[t] = t;
+    __syncthreads();
+    a->sum[t] = a->cell[t] + a->cell[(t + 1) % n];
+    __syncthreads();
+    a->cell[t] = a->sum[n - 1 - t];
+}
+
+static void sums_without_barriers(const void *arguments)
+{
+    const toy *a = arguments;
+    const int t = threadIdx.x, n = blockDim.x;
+    a->cell[t] = t;
+    a->sum[t] = a->cell[t] + a->cell[(t + 1) % n];
+    a->cell[t] = a->sum[n - 1 - t];
+}
+
+static void ends_early(const void *arguments)
+{
+    (void)arguments;
+    if (threadIdx.x == blockDim.x - 1)
+        return;
+    __syncthreads();
+}
+
+static void the_emulator_tells_right_from_wrong(void **state)
+{
+    (void)state;
+    enum { THREADS = 32 };
+    int cell[THREADS], sum[THREADS], differing = 0;
+    const toy a = {cell, sum};
+    for (uint64_t s = 0; s < 8; s++) {
+        const threads_launch launch = {.grid = {1, 1, 1}, .block = {THREADS, 1, 1}, .seed = s};
+        memset(cell, 0, sizeof cell);
+        memset(sum, 0, sizeof sum);
+        assert_int_equal(threads_run(sums_with_barriers, &a, &launch), 0);
+        for (int t = 0; t < THREADS; t++) {
+            assert_int_equal(sum[t], t + (t + 1) % THREADS);
+            assert_int_equal(cell[t], sum[THREADS - 1 - t]);
+        }
+        memset(cell, 0, sizeof cell);
+        memset(sum, 0, sizeof sum);
+        assert_int_equal(threads_run(sums_without_barriers, &a, &launch), 0);
+        for (int t = 0; t < THREADS; t++)
+            differing += sum[t] != t + (t + 1) % THREADS;
+
+        assert_int_equal(threads_run(ends_early, &a, &launch), -1);
+        /* and the next launch starts afresh */
+        assert_int_equal(threads_run(sums_with_barriers, &a, &launch), 0);
+        assert_int_equal(sum[0], 1);
+    }
+    assert_true(differing > 0);
+    const threads_launch alone = {.grid = {1, 1, 1}, .block = {1, 1, 1}};
+    assert_int_equal(threads_run(ends_early, &a, &alone), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_emulator_tells_right_from_wrong),
+        cmocka_unit_test(gaussian_expansion_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(embedding_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(embedding_gradient_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(linear_forward_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(linear_backward_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(segment_sum_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(segment_spread_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(add_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(lstm_forward_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(lstm_backward_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(lstm_bias_gradient_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(attention_forward_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(attention_backward_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(mape_loss_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(gradient_norm_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(adam_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(every_barrier_of_the_attention_is_needed),
+        cmocka_unit_test(a_shape_that_is_not_allowed_is_seen),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
