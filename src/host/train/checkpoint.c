@@ -13,12 +13,14 @@
 
 static const struct {
     kti_arena_role role;
-    const char *prefix;
-} roles[] = {{KTI_ROLE_VALUE, ""}, {KTI_ROLE_MOMENT1, "adam.m."}, {KTI_ROLE_MOMENT2, "adam.v."}};
+    const char *prefix, *best_prefix;
+} roles[] = {{KTI_ROLE_VALUE, "", "best."},
+             {KTI_ROLE_MOMENT1, "adam.m.", "best.adam.m."},
+             {KTI_ROLE_MOMENT2, "adam.v.", "best.adam.v."}};
 
 enum { ROLES = sizeof roles / sizeof roles[0] };
 
-static const char history_name[] = "history", best_prefix[] = "best.";
+static const char history_name[] = "history";
 
 static char *fold_path(const char *run, int number, const char *name)
 {
@@ -35,7 +37,7 @@ typedef struct scalar {
     int64_t *long_integer;
 } scalar;
 
-enum { SCALARS = 11 };
+enum { SCALARS = 12 };
 
 static void list_scalars(kti_fold *fold, scalar list[SCALARS])
 {
@@ -49,6 +51,7 @@ static void list_scalars(kti_fold *fold, scalar list[SCALARS])
                                  {"least_loss", &fold->least_loss, NULL, NULL},
                                  {"best_epoch", NULL, &fold->best_epoch, NULL},
                                  {"best_mape", &fold->best_mape, NULL, NULL},
+                                 {"best_steps", NULL, NULL, &fold->best_steps},
                                  {"fold", NULL, &fold->number, NULL}};
     memcpy(list, all, sizeof all);
 }
@@ -92,10 +95,11 @@ static kt_status store_state(kti_tensors *tensors, const kti_fold *fold, const k
         status = kti_parameters_download(parameters, roles[i].role, fold->index, arena, error);
         if (status == KT_OK)
             status = kti_arena_store(&parameters->layout, arena, roles[i].prefix, KTI_ALL_PARTS, tensors, error);
+        if (status == KT_OK && fold->best_epoch > 0)
+            status = kti_arena_store(&parameters->layout, fold->best[i], roles[i].best_prefix, KTI_ALL_PARTS, tensors,
+                                     error);
     }
     free(arena);
-    if (status == KT_OK && fold->best_epoch > 0)
-        status = kti_arena_store(&parameters->layout, fold->best, best_prefix, KTI_ALL_PARTS, tensors, error);
     const int64_t shape[2] = {fold->epoch, KTI_HISTORY_COLUMNS};
     if (status == KT_OK)
         status = kti_tensors_add(tensors, history_name, KTI_F64, 2, shape, &history, error);
@@ -128,7 +132,7 @@ kt_status kti_checkpoint_write(const char *run, const kti_fold *fold, const kti_
     if (status == KT_OK && fold->best_epoch > 0) {
         status = describe(&product, fold, options, dataset, error);
         if (status == KT_OK)
-            status = kti_arena_store(&parameters->layout, fold->best, "", 1u << KTI_PART_BODY | 1u << KTI_PART_HEAD,
+            status = kti_arena_store(&parameters->layout, fold->best[0], "", 1u << KTI_PART_BODY | 1u << KTI_PART_HEAD,
                                      &product, error);
         if (status == KT_OK)
             status = kti_safetensors_write(best, &product, error);
@@ -197,10 +201,11 @@ static kt_status load_state(const kti_tensors *state, const char *file, kti_fold
         status = kti_arena_load(&parameters->layout, arena, state, roles[i].prefix, KTI_ALL_PARTS, file, error);
         if (status == KT_OK)
             status = kti_parameters_upload(parameters, roles[i].role, fold->index, arena, error);
+        if (status == KT_OK && fold->best_epoch > 0)
+            status = kti_arena_load(&parameters->layout, fold->best[i], state, roles[i].best_prefix, KTI_ALL_PARTS,
+                                    file, error);
     }
     free(arena);
-    if (status == KT_OK && fold->best_epoch > 0)
-        status = kti_arena_load(&parameters->layout, fold->best, state, best_prefix, KTI_ALL_PARTS, file, error);
     return status;
 }
 

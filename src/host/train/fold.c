@@ -41,9 +41,10 @@ kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *op
     *fold = (kti_fold){.number = number, .index = index, .rate_scale = 1, .least_loss = -1};
     const int size = dataset->size, outer = kti_split_train_size(size);
     fold->order = kti_allocate((size_t)size, sizeof *fold->order);
-    fold->best = kti_allocate((size_t)arena_size, sizeof *fold->best);
+    for (int i = 0; i < 3; i++)
+        fold->best[i] = kti_allocate((size_t)arena_size, sizeof(kt_real));
     fold->history = kti_allocate((size_t)options->epochs * KTI_HISTORY_COLUMNS, sizeof *fold->history);
-    if (!fold->order || !fold->best || !fold->history) {
+    if (!fold->order || !fold->best[0] || !fold->best[1] || !fold->best[2] || !fold->history) {
         status = kti_fail_memory(error, "a fold");
         goto fail;
     }
@@ -84,7 +85,8 @@ fail:
 void kti_fold_destroy(kti_fold *fold)
 {
     free(fold->order);
-    free(fold->best);
+    for (int i = 0; i < 3; i++)
+        free(fold->best[i]);
     free(fold->history);
     *fold = (kti_fold){0};
 }

@@ -41,7 +41,8 @@ typedef struct kti_fold {
     double least_loss;  /* least mean loss of an epoch; -1 before there is one */
     int best_epoch;     /* 0 before there is one */
     double best_mape;
-    kt_real *best;      /* [layout.size] weights after best_epoch, host memory; owned */
+    int64_t best_steps;
+    kt_real *best[3];   /* [layout.size] each: weights and Adam's moments after best_epoch, host memory; owned */
     double *history;    /* [epochs, KTI_HISTORY_COLUMNS]; owned */
 } kti_fold;
 

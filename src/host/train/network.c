@@ -629,7 +629,7 @@ static void output_forward(builder *b)
     set2set_forward(b, &b->edge_set, "edge_s2s.", last->edge_out, b->batch.edge_weight, b->batch.graph_edge_start,
                     slice(pooled, 2 * KTI_FEATURES, 2 * KTI_FEATURES));
     b->family = KTI_FAMILY_READOUT;
-    if (b->request->output == KTI_OUTPUT_EFORM) {
+    if (b->request->output == KTI_TARGET_EFORM) {
         b->readout = make_mlp(b, "output_proj.", 3, 2, KT_SOFTPLUS, KT_LINEAR, pooled);
         mlp_forward(b, &b->readout, 0);
         b->network->views.prediction = b->readout.out[2].matrix;
@@ -742,7 +742,7 @@ kt_status kti_network_build(const kti_network_request *request, kti_network *net
 {
     builder b = {.request = request, .network = network};
     *network = (kti_network){0};
-    if (request->train && request->output != KTI_OUTPUT_KAPPA)
+    if (request->train && request->output != KTI_TARGET_KAPPA)
         return kti_fail(error, KT_BAD_ARGUMENT, "only kappa can be trained");
     place_inputs(&b);
     for (int i = 0; i < KTI_BLOCKS; i++) {

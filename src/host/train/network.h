@@ -11,10 +11,10 @@
 #include "device/operation.h"
 #include "train/parameters.h"
 
-typedef enum kti_output {
-    KTI_OUTPUT_KAPPA, /* standardised log10(kappa + 1), by the head */
-    KTI_OUTPUT_EFORM  /* formation energy before its normaliser, by the body's own last layer */
-} kti_output;
+typedef enum kti_target {
+    KTI_TARGET_KAPPA, /* standardised log10(kappa + 1), by the head */
+    KTI_TARGET_EFORM  /* formation energy before its normaliser, by the body's own last layer */
+} kti_target;
 
 /* Intermediate results, for tests and read-outs: device memory, valid after a run. */
 typedef struct kti_plan_views {
@@ -28,8 +28,8 @@ typedef struct kti_plan_views {
 typedef struct kti_network_request {
     const kti_parameters *parameters;
     kti_capacity capacity;
-    kti_output output;
-    int train;       /* add loss, backward, gradient norm and Adam (KTI_OUTPUT_KAPPA only) */
+    kti_target output;
+    int train;       /* add loss, backward, gradient norm and Adam (KTI_TARGET_KAPPA only) */
     void *workspace; /* device memory of workspace_bytes, zeroed; NULL to learn how many */
 } kti_network_request;
 

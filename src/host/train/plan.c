@@ -17,7 +17,7 @@ struct kti_plan {
 };
 
 kt_status kti_plan_create(kti_device *device, int lane, kti_parameters *parameters, kti_capacity capacity,
-                          kti_output output, int train, kti_plan **plan, kt_error *error)
+                          kti_target output, int train, kti_plan **plan, kt_error *error)
 {
     kt_status status = KT_OK;
     kti_plan *made = kti_allocate(1, sizeof *made);

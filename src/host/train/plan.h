@@ -11,9 +11,9 @@
 
 typedef struct kti_plan kti_plan;
 
-/* `train` adds loss, backward and Adam (KTI_OUTPUT_KAPPA only). */
+/* `train` adds loss, backward and Adam (KTI_TARGET_KAPPA only). */
 kt_status kti_plan_create(kti_device *device, int lane, kti_parameters *parameters, kti_capacity capacity,
-                          kti_output output, int train, kti_plan **plan, kt_error *error);
+                          kti_target output, int train, kti_plan **plan, kt_error *error);
 void kti_plan_destroy(kti_plan *plan);
 
 /* The batch that the next run uses, in host memory: pack it, then run. */

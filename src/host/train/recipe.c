@@ -130,6 +130,8 @@ static kt_status read_value(const json_t *root, const char *file, const key *k, 
             *(const char **)to = NULL;
         else
             status = kti_json_string(root, file, k->name, (const char **)to, error);
+        if (status == KT_OK && k->offset == AT(from) && options->from && strcmp(options->from, "random") == 0)
+            options->from = NULL;
         break;
     case PROTOCOL: /* read before all others */ break;
     case SELECT:

@@ -189,31 +189,43 @@ static const char *diagnose(const kti_fold *fold, const double *record)
     return NULL;
 }
 
-static kt_status set_weights(worker *w, const kti_fold *fold, const kt_real *value, kt_error *error)
-{
-    kti_parameters *parameters = &w->team->run->parameters;
-    const size_t bytes = (size_t)parameters->layout.size * sizeof(kt_real);
-    kt_status status = kti_parameters_upload(parameters, KTI_ROLE_VALUE, fold->index, value, error);
-    memset(w->arena, 0, bytes);
-    if (status == KT_OK)
-        status = kti_parameters_upload(parameters, KTI_ROLE_MOMENT1, fold->index, w->arena, error);
-    if (status == KT_OK)
-        status = kti_parameters_upload(parameters, KTI_ROLE_MOMENT2, fold->index, w->arena, error);
-    return status;
-}
+static const kti_arena_role roles[] = {KTI_ROLE_VALUE, KTI_ROLE_MOMENT1, KTI_ROLE_MOMENT2};
 
+enum { ROLES = sizeof roles / sizeof roles[0] };
+
+/* Start weights, no moments. */
 static kt_status begin(worker *w, kti_fold *fold, kt_error *error)
 {
     kti_run *run = w->team->run;
-    kt_real *value = kti_allocate((size_t)run->parameters.layout.size, sizeof *value);
-    if (!value)
-        return kti_fail_memory(error, "the start weights");
-    kt_status status =
-        kti_start_fill(&run->start, run->options, &run->parameters.layout, fold->number, fold->draws, value, error);
+    kti_parameters *parameters = &run->parameters;
+    memset(w->arena, 0, (size_t)parameters->layout.size * sizeof *w->arena);
+    kt_status status = kti_parameters_upload(parameters, KTI_ROLE_MOMENT1, fold->index, w->arena, error);
     if (status == KT_OK)
-        status = set_weights(w, fold, value, error);
-    free(value);
+        status = kti_parameters_upload(parameters, KTI_ROLE_MOMENT2, fold->index, w->arena, error);
+    if (status == KT_OK)
+        status = kti_start_fill(&run->start, run->options, &parameters->layout, fold->number, fold->draws, w->arena,
+                                error);
+    if (status == KT_OK)
+        status = kti_parameters_upload(parameters, KTI_ROLE_VALUE, fold->index, w->arena, error);
     fold->steps = 0;
+    return status;
+}
+
+static kt_status keep_best(worker *w, kti_fold *fold, kt_error *error)
+{
+    kt_status status = KT_OK;
+    fold->best_steps = fold->steps;
+    for (int i = 0; i < ROLES && status == KT_OK; i++)
+        status = kti_parameters_download(&w->team->run->parameters, roles[i], fold->index, fold->best[i], error);
+    return status;
+}
+
+static kt_status return_to_best(worker *w, kti_fold *fold, kt_error *error)
+{
+    kt_status status = KT_OK;
+    fold->steps = fold->best_steps;
+    for (int i = 0; i < ROLES && status == KT_OK; i++)
+        status = kti_parameters_upload(&w->team->run->parameters, roles[i], fold->index, fold->best[i], error);
     return status;
 }
 
@@ -230,7 +242,7 @@ static kt_status rescue(worker *w, kti_fold *fold, const char *reason, double *r
     }
     if (has_best)
         snprintf(text, sizeof text,
-                 "fold %d, epoch %d: %s; it goes back to the weights of epoch %d with half the learning rate",
+                 "fold %d, epoch %d: %s; it goes back to where it stood after epoch %d, with half the learning rate",
                  fold->number, fold->epoch + 1, reason, fold->best_epoch);
     else
         snprintf(text, sizeof text,
@@ -241,26 +253,25 @@ static kt_status rescue(worker *w, kti_fold *fold, const char *reason, double *r
     fold->rescues++;
     fold->rate_scale /= 2;
     fold->collapsed_epochs = 0;
-    fold->steps = 0;
     if (has_best)
-        return set_weights(w, fold, fold->best, error);
+        return return_to_best(w, fold, error);
     fold->draws++;
     return begin(w, fold, error);
 }
 
-/* Keeps the weights of the best epoch so far. */
+/* Keeps the best epoch so far. */
 static kt_status choose(worker *w, kti_fold *fold, const double *record, kt_error *error)
 {
-    kti_run *run = w->team->run;
-    const int epoch = fold->epoch + 1, last = run->options->select == KT_SELECT_LAST;
+    const kt_train_options *o = w->team->run->options;
+    const int epoch = fold->epoch + 1, last = o->select == KT_SELECT_LAST;
     const double mape = record[KTI_SELECT_MAPE];
     /* With KT_SELECT_LAST the best is simply the latest, so that a rescue has somewhere to go back to. */
     const int better = mape >= 0 && (last || fold->best_epoch == 0 || mape < fold->best_mape);
-    if (!better && !(last && epoch == run->options->epochs))
+    if (!better && !(last && epoch == o->epochs))
         return KT_OK;
     fold->best_epoch = epoch;
     fold->best_mape = mape;
-    return kti_parameters_download(&run->parameters, KTI_ROLE_VALUE, fold->index, fold->best, error);
+    return keep_best(w, fold, error);
 }
 
 static kt_status one_epoch(worker *w, kti_fold *fold, kt_error *error)
@@ -338,7 +349,7 @@ static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
     if (status == KT_OK)
         status = kti_parameters_download(&run->parameters, KTI_ROLE_VALUE, fold->index, w->arena, error);
     if (status == KT_OK)
-        status = kti_parameters_upload(&run->parameters, KTI_ROLE_VALUE, fold->index, fold->best, error);
+        status = kti_parameters_upload(&run->parameters, KTI_ROLE_VALUE, fold->index, fold->best[0], error);
     if (status == KT_OK)
         status = predict(w, fold, rows, fold->validate_rows, v->best, error);
     if (status == KT_OK)
@@ -375,7 +386,7 @@ static kt_status worker_create(worker *w, kt_error *error)
     kti_run *run = w->team->run;
     const size_t rows = (size_t)run->dataset->size, batch = (size_t)run->options->batch;
     kt_status status = kti_plan_create(run->parameters.device, w->lane, &run->parameters, w->team->capacity,
-                                       KTI_OUTPUT_KAPPA, 1, &w->plan, error);
+                                       KTI_TARGET_KAPPA, 1, &w->plan, error);
     if (status != KT_OK)
         return status;
     w->graphs = kti_allocate(batch, sizeof *w->graphs);

@@ -4,9 +4,9 @@
  *   - a step whose loss or gradient norm is not finite changes nothing (the Adam kernel sees to it);
  *   - an epoch explodes when its mean loss exceeds ten times the least so far, or when none of its steps was finite;
  *   - a fold has collapsed when ten epochs in a row predict the same number for every crystal;
- *   - a fold that explodes or collapses goes back to its best weights (or, when it has none that do not predict a
- *     constant, to its start with a freshly drawn head), its Adam moments are zeroed and its learning rate is halved
- *     from then on; after five such rescues it is left alone.
+ *   - a fold that explodes or collapses goes back to the weights and moments after its best epoch (or, when it has none
+ *     that does not predict a constant, to its start with a freshly drawn head), and its learning rate is halved from
+ *     then on; after five such rescues it is left alone.
  * KT_PUBLISHED only reports them, since the published code knows no rescue.
  */
 #ifndef KTI_TRAIN_TRAINER_H
