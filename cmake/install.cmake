@@ -3,9 +3,7 @@ include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kappatune)
 install(TARGETS kappatune_shared kappatune_static EXPORT kappatune-targets)
-if(TARGET kappatune)
-  install(TARGETS kappatune)
-endif()
+install(TARGETS kappatune)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/kappatune DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.h")
 install(EXPORT kappatune-targets NAMESPACE kappatune:: DESTINATION ${package_dir})
