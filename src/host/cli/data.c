@@ -15,7 +15,7 @@
 #include "data/dataset.h"
 
 static const char help[] =
-    "Usage: kappatune data check DATA [--rejects FILE] [--threads N]\n"
+    "usage: kappatune data check DATA [--rejects FILE] [--threads N]\n"
     "       kappatune data stats DATA [--format table|json] [--threads N]\n"
     "\n"
     "DATA is a folder with id_prop.csv (id,kappa) and one structure file a row, or a prototype table (.csv "

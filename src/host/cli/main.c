@@ -29,16 +29,16 @@ enum { COMMANDS = sizeof commands / sizeof commands[0] };
 static void print_help(FILE *out)
 {
     fputs("kappatune: lattice thermal conductivity of crystals by transfer learning\n\n"
-          "Usage: kappatune COMMAND ...\n\n"
-          "Commands:\n",
+          "usage: kappatune COMMAND ...\n\n"
+          "commands:\n",
           out);
     for (int i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
     fputs("  help      what a command does and its options: kappatune help COMMAND\n\n"
-          "Options:\n"
+          "options:\n"
           "  -h, --help     this text; after a command, the command's\n"
           "      --version  the version\n\n"
-          "Example:\n"
+          "example:\n"
           "  kappatune predict runs/demo crystal.cif\n\n"
           "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some inputs rejected (each is named "
           "with its\n"

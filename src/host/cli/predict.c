@@ -18,7 +18,7 @@
 #include "data/csv.h"
 
 static const char help[] =
-    "Usage: kappatune predict MODEL FILE... [OPTION...]\n"
+    "usage: kappatune predict MODEL FILE... [OPTION...]\n"
     "\n"
     "Predicts the lattice thermal conductivity at 300 K, or the formation energy, of crystals.\n"
     "\n"

@@ -15,7 +15,7 @@
 #include "model/spec.h"
 
 static const char help[] =
-    "Usage: kappatune weights import SRC --out W.safetensors [--force]\n"
+    "usage: kappatune weights import SRC --out W.safetensors [--force]\n"
     "       kappatune weights inspect W [--format table|json]\n"
     "\n"
     "import reads matgl's pretrained MEGNet (state.pt with model.json beside it, or their folder) and writes "
@@ -95,7 +95,6 @@ static int import(const char *source, const char *out, bool force)
     kt_error error = KT_ERROR_NONE;
     kti_tensors tensors = {0};
     kt_status status = KT_OK;
-    char text[32];
     if (kti_is_folder(out))
         status = kti_fail_file(&error, KT_BAD_ARGUMENT, out, "is a folder; --out names the file to write");
     else if (kti_file_exists(out) && !force)
@@ -110,10 +109,7 @@ static int import(const char *source, const char *out, bool force)
     }
     const totals sum = count(&tensors);
     printf("imported %s\n", source);
-    for (int part = 0; part < PARTS; part++)
-        if (sum.tensors[part] > 0)
-            printf("  %-6s %3zu tensors, %s parameters\n", part_names[part], sum.tensors[part],
-                   grouped(sum.values[part], text));
+    print_totals(&sum, "  ");
     printf("  formation energy = out * %s + %s eV/atom\n", kti_tensors_metadata(&tensors, "eform_std"),
            kti_tensors_metadata(&tensors, "eform_mean"));
     printf("wrote %s\n", out);
@@ -185,10 +181,7 @@ static kt_status print_tables(const char *path, const kti_tensors *tensors, kt_e
     if (!lost) {
         kti_table_print(&table, 0);
         putchar('\n');
-        for (int part = 0; part < PARTS; part++)
-            if (sum.tensors[part] > 0)
-                printf("%-6s %3zu tensors, %s values\n", part_names[part], sum.tensors[part],
-                       grouped(sum.values[part], text));
+        print_totals(&sum, "");
         puts(tensors->metadata_size > 0 ? "\nmetadata" : "\nno metadata");
         kti_table_print(&metadata, 2);
     }
