@@ -85,14 +85,14 @@ void run(outcome *result, const char *folder, const char *format, ...)
 
 static void fail_with(const outcome *result, const char *what)
 {
-    fail_msg("%s\nexit status %d\nstandard output:\n%.1500s\nstandard error:\n%.1500s", what, result->status,
-             result->out, result->err);
+    fail_msg("expected %s\nexit status %d\nstandard output:\n%.1500s\nstandard error:\n%.1500s", what,
+             result->status, result->out, result->err);
 }
 
 void assert_status(const outcome *result, int status)
 {
     char what[64];
-    snprintf(what, sizeof what, "expected exit status %d", status);
+    snprintf(what, sizeof what, "exit status %d", status);
     if (result->status != status)
         fail_with(result, what);
 }

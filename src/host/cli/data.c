@@ -80,8 +80,7 @@ static int check(const request *r)
     return exit_status;
 }
 
-/* ---- statistics
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- statistics ---- */
 
 enum { DECADES = 12, FIRST_DECADE = -4 /* the lowest bin begins at 1e-4, or holds what is below */ };
 
@@ -173,8 +172,7 @@ static kt_status describe(const kti_dataset *dataset, statistics *s, kt_error *e
     return status;
 }
 
-/* ---- as a table
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- as a table ---- */
 
 static void print_histogram(const statistics *s, int size)
 {
@@ -297,8 +295,7 @@ static kt_status print_table(const kti_dataset *dataset, const statistics *s, kt
     return status == KT_OK ? print_duplicates(dataset, s, error) : status;
 }
 
-/* ---- as JSON
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- as JSON ---- */
 
 static json_t *size_to_json(size_summary size)
 {
@@ -360,8 +357,7 @@ static int show_statistics(const request *r)
     return exit_status;
 }
 
-/* ---- the command
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the command ---- */
 
 enum { OPTION_REJECTS = 256, OPTION_FORMAT, OPTION_THREADS, MOST_THREADS = 1024 };
 

@@ -77,8 +77,7 @@ typedef struct sink {
     json_t *rejected;
 } sink;
 
-/* ---- which files
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- which files ---- */
 
 static kt_status add_file(request *r, char *path, kt_error *error)
 {
@@ -111,9 +110,7 @@ static kt_status add_folder(request *r, const char *folder, kt_error *error)
     return status;
 }
 
-/* ---- output
- * -------------------------------------------------------------------------------------------------------------
- */
+/* ---- output ---- */
 
 /* One weights file is no ensemble: its spread and its members would only repeat the value. */
 static bool is_ensemble(const sink *s)
@@ -247,8 +244,9 @@ static kt_status add(sink *s, const prediction *p, kt_error *error)
 static kt_status reject(sink *s, const char *file, const kt_error *reason, kt_error *error)
 {
     kti_cli_fail(reason);
-    json_t *object =
-        json_pack("{s:o, s:o}", "file", kti_json_text(file), "reason", kti_json_text(reason->message));
+    json_t *line = reason->line > 0 ? json_integer(reason->line) : json_null();
+    json_t *object = json_pack("{s:o, s:o, s:o}", "file", kti_json_text(file), "line", line, "reason",
+                               kti_json_text(reason->message));
     return json_array_append_new(s->rejected, object) == 0 ? KT_OK : kti_fail_memory(error, "the rejects");
 }
 
@@ -280,9 +278,7 @@ static void destroy(sink *s)
     free(s->folds);
 }
 
-/* ---- predicting
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- predicting ---- */
 
 static void summarise(prediction *p, int members)
 {
@@ -369,8 +365,7 @@ static int predict(request *r)
     return r->rejected > 0 ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
 }
 
-/* ---- the command
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the command ---- */
 
 enum { OPTION_PROPERTY = 256, OPTION_FORMAT, OPTION_MEMBERS, OPTION_NO_QUOTIENT, OPTION_DEVICE };
 

@@ -86,9 +86,17 @@ static const char *grouped(size_t number, char text[32])
     return text;
 }
 
-/* ---- import
- * ---------------------------------------------------------------------------------------------------------
- */
+static void print_totals(const totals *sum, const char *indent)
+{
+    char text[32];
+    for (int part = 0; part < PARTS; part++)
+        if (sum->tensors[part] > 0)
+            printf("%s%-6s %3zu tensor%s, %s value%s\n", indent, part_names[part], sum->tensors[part],
+                   sum->tensors[part] == 1 ? "" : "s", grouped(sum->values[part], text),
+                   sum->values[part] == 1 ? "" : "s");
+}
+
+/* ---- import ---- */
 
 static int import(const char *source, const char *out, bool force)
 {
@@ -117,8 +125,7 @@ static int import(const char *source, const char *out, bool force)
     return KTI_EXIT_DONE;
 }
 
-/* ---- inspect
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- inspect ---- */
 
 typedef struct moments {
     double least, greatest, mean, sd;
@@ -255,8 +262,7 @@ static int inspect(const char *path, kti_output format)
     return status == KT_OK ? KTI_EXIT_DONE : kti_cli_fail(&error);
 }
 
-/* ---- the command
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the command ---- */
 
 enum { OPTION_FORCE = 256, OPTION_FORMAT };
 
