@@ -1,0 +1,103 @@
+/* Formation energies by the pretrained body, from the structure file to eV/atom, against the published stack: every
+ * crystal of every reference set, on the full graph and on its quotient.
+ */
+#include <kappatune/model.h>
+
+#include "support.h"
+
+#include "base/json.h"
+#include "data/csv.h"
+
+static const double tolerance = 2e-5; /* eV/atom */
+
+/* Predictions are moved by `shift` before they are compared. Returns the number of crystals that are further off than the tolerance. */
+static int compare_set(const char *set, int quotient, double shift, int *crystals, double *worst)
+{
+    kt_error error = KT_ERROR_NONE;
+    kti_csv csv = {0};
+    kt_model *model;
+    kt_model_options options = kt_model_options_default();
+    char path[256];
+    bool found;
+    int wrong = 0;
+    options.property = KT_EFORM;
+    options.quotient = quotient;
+    *crystals = 0;
+    *worst = 0;
+    assert_ok(kt_model_open(MEGNET_WEIGHTS, &options, &model, &error), &error);
+    assert_int_equal(kt_model_members(model), 1);
+    snprintf(path, sizeof path, GOLDEN "graphs_%s.csv", set);
+    assert_ok(kti_csv_open(path, &csv, &error), &error);
+    assert_ok(kti_csv_next(&csv, &found, &error), &error);
+    assert_string_equal(csv.field[7], "eform_eV_per_atom");
+    for (;;) {
+        kt_structure structure;
+        double value, reference;
+        assert_ok(kti_csv_next(&csv, &found, &error), &error);
+        if (!found)
+            break;
+        assert_true(kti_number_parse(csv.field[7], &reference));
+        snprintf(path, sizeof path, DATA "%s/%s.cif", set, csv.field[0]);
+        assert_ok(kt_structure_read(path, &structure, &error), &error);
+        assert_ok(kt_model_predict(model, &structure, path, &value, &error), &error);
+        kt_structure_destroy(&structure);
+        (*crystals)++;
+        *worst = fmax(*worst, fabs(value - reference));
+        if (!is_close(value + shift, reference, 0, tolerance) && wrong++ < 3 && shift == 0)
+            print_error("%s: %.7f eV/atom, the reference has %.7f\n", csv.field[0], value, reference);
+    }
+    kti_csv_close(&csv);
+    kt_model_close(model);
+    return wrong;
+}
+
+static void check_set(const char *set, int expected)
+{
+    for (int quotient = 0; quotient <= 1; quotient++) {
+        int crystals;
+        double worst;
+        assert_int_equal(compare_set(set, quotient, 0, &crystals, &worst), 0);
+        assert_int_equal(crystals, expected);
+        print_message("%s, %d crystals, %s: largest error %.2g eV/atom\n", set, crystals,
+                      quotient ? "quotients" : "full graphs", worst);
+    }
+}
+
+static void test_togo15(void **state)
+{
+    (void)state;
+    check_set("togo15", 95);
+}
+
+static void test_hh143(void **state)
+{
+    (void)state;
+    check_set("hh143", 143);
+}
+
+static void test_aflow(void **state)
+{
+    (void)state;
+    check_set("aflow_agl", 2431);
+}
+
+/* Energies moved by two tolerances, or gone, are seen in every crystal. */
+static void test_can_fail(void **state)
+{
+    (void)state;
+    int crystals;
+    double worst;
+    assert_int_equal(compare_set("togo15", 1, 2 * tolerance, &crystals, &worst), 95);
+    assert_int_equal(compare_set("togo15", 1, NAN, &crystals, &worst), 95);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_togo15),
+        cmocka_unit_test(test_hh143),
+        cmocka_unit_test(test_aflow),
+        cmocka_unit_test(test_can_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
