@@ -18,9 +18,11 @@ typedef struct shell {
 } shell;
 
 typedef struct environment {
-    const kti_graph *graph;
-    shell *shells; /* [size] by node, type, distance; owned */
+    const kti_crystal *crystal;
+    const kti_graph *graph; /* of the crystal */
+    shell *shells;          /* [size] by node, type, distance; owned */
     int size;
+    double shortest; /* distance, Å */
 } environment;
 
 static int compare_numbers(double a, double b)
@@ -40,16 +42,18 @@ static int compare_shells(const void *a, const void *b)
 
 /* Shells of a graph; neighbours of one element at one distance are one shell, whichever nodes they belong to.
  */
-static bool environment_create(const kti_graph *graph, environment *made)
+static bool environment_create(const kti_crystal *crystal, environment *made)
 {
+    const kti_graph *graph = &crystal->graph;
     shell *shells = kti_allocate((size_t)graph->edges, sizeof *shells);
-    *made = (environment){.graph = graph, .shells = shells};
+    *made = (environment){.crystal = crystal, .graph = graph, .shells = shells, .shortest = INFINITY};
     if (!shells)
         return false;
     for (int i = 0; i < graph->edges; i++) {
         const int node = graph->edge_target[i];
         shells[i] = (shell){node, graph->node_type[graph->edge_source[i]], graph->edge_distance[i],
                             graph->edge_weight[i] / graph->node_weight[node]};
+        made->shortest = fmin(made->shortest, graph->edge_distance[i]);
     }
     qsort(shells, (size_t)graph->edges, sizeof *shells, compare_shells);
     for (int i = 0; i < graph->edges; i++) {
@@ -112,12 +116,26 @@ static bool same_graph(const environment *a, const environment *b, bool *taken)
     return true;
 }
 
-/* Crystals of one formula, in the data set's order, stand together. */
-static int compare_crystals(const void *a, const void *b)
+/* Crystals that may be equal stand together: same formula, then same sizes, then a like shortest distance. */
+static int compare_environments(const void *a, const void *b)
 {
-    const kti_crystal *left = *(const kti_crystal *const *)a, *right = *(const kti_crystal *const *)b;
-    const int order = strcmp(left->formula, right->formula);
-    return order != 0 ? order : (left > right) - (left < right);
+    const environment *left = a, *right = b;
+    const int order = strcmp(left->crystal->formula, right->crystal->formula);
+    if (order != 0)
+        return order;
+    if (left->graph->nodes != right->graph->nodes)
+        return left->graph->nodes < right->graph->nodes ? -1 : 1;
+    if (left->size != right->size)
+        return left->size < right->size ? -1 : 1;
+    if (left->shortest != right->shortest)
+        return compare_numbers(left->shortest, right->shortest);
+    return (left->crystal > right->crystal) - (left->crystal < right->crystal);
+}
+
+static bool may_be_equal(const environment *a, const environment *b)
+{
+    return strcmp(a->crystal->formula, b->crystal->formula) == 0 && a->graph->nodes == b->graph->nodes &&
+           a->size == b->size && b->shortest - a->shortest <= SAME_DISTANCE;
 }
 
 static int compare_pairs(const void *a, const void *b)
@@ -128,54 +146,52 @@ static int compare_pairs(const void *a, const void *b)
     return (left->second > right->second) - (left->second < right->second);
 }
 
-static bool add_pair(kti_pair **pairs, size_t *size, size_t *capacity, kti_pair pair)
+static bool add_pairs(const kti_dataset *dataset, const environment *sorted, bool *has_partner, bool *taken,
+                      kti_pair **pairs, size_t *size)
 {
-    if (kti_grow((void **)pairs, *size, capacity, sizeof **pairs) != 0)
-        return false;
-    (*pairs)[(*size)++] = pair;
+    size_t capacity = 0;
+    for (int i = 0; i < dataset->size; i++)
+        for (int j = i + 1; j < dataset->size && !has_partner[i] && may_be_equal(&sorted[i], &sorted[j]);
+             j++) {
+            if (has_partner[j] || !same_graph(&sorted[i], &sorted[j], taken))
+                continue;
+            const int a = (int)(sorted[i].crystal - dataset->crystals);
+            const int b = (int)(sorted[j].crystal - dataset->crystals);
+            has_partner[j] = true;
+            if (kti_grow((void **)pairs, *size, &capacity, sizeof **pairs) != 0)
+                return false;
+            (*pairs)[(*size)++] = a < b ? (kti_pair){a, b} : (kti_pair){b, a};
+        }
     return true;
 }
 
 kt_status kti_find_duplicates(const kti_dataset *dataset, kti_pair **pairs, size_t *size, kt_error *error)
 {
     const size_t crystals = (size_t)dataset->size;
-    size_t capacity = 0;
     int most_nodes = 0;
-    const kti_crystal **order = kti_allocate(crystals, sizeof(*order));
-    environment *environments = kti_allocate(crystals, sizeof *environments);
-    bool *partner = kti_allocate(crystals, sizeof *partner), *taken = NULL,
-         enough = order && environments && partner;
+    environment *sorted = kti_allocate(crystals, sizeof *sorted);
+    bool *has_partner = kti_allocate(crystals, sizeof *has_partner), *taken = NULL,
+         enough = sorted && has_partner;
     *pairs = NULL;
     *size = 0;
-    for (int i = 0; i < dataset->size && enough; i++) {
-        order[i] = &dataset->crystals[i];
-        if (order[i]->graph.nodes > most_nodes)
-            most_nodes = order[i]->graph.nodes;
+    for (size_t i = 0; i < crystals && enough; i++) {
+        enough = environment_create(&dataset->crystals[i], &sorted[i]);
+        if (dataset->crystals[i].graph.nodes > most_nodes)
+            most_nodes = dataset->crystals[i].graph.nodes;
     }
-    if (enough)
-        qsort(order, crystals, sizeof *order, compare_crystals);
-    for (size_t i = 0; i < crystals && enough; i++)
-        enough = environment_create(&order[i]->graph, &environments[i]);
     taken = kti_allocate((size_t)most_nodes, sizeof *taken);
+    if (enough && taken) {
+        qsort(sorted, crystals, sizeof *sorted, compare_environments);
+        enough = add_pairs(dataset, sorted, has_partner, taken, pairs, size);
+    }
     enough = enough && taken;
-    for (size_t i = 0; i < crystals && enough; i++)
-        for (size_t j = i + 1; j < crystals && enough && !partner[i]; j++) {
-            if (strcmp(order[i]->formula, order[j]->formula) != 0)
-                break;
-            if (partner[j] || !same_graph(&environments[i], &environments[j], taken))
-                continue;
-            partner[j] = true;
-            const kti_pair pair = {(int)(order[i] - dataset->crystals), (int)(order[j] - dataset->crystals)};
-            enough = add_pair(pairs, size, &capacity, pair);
-        }
     if (enough && *size > 0)
         qsort(*pairs, *size, sizeof **pairs, compare_pairs);
-    for (size_t i = 0; environments && i < crystals; i++)
-        free(environments[i].shells);
-    free(environments);
-    free(partner);
+    for (size_t i = 0; sorted && i < crystals; i++)
+        free(sorted[i].shells);
+    free(sorted);
+    free(has_partner);
     free(taken);
-    free(order);
     if (enough)
         return KT_OK;
     free(*pairs);
