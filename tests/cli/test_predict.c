@@ -96,11 +96,35 @@ static void energies_equal_the_reference(void **state)
     outcome_destroy(&r);
 }
 
-/* Three folds, three epochs, from random weights: enough of a model for everything that follows. */
-static void train_model(const char *folder)
+static void *model_folder;
+
+/* Three folds, three epochs, from random weights: enough of a model for everything that follows. Once for all
+ * tests. */
+static int train_model(void **state)
 {
     outcome r = {0};
-    run(&r, folder, "$KT train --data datasets/togo15.csv --folds 3 --epochs 3 --quiet --out $D/run");
+    (void)state;
+    if (folder_setup(&model_folder) != 0)
+        return -1;
+    run(&r, model_folder, "$KT train --data datasets/togo15.csv --folds 3 --epochs 3 --quiet --out $D/run");
+    const int status = r.status;
+    if (status != 0)
+        print_error("training ended with %d: %s\n", status, r.err);
+    outcome_destroy(&r);
+    return status;
+}
+
+static int remove_model(void **state)
+{
+    (void)state;
+    return folder_teardown(&model_folder);
+}
+
+/* Puts the model's run folder into the test's folder as "run". */
+static void use_model(const char *folder)
+{
+    outcome r = {0};
+    run(&r, folder, "ln -s %s/run $D/run", (const char *)model_folder);
     assert_status(&r, 0);
     outcome_destroy(&r);
 }
@@ -124,7 +148,7 @@ static void company_changes_nothing(void **state)
     static const char silicon[] = "datasets/examples/silicon.cif";
     const char *folder = *state;
     outcome r = {0};
-    train_model(folder);
+    use_model(folder);
     run(&r, folder, "$KT predict $D/run --format csv %s", silicon);
     assert_status(&r, 0);
     assert_int_equal(count_lines(r.out), 2);
@@ -152,7 +176,7 @@ static void an_ensemble_is_summarised(void **state)
     kt_error error = KT_ERROR_NONE;
     kti_csv csv;
     bool found;
-    train_model(folder);
+    use_model(folder);
     run(&r, folder, "$KT predict $D/run datasets/examples/silicon.cif --format csv");
     assert_status(&r, 0);
     assert_says(&r, "file,formula,atoms,kappa_mean,kappa_std,kappa_min,kappa_max,fold_1,fold_2,fold_3\n");
@@ -195,7 +219,7 @@ static void bad_files_are_named(void **state)
 {
     const char *folder = *state;
     outcome r = {0};
-    train_model(folder);
+    use_model(folder);
     run(&r, folder,
         "mkdir $D/set && cp datasets/examples/silicon.cif \"$D/set/b, \\\"2\\\".cif\" && "
         "cp datasets/examples/silicon.cif $D/set/.hidden.cif && head -c 200 datasets/examples/silicon.cif "
@@ -260,5 +284,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_files_are_named, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(bad_models_are_named, folder_setup, folder_teardown),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, train_model, remove_model);
 }

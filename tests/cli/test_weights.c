@@ -47,6 +47,9 @@ static void a_refused_import_leaves_nothing(void **state)
     run(&r, *state, "$KT weights import $D/state.pt --out $D");
     assert_status(&r, 1);
     assert_complains(&r, "is a folder");
+    run(&r, *state, "$KT weights import $D/other.safetensors --out $D/w.safetensors");
+    assert_status(&r, 1);
+    assert_complains(&r, "safetensors already");
     run(&r, *state, "ls $D");
     assert_string_equal(r.out, "state.pt\n");
     outcome_destroy(&r);

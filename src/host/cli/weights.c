@@ -96,6 +96,12 @@ static void print_totals(const totals *sum, const char *indent)
                    sum->values[part] == 1 ? "" : "s");
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
 /* ---- import ---- */
 
 static int import(const char *source, const char *out, bool force)
@@ -107,6 +113,9 @@ static int import(const char *source, const char *out, bool force)
         status = kti_fail_file(&error, KT_BAD_ARGUMENT, out, "is a folder; --out names the file to write");
     else if (kti_file_exists(out) && !force)
         status = kti_fail_file(&error, KT_BAD_ARGUMENT, out, "exists already; --force overwrites it");
+    else if (ends_with(source, ".safetensors"))
+        status = kti_fail_file(&error, KT_BAD_ARGUMENT, source,
+                               "is safetensors already: use it as it is; import reads matgl's state.pt");
     if (status == KT_OK)
         status = kti_matgl_import(source, &tensors, &error);
     if (status == KT_OK)
@@ -245,11 +254,10 @@ static int inspect(const char *path, kti_output format)
     kt_error error = KT_ERROR_NONE;
     kti_tensors tensors = {0};
     kt_status status;
-    const size_t length = strlen(path);
     if (is_run_folder(path))
         status = kti_fail_file(&error, KT_BAD_ARGUMENT, path,
                                "is a run folder; its weights are folds/<n>/best.safetensors");
-    else if (kti_is_folder(path) || (length > 3 && strcmp(path + length - 3, ".pt") == 0))
+    else if (kti_is_folder(path) || ends_with(path, ".pt"))
         status = kti_matgl_import(path, &tensors, &error);
     else
         status = kti_safetensors_read(path, &tensors, &error);
