@@ -90,7 +90,7 @@ static kti_plan *reference_plan(fixture *f)
         kappa[g] = pow(10, kti_tensor_value(target, (size_t)g) * sd + mean) - 1;
     }
     assert_ok(kti_plan_create(f->device, 0, &f->parameters, kti_capacity_of(list, GOLDEN_GRAPHS, GOLDEN_GRAPHS),
-                              KTI_OUTPUT_KAPPA, 1, &plan, &error),
+                              KTI_TARGET_KAPPA, 1, &plan, &error),
               &error);
     set_target(plan, mean, sd);
     assert_int_equal(kti_batch_pack(kti_plan_batch(plan), list, kappa, GOLDEN_GRAPHS), 0);
@@ -221,7 +221,7 @@ static double run_trajectory(fixture *f, int quotient, double *last_predictions)
         graphs[i] = &dataset.crystals[i].graph;
     restart(f);
     assert_ok(kti_plan_create(f->device, 0, &f->parameters, kti_capacity_of(graphs, dataset.size, 8),
-                              KTI_OUTPUT_KAPPA, 1, &plan, &error),
+                              KTI_TARGET_KAPPA, 1, &plan, &error),
               &error);
     kt_real *step = kti_plan_step(plan);
     set_target(plan, json_real_value(json_object_get(f->trajectory, "target_mean")),

@@ -155,7 +155,7 @@ static kt_status make_room(kt_model *model, const kti_graph *graph, kt_error *er
     if (model->plan && graph->nodes <= model->capacity.nodes && graph->edges <= model->capacity.edges)
         return KT_OK;
     const kti_capacity wanted = {1, 2 * graph->nodes, 2 * graph->edges};
-    const kti_output output = model->options.property == KT_EFORM ? KTI_OUTPUT_EFORM : KTI_OUTPUT_KAPPA;
+    const kti_target output = model->options.property == KT_EFORM ? KTI_TARGET_EFORM : KTI_TARGET_KAPPA;
     kti_plan_destroy(model->plan);
     model->plan = NULL;
     model->capacity = kti_capacity_join(model->capacity, wanted);
