@@ -34,13 +34,12 @@ KT_INLINE kt_real kt_exp(kt_real x)
     float n = shifted - shift;
     float r = clamped - n * 0.693359375f;
     r = r + n * 2.12194440e-4f; /* ln 2 in two parts */
-    /* Taylor to r^7 over |r| <= ln2 / 2: relative error below 6e-9. */
-    float p = 1.98412698e-4f;
-    p = p * r + 1.38888889e-3f;
-    p = p * r + 8.33333333e-3f;
-    p = p * r + 4.16666667e-2f;
-    p = p * r + 1.66666667e-1f;
-    p = p * r + 0.5f;
+    /* Minimax over |r| <= ln2 / 2: relative error 2e-9. */
+    float p = 1.38368341e-3f;
+    p = p * r + 8.37482233e-3f;
+    p = p * r + 4.16682251e-2f;
+    p = p * r + 1.66664198e-1f;
+    p = p * r + 4.99999911e-1f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
     uint32_t bits;

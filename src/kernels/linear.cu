@@ -3,41 +3,82 @@
  *     forward    out[r, c] = act(out[r, c] + bias[c] + sum_i gather_i.data[gather_i.index[r], c])
  *     backward   product_gradient[r, c] = gradient[r, c] act'(out[r, c]);  bias_gradient[c] = sum_r of it
  *
- * F folds; out [R, C] in place; product_gradient [R, C], '=', may be gradient; bias, bias_gradient [1, C] a fold, '='. The gathers are the parts of a
- * factorised first layer (at most three): source node, target node, state.
- * act' is taken from the output: softplus' = 1 - exp(-(y + ln 2)), relu' = y > 0.
- * Deterministic: one thread an element, rows summed in order. Moves 8 R C bytes, and 4 R C a gather.
- * Launch: forward with any block and grid; backward with blockDim.y 1 and gridDim.x 1, since a thread owns its
- * channels' sums over all rows.
+ * F folds; out [R, C] in place; product_gradient [R, C], '=', may be gradient; bias, bias_gradient [1, C] a
+ * fold, '='. The gathers are the parts of a factorised first layer (at most three): source node, target node,
+ * state. act' is taken from the output: softplus' = 1 - exp(-(y + ln 2)), relu' = y > 0. Deterministic: one
+ * thread an element, rows summed in order. Moves 8 R C bytes, and 4 R C a gather. Launch: forward with any
+ * block and grid; backward with blockDim.y 1 and gridDim.x 1, since a thread owns its channels' sums over all
+ * rows.
  */
 #include "kernels/arguments.h"
 
-KT_INLINE void activate(kt_real *KT_RESTRICT out, int channels, kt_activation activation)
+/* `gathers` and `activation` are constants where this is called: each form is one loop without conditions. */
+KT_INLINE void linear_forward_row(const int gathers, const kt_activation activation, int channels,
+                                  kt_real *KT_RESTRICT out, const kt_real *KT_RESTRICT bias,
+                                  const kt_real *KT_RESTRICT part0, const kt_real *KT_RESTRICT part1,
+                                  const kt_real *KT_RESTRICT part2)
+{
+    for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE) {
+        kt_real x = out[c] + bias[c];
+        if (gathers > 0)
+            x += part0[c];
+        if (gathers > 1)
+            x += part1[c];
+        if (gathers > 2)
+            x += part2[c];
+        if (activation == KT_SOFTPLUS)
+            x = kt_softplus(x);
+        else if (activation == KT_RELU)
+            x = x < 0 ? 0 : x; /* a NaN stays one */
+        out[c] = x;
+    }
+}
+
+KT_INLINE void linear_forward_gathered(const int gathers, kt_activation activation, int channels,
+                                       kt_real *out, const kt_real *bias,
+                                       const kt_real *const part[KT_MAX_GATHERS])
 {
     if (activation == KT_SOFTPLUS)
-        for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE)
-            out[c] = kt_softplus(out[c]);
+        linear_forward_row(gathers, KT_SOFTPLUS, channels, out, bias, part[0], part[1], part[2]);
     else if (activation == KT_RELU)
-        for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE)
-            out[c] = out[c] < 0 ? 0 : out[c]; /* a NaN stays one */
+        linear_forward_row(gathers, KT_RELU, channels, out, bias, part[0], part[1], part[2]);
+    else
+        linear_forward_row(gathers, KT_LINEAR, channels, out, bias, part[0], part[1], part[2]);
 }
 
 KT_KERNEL(linear_forward, kt_linear_forward)
 {
     const int fold = blockIdx.z, rows = *kt_entries(a.rows, fold), channels = a.channels;
-    const kt_real *KT_RESTRICT bias = kt_rows(a.bias, fold);
+    const kt_real *bias = kt_rows(a.bias, fold);
     for (int row = KT_FIRST_ROW; row < rows; row += KT_ROW_STRIDE) {
-        kt_real *KT_RESTRICT out = kt_rows(a.out, fold) + (int64_t)row * a.out.stride;
-        for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE)
-            out[c] += bias[c];
-        for (int g = 0; g < a.gathers; g++) {
-            const int other = kt_entries(a.gather[g].index, fold)[row];
-            const kt_real *KT_RESTRICT part =
-                kt_rows(a.gather[g].data, fold) + (int64_t)other * a.gather[g].data.stride;
-            for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE)
-                out[c] += part[c];
-        }
-        activate(out, channels, a.activation);
+        kt_real *out = kt_rows(a.out, fold) + (int64_t)row * a.out.stride;
+        const kt_real *part[KT_MAX_GATHERS] = {0, 0, 0};
+        for (int g = 0; g < a.gathers; g++)
+            part[g] = kt_rows(a.gather[g].data, fold) +
+                      (int64_t)kt_entries(a.gather[g].index, fold)[row] * a.gather[g].data.stride;
+        if (a.gathers == 0)
+            linear_forward_gathered(0, a.activation, channels, out, bias, part);
+        else if (a.gathers == 1)
+            linear_forward_gathered(1, a.activation, channels, out, bias, part);
+        else if (a.gathers == 2)
+            linear_forward_gathered(2, a.activation, channels, out, bias, part);
+        else
+            linear_forward_gathered(3, a.activation, channels, out, bias, part);
+    }
+}
+
+KT_INLINE void linear_backward_row(const kt_activation activation, int channels,
+                                   const kt_real *KT_RESTRICT out, const kt_real *in, kt_real *to,
+                                   kt_real *KT_RESTRICT sum)
+{
+    for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE) {
+        kt_real gradient = in[c];
+        if (activation == KT_SOFTPLUS)
+            gradient *= kt_softplus_derivative(out[c]);
+        else if (activation == KT_RELU)
+            gradient = out[c] > 0 ? gradient : 0;
+        to[c] = gradient;
+        sum[c] += gradient;
     }
 }
 
@@ -52,13 +93,10 @@ KT_KERNEL(linear_backward, kt_linear_backward)
         const kt_real *in = kt_rows(a.gradient, fold) + (int64_t)row * a.gradient.stride;
         kt_real *to = kt_rows(a.product_gradient, fold) + (int64_t)row * a.product_gradient.stride;
         if (a.activation == KT_SOFTPLUS)
-            for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE)
-                sum[c] += to[c] = in[c] * kt_softplus_derivative(out[c]);
+            linear_backward_row(KT_SOFTPLUS, channels, out, in, to, sum);
         else if (a.activation == KT_RELU)
-            for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE)
-                sum[c] += to[c] = out[c] > 0 ? in[c] : 0;
+            linear_backward_row(KT_RELU, channels, out, in, to, sum);
         else
-            for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE)
-                sum[c] += to[c] = in[c];
+            linear_backward_row(KT_LINEAR, channels, out, in, to, sum);
     }
 }

@@ -103,16 +103,53 @@ static inline kt_real sum_lanes(const lanes *x)
     return lane[0];
 }
 
-static inline __attribute__((always_inline)) void dot_tile(const int R, const int V, int k_size, const kt_real *a,
-                                                           int64_t a_stride, const kt_real *b, int64_t b_stride,
-                                                           kt_real *c, int64_t c_stride, int accumulate)
+/* Swaps the off-diagonal d x d blocks of every 2d x 2d block of a 16 x 16 matrix held in 16 vectors. */
+#define SWAP_BLOCKS(d, low, high)                                                                            \
+    for (int i = 0; i < LANES; i++)                                                                          \
+        if ((i & d) == 0) {                                                                                  \
+            const lanes upper = row[i], lower = row[i + d];                                                  \
+            row[i] = __builtin_shufflevector(upper, lower, low);                                             \
+            row[i + d] = __builtin_shufflevector(upper, lower, high);                                        \
+        }
+
+#define LOW8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define HIGH8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+#define LOW4 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
+#define HIGH4 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
+#define LOW2 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define HIGH2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
+#define LOW1 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
+#define HIGH1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
+
+/* Sums of 16 vectors at once, lane i that of vector i, each by the tree of sum_lanes: transposing and adding.
+ */
+static inline __attribute__((always_inline)) void sum_16_lanes(lanes *row)
 {
-    lanes sum[8][2];
+#define FOLD_BLOCKS(d, low, high)                                                                            \
+    for (int i = 0; i < d; i++)                                                                              \
+        row[i] = __builtin_shufflevector(row[i], row[i + d], low) +                                          \
+                 __builtin_shufflevector(row[i], row[i + d], high);
+#pragma GCC unroll 16
+    FOLD_BLOCKS(8, LOW8, HIGH8)
+#pragma GCC unroll 16
+    FOLD_BLOCKS(4, LOW4, HIGH4)
+#pragma GCC unroll 16
+    FOLD_BLOCKS(2, LOW2, HIGH2)
+    FOLD_BLOCKS(1, LOW1, HIGH1)
+#undef FOLD_BLOCKS
+}
+
+static inline __attribute__((always_inline)) void dot_tile(const int R, const int V, int k_size,
+                                                           const kt_real *a, int64_t a_stride,
+                                                           const kt_real *b, int64_t b_stride, kt_real *c,
+                                                           int64_t c_stride, int accumulate)
+{
+    lanes sum[8 * 2];
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++)
-            sum[r][v] = (lanes){0};
+            sum[2 * r + v] = (lanes){0};
     for (int k = 0; k < k_size; k += LANES) {
         lanes weight[2];
 #pragma GCC unroll 8
@@ -123,15 +160,25 @@ static inline __attribute__((always_inline)) void dot_tile(const int R, const in
             const lanes x = *(const lanes *)(a + r * a_stride + k);
 #pragma GCC unroll 8
             for (int v = 0; v < V; v++)
-                sum[r][v] += x * weight[v];
+                sum[2 * r + v] += x * weight[v];
         }
+    }
+    if (R == 8 && V == 2) {
+        kt_real total[LANES];
+        sum_16_lanes(sum);
+        memcpy(total, sum, sizeof total);
+        for (int i = 0; i < LANES; i++) {
+            kt_real *out = c + i / 2 * c_stride + i % 2;
+            *out = (accumulate ? *out : 0) + total[i];
+        }
+        return;
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
         for (int v = 0; v < V; v++) {
             kt_real *out = c + r * c_stride + v;
-            *out = (accumulate ? *out : 0) + sum_lanes(&sum[r][v]);
+            *out = (accumulate ? *out : 0) + sum_lanes(&sum[2 * r + v]);
         }
 }
 
@@ -156,29 +203,12 @@ static void product_by_dots(int m, int n, int k, const kt_real *a, int64_t a_str
         if (j < n) {
             const kt_real *w = b + j * b_stride;
             for (int i = 0; i < rows; i++)
-                dot_tile(1, 1, k, x + i * a_stride, a_stride, w, b_stride, y + j + i * c_stride, c_stride, accumulate);
+                dot_tile(1, 1, k, x + i * a_stride, a_stride, w, b_stride, y + j + i * c_stride, c_stride,
+                         accumulate);
         }
         r += rows;
     }
 }
-
-/* Swaps the off-diagonal d x d blocks of every 2d x 2d block of a 16 x 16 matrix held in 16 vectors. */
-#define SWAP_BLOCKS(d, low, high)                                                                                   \
-    for (int i = 0; i < LANES; i++)                                                                                 \
-        if ((i & d) == 0) {                                                                                         \
-            const lanes upper = row[i], lower = row[i + d];                                                         \
-            row[i] = __builtin_shufflevector(upper, lower, low);                                                    \
-            row[i + d] = __builtin_shufflevector(upper, lower, high);                                               \
-        }
-
-#define LOW8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
-#define HIGH8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
-#define LOW4 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
-#define HIGH4 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
-#define LOW2 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
-#define HIGH2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
-#define LOW1 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
-#define HIGH1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
 
 /* packed [k, n rounded up to 16] = b[n, k]^T, zeros beyond n. */
 static void transpose(int n, int k, const kt_real *b, int64_t b_stride, kt_real *packed)
