@@ -4,10 +4,10 @@
  *     p -= lr correction1 m / (sqrt(v) correction2 + epsilon)
  *
  * F folds; all [P] a fold, in place. A step whose loss or gradient norm is not finite changes nothing.
- * The norm is summed in chunks of KT_NORM_CHUNK in 16 fixed lanes, then chunk by chunk: the same bits for any block.
- * Deterministic: one thread an element, one thread a chunk. Moves 28 P bytes (Adam), 4 P (norm).
- * Launch: adam with blockDim.y 1, any blockDim.x and gridDim.x. The norm's two kernels with any block and grid; of the
- * first, threads with threadIdx.x 0 work, of the second, one a fold.
+ * The norm is summed in chunks of KT_NORM_CHUNK in 16 fixed lanes, then chunk by chunk: the same bits for any
+ * block. Deterministic: one thread an element, one thread a chunk. Moves 28 P bytes (Adam), 4 P (norm).
+ * Launch: adam with blockDim.y 1, any blockDim.x and gridDim.x. The norm's two kernels with any block and
+ * grid; of the first, threads with threadIdx.x 0 work, of the second, one a fold.
  */
 #include "kernels/arguments.h"
 
@@ -65,7 +65,8 @@ KT_KERNEL(adam, kt_adam)
     const kt_real rate = step[KT_STEP_LEARNING_RATE] * step[KT_STEP_CORRECTION1];
     const kt_real correction = step[KT_STEP_CORRECTION2];
     const kt_real beta1 = a.beta1, beta2 = a.beta2, epsilon = a.epsilon, share1 = a.share1, share2 = a.share2;
-    const int64_t first = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, stride = (int64_t)gridDim.x * blockDim.x;
+    const int64_t first = (int64_t)blockIdx.x * blockDim.x + threadIdx.x,
+                  stride = (int64_t)gridDim.x * blockDim.x;
     for (int64_t i = first; i < a.size; i += stride) {
         const kt_real g = gradient[i];
         const kt_real m = beta1 * moment1[i] + share1 * g;

@@ -54,10 +54,10 @@ typedef struct kt_linear_forward {
 typedef struct kt_linear_backward {
     kt_count rows;
     int channels;
-    kt_matrix out;      /* [rows, channels] the layer's output */
-    kt_matrix gradient; /* [rows, channels] by the output */
+    kt_matrix out;              /* [rows, channels] the layer's output */
+    kt_matrix gradient;         /* [rows, channels] by the output */
     kt_matrix product_gradient; /* [rows, channels] by the product; may be gradient */
-    kt_matrix bias_gradient; /* [1, channels] */
+    kt_matrix bias_gradient;    /* [1, channels] */
     kt_activation activation;
 } kt_linear_backward;
 
@@ -91,8 +91,8 @@ typedef struct kt_add {
 typedef struct kt_lstm_forward {
     kt_count graphs;
     int channels;
-    kt_matrix gates;  /* [G, 4 channels] the products on entry (unless first), activated i, f, g, o on exit */
-    int first;        /* the step from zeros: there are no products and no cell yet */
+    kt_matrix gates; /* [G, 4 channels] the products on entry (unless first), activated i, f, g, o on exit */
+    int first;       /* the step from zeros: there are no products and no cell yet */
     kt_matrix bias_input, bias_hidden; /* [1, 4 channels] */
     kt_matrix cell_before;             /* [G, channels]; unused if first */
     kt_matrix cell, hidden;            /* [G, channels] */
@@ -102,17 +102,17 @@ typedef struct kt_lstm_backward {
     kt_count graphs;
     int channels;
     int first;
-    kt_matrix gates;         /* [G, 4 channels] activated; by the products on exit */
-    kt_matrix cell_before;   /* [G, channels]; unused if first */
-    kt_matrix cell;          /* [G, channels] */
+    kt_matrix gates;           /* [G, 4 channels] activated; by the products on exit */
+    kt_matrix cell_before;     /* [G, channels]; unused if first */
+    kt_matrix cell;            /* [G, channels] */
     kt_matrix hidden_gradient; /* [G, channels] */
-    kt_matrix cell_gradient; /* [G, channels] by the cell; on exit by the cell before */
-    int last;                /* the cell leads to nothing later: its gradient is zero on entry */
+    kt_matrix cell_gradient;   /* [G, channels] by the cell; on exit by the cell before */
+    int last;                  /* the cell leads to nothing later: its gradient is zero on entry */
 } kt_lstm_backward;
 
 typedef struct kt_lstm_bias_gradient {
     kt_count graphs;
-    int channels; /* 4 x hidden */
+    int channels;      /* 4 x hidden */
     kt_matrix step[2]; /* [G, channels] gradients by the products of each Set2Set step */
     kt_matrix bias_input_gradient, bias_hidden_gradient; /* [1, channels] */
 } kt_lstm_bias_gradient;
@@ -132,9 +132,9 @@ typedef struct kt_attention_backward {
     kt_count graphs;
     int channels;
     kt_index start;
-    kt_matrix in;        /* [rows, channels] */
-    kt_matrix hidden;    /* [G, channels] */
-    kt_matrix attention; /* [rows, 1] */
+    kt_matrix in;              /* [rows, channels] */
+    kt_matrix hidden;          /* [G, channels] */
+    kt_matrix attention;       /* [rows, 1] */
     kt_matrix out_gradient;    /* [G, channels] */
     kt_matrix scratch;         /* [rows, 1] */
     kt_matrix in_gradient;     /* [rows, channels] */
@@ -179,8 +179,8 @@ typedef struct kt_gradient_norm {
 
 typedef struct kt_adam {
     int64_t size;
-    kt_matrix step;   /* [1, KT_STEP_VALUES] */
-    kt_matrix result; /* [1, KT_RESULT_VALUES] */
+    kt_matrix step;                                  /* [1, KT_STEP_VALUES] */
+    kt_matrix result;                                /* [1, KT_RESULT_VALUES] */
     kt_matrix gradient, parameter, moment1, moment2; /* [1, size] */
     kt_real beta1, beta2, epsilon;
     kt_real share1, share2; /* 1 - beta1, 1 - beta2, rounded once: in float32 1 - 0.999f is wrong by 1.3e-5 */

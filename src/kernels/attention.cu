@@ -3,10 +3,11 @@
  *     forward   s_r = <in_r, hidden_g>;  a_r = w_r exp(s_r - max s) / sum_q w_q exp(s_q - max s)
  *               out_g = sum_r a_r in_r
  *     backward  b_r = <out_gradient_g, in_r>;  ds_r = a_r (b_r - sum_q a_q b_q)
- *               in_gradient_r (= or +=) a_r out_gradient_g + ds_r hidden_g;  hidden_gradient_g += sum_r ds_r in_r
+ *               in_gradient_r (= or +=) a_r out_gradient_g + ds_r hidden_g;  hidden_gradient_g += sum_r ds_r
+ * in_r
  *
- * F folds; in [R, C] with C a multiple of 16; weight w, attention a [R, 1]; hidden, out [G, C]; sums run over the
- * rows of graph g. The weights are the multiplicities of the symmetry quotient (spec, section 3).
+ * F folds; in [R, C] with C a multiple of 16; weight w, attention a [R, 1]; hidden, out [G, C]; sums run over
+ * the rows of graph g. The weights are the multiplicities of the symmetry quotient (spec, section 3).
  * Deterministic: a block a graph, one thread a score, then one a channel; dot products in 16 fixed lanes.
  * Moves 4 R (C + 2) bytes forward, 4 R (3C + 3) backward.
  * Launch: blockDim.y 1, any blockDim.x and gridDim.x. A graph without rows gives zeros.
@@ -43,7 +44,8 @@ KT_KERNEL(attention_forward, kt_attention_forward)
         __syncthreads(); /* all scores of the graph are there */
         kt_real greatest = first < last ? score[(int64_t)first * score_stride] : 0;
         for (int r = first + 1; r < last; r++)
-            greatest = score[(int64_t)r * score_stride] > greatest ? score[(int64_t)r * score_stride] : greatest;
+            greatest =
+                score[(int64_t)r * score_stride] > greatest ? score[(int64_t)r * score_stride] : greatest;
         __syncthreads(); /* every thread has the maximum before scores are overwritten */
         for (int r = first + threadIdx.x; r < last; r += blockDim.x)
             score[(int64_t)r * score_stride] =
@@ -92,7 +94,8 @@ KT_KERNEL(attention_backward, kt_attention_backward)
                 attention[(int64_t)r * attention_stride] * (score[(int64_t)r * score_stride] - mean);
         __syncthreads(); /* ds_r is complete */
         for (int r = first; r < last; r++) {
-            const kt_real ds = score[(int64_t)r * score_stride], weight = attention[(int64_t)r * attention_stride];
+            const kt_real ds = score[(int64_t)r * score_stride],
+                          weight = attention[(int64_t)r * attention_stride];
             const kt_real *KT_RESTRICT row = in + (int64_t)r * in_stride;
             kt_real *KT_RESTRICT out = in_gradient + (int64_t)r * a.in_gradient.stride;
             for (int c = threadIdx.x; c < channels; c += blockDim.x) {

@@ -3,10 +3,9 @@
  *     k_hat = 10^(z sd + mean) - 1;  loss = mean over graphs of |k - k_hat| / max(|k|, 1.17e-6)
  *     dloss/dz = sign(k_hat - k) / max(|k|, 1.17e-6) * ln(10) sd 10^(z sd + mean) / G
  *
- * F folds; prediction z, kappa k, gradient [G, 1], '='; result[KT_RESULT_LOSS], '='. An overflow gives an infinite
- * loss, which Adam takes as the sign to skip the step.
- * Deterministic: one thread a fold, graphs in order. Moves 12 G bytes.
- * Launch: any block and grid; one thread a fold works.
+ * F folds; prediction z, kappa k, gradient [G, 1], '='; result[KT_RESULT_LOSS], '='. An overflow gives an
+ * infinite loss, which Adam takes as the sign to skip the step. Deterministic: one thread a fold, graphs in
+ * order. Moves 12 G bytes. Launch: any block and grid; one thread a fold works.
  */
 #include "kernels/arguments.h"
 
@@ -15,7 +14,8 @@ KT_KERNEL(mape_loss, kt_mape_loss)
     const int fold = blockIdx.z, graphs = *kt_entries(a.graphs, fold);
     if (blockIdx.x != 0 || threadIdx.x != 0 || threadIdx.y != 0)
         return;
-    const kt_real *step = kt_rows(a.step, fold), *z = kt_rows(a.prediction, fold), *kappa = kt_rows(a.kappa, fold);
+    const kt_real *step = kt_rows(a.step, fold), *z = kt_rows(a.prediction, fold),
+                  *kappa = kt_rows(a.kappa, fold);
     kt_real *gradient = kt_rows(a.gradient, fold), sum = 0;
     const kt_real mean = step[KT_STEP_TARGET_MEAN], sd = step[KT_STEP_TARGET_SD];
     for (int g = 0; g < graphs; g++) {

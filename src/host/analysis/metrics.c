@@ -39,7 +39,8 @@ static double median_of(double *values, int size)
     return gsl_stats_median_from_sorted_data(values, 1, (size_t)size);
 }
 
-kt_status kti_scores(const double *truth, const double *predicted, int rows, kt_scores *scores, kt_error *error)
+kt_status kti_scores(const double *truth, const double *predicted, int rows, kt_scores *scores,
+                     kt_error *error)
 {
     const size_t n = (size_t)rows;
     double *work = kti_allocate(4 * n, sizeof *work); /* Spearman needs two ranks; then two logarithms */
@@ -55,16 +56,18 @@ kt_status kti_scores(const double *truth, const double *predicted, int rows, kt_
         scores->rmse += away * away / rows;
         scores->sre += 2 * away / (fabs(predicted[i]) + truth[i]) / rows;
         log_truth[i] = log10(truth[i]);
-        log_predicted[i] = log10(predicted[i] > least_kappa || isnan(predicted[i]) ? predicted[i] : least_kappa);
+        log_predicted[i] =
+            log10(predicted[i] > least_kappa || isnan(predicted[i]) ? predicted[i] : least_kappa);
     }
     scores->rmse = sqrt(scores->rmse);
     /* A sort cannot place a NaN. */
     scores->medape = isfinite(scores->mape) ? median_of(work, rows) : NAN;
     scores->r2 = determination(truth, predicted, rows);
     scores->r2_log = determination(log_truth, log_predicted, rows);
-    scores->spearman = rows < 2 || is_constant(truth, rows) || is_constant(predicted, rows) || !isfinite(scores->mape)
-                           ? NAN
-                           : gsl_stats_spearman(truth, 1, predicted, 1, n, work);
+    scores->spearman =
+        rows < 2 || is_constant(truth, rows) || is_constant(predicted, rows) || !isfinite(scores->mape)
+            ? NAN
+            : gsl_stats_spearman(truth, 1, predicted, 1, n, work);
     free(work);
     return KT_OK;
 }

@@ -4,10 +4,11 @@
 
 #include <kappatune/train.h>
 
-/* truth and predicted are [rows], rows >= 1, truth > 0. Predictions that are not finite make the scores they enter
- * not finite. R2 and Spearman need two different truths, else they are NaN; r2_log takes a prediction <= 0 as 1e-6.
- * KT_OUT_OF_MEMORY alone. */
-kt_status kti_scores(const double *truth, const double *predicted, int rows, kt_scores *scores, kt_error *error);
+/* truth and predicted are [rows], rows >= 1, truth > 0. Predictions that are not finite make the scores they
+ * enter not finite. R2 and Spearman need two different truths, else they are NaN; r2_log takes a prediction
+ * <= 0 as 1e-6. KT_OUT_OF_MEMORY alone. */
+kt_status kti_scores(const double *truth, const double *predicted, int rows, kt_scores *scores,
+                     kt_error *error);
 
 /* Mean, population standard deviation and median of the finite values; all NaN if there is none. */
 typedef struct kti_summary {

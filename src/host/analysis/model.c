@@ -2,13 +2,13 @@
 #include <kappatune/model.h>
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "model/architecture.h"
+#include "train/checkpoint.h"
 #include "train/plan.h"
 #include "train/start.h"
 
@@ -42,9 +42,11 @@ static kt_status read_transform(const kti_tensors *tensors, const char *file, kt
         return kti_fail_file(error, KT_BAD_ARGUMENT, file,
                              "has no formation-energy layer; use the pretrained MEGNet weights");
     if (!eform && !kti_tensors_find(tensors, "head.layers.0.weight"))
-        return kti_fail_file(error, KT_BAD_ARGUMENT, file,
-                             "has no head for kappa: train one (kappatune train --from ...), or use --property eform");
-    kt_status status = kti_metadata_number(tensors, file, eform ? "eform_mean" : "target_mean", &m->mean, error);
+        return kti_fail_file(
+            error, KT_BAD_ARGUMENT, file,
+            "has no head for kappa: train one (kappatune train --from ...), or use --property eform");
+    kt_status status =
+        kti_metadata_number(tensors, file, eform ? "eform_mean" : "target_mean", &m->mean, error);
     if (status == KT_OK)
         status = kti_metadata_number(tensors, file, eform ? "eform_std" : "target_sd", &m->sd, error);
     return status;
@@ -53,8 +55,8 @@ static kt_status read_transform(const kti_tensors *tensors, const char *file, kt
 static kt_status load_member(kt_model *model, int index, int fold, const char *file, kt_error *error)
 {
     kti_tensors tensors = {0};
-    const unsigned parts = 1u << KTI_PART_BODY |
-                           1u << (model->options.property == KT_EFORM ? KTI_PART_EFORM : KTI_PART_HEAD);
+    const unsigned parts =
+        1u << KTI_PART_BODY | 1u << (model->options.property == KT_EFORM ? KTI_PART_EFORM : KTI_PART_HEAD);
     kt_real *arena = kti_allocate((size_t)model->parameters.layout.size, sizeof *arena);
     kt_status status = arena ? kti_weights_read(file, &tensors, error) : kti_fail_memory(error, "the model");
     model->member[index].fold = fold;
@@ -69,20 +71,12 @@ static kt_status load_member(kt_model *model, int index, int fold, const char *f
     return status;
 }
 
-/* Path of a fold's weights in a run folder; NULL when memory is short. */
-static char *fold_file(const char *run, int fold)
-{
-    char name[64];
-    snprintf(name, sizeof name, "folds/%d/best.safetensors", fold);
-    return kti_path_join(run, name);
-}
-
 /* The folds of a run folder that have weights; 0 if it is none. */
 static kt_status list_folds(const char *path, int folds[MOST_MEMBERS], int *count, kt_error *error)
 {
     *count = 0;
     for (int fold = 1; fold <= MOST_MEMBERS; fold++) {
-        char *file = fold_file(path, fold);
+        char *file = kti_checkpoint_path(path, fold, "best.safetensors");
         if (!file)
             return kti_fail_memory(error, "a path");
         if (kti_file_exists(file))
@@ -115,7 +109,7 @@ kt_status kt_model_open(const char *path, const kt_model_options *options, kt_mo
     if (status == KT_OK && count == 0)
         status = load_member(made, 0, 0, path, error);
     for (int i = 0; i < count && status == KT_OK; i++) {
-        char *file = fold_file(path, folds[i]);
+        char *file = kti_checkpoint_path(path, folds[i], "best.safetensors");
         status = file ? load_member(made, i, folds[i], file, error) : kti_fail_memory(error, "a path");
         free(file);
     }
@@ -159,7 +153,8 @@ static kt_status make_room(kt_model *model, const kti_graph *graph, kt_error *er
     kti_plan_destroy(model->plan);
     model->plan = NULL;
     model->capacity = kti_capacity_join(model->capacity, wanted);
-    return kti_plan_create(model->device, 0, &model->parameters, model->capacity, output, 0, &model->plan, error);
+    return kti_plan_create(model->device, 0, &model->parameters, model->capacity, output, 0, &model->plan,
+                           error);
 }
 
 static kt_status predict_graph(kt_model *model, const kti_graph *graph, const char *file, double *value,

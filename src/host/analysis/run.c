@@ -22,10 +22,14 @@ typedef struct score_key {
 } score_key;
 
 static const score_key score_keys[] = {
-    {"mape", offsetof(kt_scores, mape)},     {"medape", offsetof(kt_scores, medape)},
-    {"mae", offsetof(kt_scores, mae)},       {"rmse", offsetof(kt_scores, rmse)},
-    {"r2", offsetof(kt_scores, r2)},         {"r2_log", offsetof(kt_scores, r2_log)},
-    {"spearman", offsetof(kt_scores, spearman)}, {"sre", offsetof(kt_scores, sre)},
+    {"mape", offsetof(kt_scores, mape)},
+    {"medape", offsetof(kt_scores, medape)},
+    {"mae", offsetof(kt_scores, mae)},
+    {"rmse", offsetof(kt_scores, rmse)},
+    {"r2", offsetof(kt_scores, r2)},
+    {"r2_log", offsetof(kt_scores, r2_log)},
+    {"spearman", offsetof(kt_scores, spearman)},
+    {"sre", offsetof(kt_scores, sre)},
 };
 
 enum { SCORES = sizeof score_keys / sizeof score_keys[0] };
@@ -35,7 +39,8 @@ static double score(const kt_scores *scores, int i)
     return *(const double *)((const char *)scores + score_keys[i].offset);
 }
 
-/* ---- results ------------------------------------------------------------------------------------------------------- */
+/* ---- results
+ * ------------------------------------------------------------------------------------------------------- */
 
 static kt_status collect(const kti_run *run, kt_train_result *result, kt_error *error)
 {
@@ -72,7 +77,9 @@ static kt_status collect(const kti_run *run, kt_train_result *result, kt_error *
     return status;
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------- */
+/* ---- files
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static json_t *number(double value)
 {
@@ -98,8 +105,8 @@ static kt_status add_summary(json_t *object, const kt_train_result *result, int 
         status = kti_summarise(values, result->folds, &summary, error);
         if (status == KT_OK)
             json_object_set_new(object, score_keys[i].name,
-                                json_pack("{s:o, s:o, s:o}", "mean", number(summary.mean), "std", number(summary.sd),
-                                          "median", number(summary.median)));
+                                json_pack("{s:o, s:o, s:o}", "mean", number(summary.mean), "std",
+                                          number(summary.sd), "median", number(summary.median)));
     }
     free(values);
     return status;
@@ -110,7 +117,8 @@ static kt_status write_metrics(const kti_run *run, const kt_train_result *result
     static const char *const selections[] = {"inner", "outer", "last"};
     const kt_train_options *o = run->options;
     kt_status status = KT_OK;
-    json_t *root = json_object(), *folds = json_array(), *summary = json_object(), *last_summary = json_object();
+    json_t *root = json_object(), *folds = json_array(), *summary = json_object(),
+           *last_summary = json_object();
     char *path = kti_path_join(o->out, "metrics.json");
     if (!root || !folds || !summary || !last_summary || !path) {
         status = kti_fail_memory(error, "metrics.json");
@@ -127,8 +135,8 @@ static kt_status write_metrics(const kti_run *run, const kt_train_result *result
     json_object_set_new(root, "rejected", json_integer(result->rejected));
     for (int f = 0; f < result->folds; f++) {
         const kt_fold_result *r = &result->fold[f];
-        json_t *object = json_pack("{s:i, s:i, s:i, s:i}", "fold", r->fold, "n_train", r->train_rows, "n_select",
-                                   r->select_rows, "n_validate", r->validate_rows);
+        json_t *object = json_pack("{s:i, s:i, s:i, s:i}", "fold", r->fold, "n_train", r->train_rows,
+                                   "n_select", r->select_rows, "n_validate", r->validate_rows);
         json_t *last = json_object();
         add_scores(object, &r->best);
         add_scores(last, &r->last);
@@ -208,7 +216,9 @@ static kt_status write_predictions(const kti_run *run, kt_error *error)
     return status;
 }
 
-/* ---- the run --------------------------------------------------------------------------------------------------------- */
+/* ---- the run
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void say(const kt_train_options *options, const char *format, ...) KTI_PRINTF(2, 3);
 
@@ -236,7 +246,8 @@ static kt_status report_rejects(const kt_train_options *options, const kti_datas
     if (!options->out)
         return KT_OK;
     char *path = kti_path_join(options->out, "rejects.csv");
-    kt_status status = path ? kti_dataset_write_rejects(dataset, path, error) : kti_fail_memory(error, "a path");
+    kt_status status =
+        path ? kti_dataset_write_rejects(dataset, path, error) : kti_fail_memory(error, "a path");
     free(path);
     return status;
 }
@@ -247,13 +258,14 @@ static void announce(const kt_train_options *options, const kti_device *device, 
     for (int i = 0; i < run->folds; i++)
         done += run->fold[i].epoch;
     say(options, "%d crystals of %s, %d folds of %d epochs, on %s with %d thread%s", run->dataset->size,
-        run->dataset->name, run->folds, options->epochs, kti_device_description(device), kti_device_lanes(device),
-        kti_device_lanes(device) == 1 ? "" : "s");
+        run->dataset->name, run->folds, options->epochs, kti_device_description(device),
+        kti_device_lanes(device), kti_device_lanes(device) == 1 ? "" : "s");
     if (done > 0)
         say(options, "resumed: %lld of %lld epochs are done", (long long)done,
             (long long)run->folds * options->epochs);
     if (options->from && !options->load_weights)
-        say(options, "the weights %s are checked but not used: the published code never loads them", options->from);
+        say(options, "the weights %s are checked but not used: the published code never loads them",
+            options->from);
 }
 
 kt_status kt_train(const kt_train_options *options, kt_train_result *result, kt_error *error)

@@ -19,10 +19,10 @@ extern "C" {
 kt_status kti_fail(kt_error *error, kt_status status, const char *format, ...) KTI_PRINTF(3, 4);
 kt_status kti_fail_file(kt_error *error, kt_status status, const char *file, const char *format, ...)
     KTI_PRINTF(4, 5);
-kt_status kti_fail_line(kt_error *error, kt_status status, const char *file, int64_t line,
-                        const char *format, ...) KTI_PRINTF(5, 6);
-kt_status kti_fail_byte(kt_error *error, kt_status status, const char *file, int64_t byte,
-                        const char *format, ...) KTI_PRINTF(5, 6);
+kt_status kti_fail_line(kt_error *error, kt_status status, const char *file, int64_t line, const char *format,
+                        ...) KTI_PRINTF(5, 6);
+kt_status kti_fail_byte(kt_error *error, kt_status status, const char *file, int64_t byte, const char *format,
+                        ...) KTI_PRINTF(5, 6);
 
 /* KT_OUT_OF_MEMORY, saying for what. */
 kt_status kti_fail_memory(kt_error *error, const char *what);

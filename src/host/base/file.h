@@ -11,12 +11,13 @@
 extern "C" {
 #endif
 
-/* Reads the whole of a regular file into *data (owned by the caller, freed with free(); a zero byte that is not
- * counted follows the content). A file larger than `limit` bytes is refused, so that hostile input costs no
- * memory. */
+/* Reads the whole of a regular file into *data (owned by the caller, freed with free(); a zero byte that is
+ * not counted follows the content). A file larger than `limit` bytes is refused, so that hostile input costs
+ * no memory. */
 kt_status kti_file_read(const char *path, size_t limit, char **data, size_t *size, kt_error *error);
 
-/* Writes beside `path`, flushes to the disk and renames: after a crash the old content or the new is there. */
+/* Writes beside `path`, flushes to the disk and renames: after a crash the old content or the new is there.
+ */
 kt_status kti_file_write(const char *path, const void *data, size_t size, kt_error *error);
 
 bool kti_file_exists(const char *path);

@@ -19,8 +19,8 @@ extern "C" {
  * pointer too. Freed with free(). */
 void *kti_allocate(size_t count, size_t size);
 
-/* Grows *array (count used of *capacity elements of `size` bytes) so that at least one more fits; doubles. 0 on
- * success, -1 when memory is short (*array stays valid). */
+/* Grows *array (count used of *capacity elements of `size` bytes) so that at least one more fits; doubles. 0
+ * on success, -1 when memory is short (*array stays valid). */
 int kti_grow(void **array, size_t count, size_t *capacity, size_t size);
 
 /* A copy of `text`, freed with free(); NULL when memory is short. */

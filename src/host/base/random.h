@@ -1,5 +1,5 @@
-/* Random numbers by counter (Philox 4x32-10; Salmon et al., SC'11): the i-th number of a stream depends on its name
- * alone, so that nothing has to be saved to resume, and threads cannot disturb each other.
+/* Random numbers by counter (Philox 4x32-10; Salmon et al., SC'11): the i-th number of a stream depends on
+ * its name alone, so that nothing has to be saved to resume, and threads cannot disturb each other.
  */
 #ifndef KTI_BASE_RANDOM_H
 #define KTI_BASE_RANDOM_H

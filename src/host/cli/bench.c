@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
@@ -12,6 +11,7 @@
 
 #include <kappatune/structure.h>
 
+#include "base/clock.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -71,13 +71,6 @@ typedef struct bench {
     kti_parameters parameters;
     kti_capacity capacity;
 } bench;
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 static figure summarise(passes *p)
 {
@@ -152,7 +145,7 @@ static void set_step(lane *l)
 static kt_status train_pass(lane *l, double *milliseconds)
 {
     int steps = 0;
-    const double started = seconds_now();
+    const double started = kti_seconds();
     for (int first = 0; first < l->bench->size; first += l->bench->request->batch, steps++) {
         kt_real result[KT_RESULT_VALUES];
         pack(l, first);
@@ -161,7 +154,7 @@ static kt_status train_pass(lane *l, double *milliseconds)
         if (status != KT_OK)
             return status;
     }
-    *milliseconds = 1e3 * (seconds_now() - started) / steps;
+    *milliseconds = 1e3 * (kti_seconds() - started) / steps;
     return KT_OK;
 }
 
@@ -171,9 +164,9 @@ static void *train_lane(void *argument)
     double time;
     /* One pass to warm up, then as many as fit. */
     kt_status status = train_pass(l, &time);
-    const double started = seconds_now();
+    const double started = kti_seconds();
     while (status == KT_OK && l->times.size < MOST_PASSES &&
-           (l->times.size < 3 || seconds_now() - started < l->bench->request->seconds)) {
+           (l->times.size < 3 || kti_seconds() - started < l->bench->request->seconds)) {
         status = train_pass(l, &time);
         l->times.value[l->times.size++] = time;
     }
@@ -218,7 +211,7 @@ static kt_status time_families(lane *l, double families[KTI_FAMILIES])
 {
     int size, steps = 0;
     const kti_operation *list = kti_plan_operations(l->plan, &size);
-    const double started = seconds_now();
+    const double started = kti_seconds();
     memset(families, 0, KTI_FAMILIES * sizeof *families);
     do {
         for (int first = 0; first < l->bench->size; first += l->bench->request->batch, steps++) {
@@ -227,14 +220,14 @@ static kt_status time_families(lane *l, double families[KTI_FAMILIES])
             set_step(l);
             kt_status status = kti_plan_train(l->plan, 0, result, &l->error); /* uploads the batch */
             for (int i = 0; i < size && status == KT_OK; i++) {
-                const double before = seconds_now();
+                const double before = kti_seconds();
                 status = kti_device_run(l->bench->device, 0, &list[i], 1, 0, 1, &l->error);
-                families[list[i].family] += 1e3 * (seconds_now() - before);
+                families[list[i].family] += 1e3 * (kti_seconds() - before);
             }
             if (status != KT_OK)
                 return status;
         }
-    } while (seconds_now() - started < l->bench->request->seconds);
+    } while (kti_seconds() - started < l->bench->request->seconds);
     for (int i = 0; i < KTI_FAMILIES; i++)
         families[i] /= steps;
     return KT_OK;
@@ -247,15 +240,15 @@ static kt_status time_prediction(lane *l, figure *rate)
     if (!p)
         return kti_fail_memory(&l->error, "the benchmark");
     kt_status status = KT_OK;
-    const double started = seconds_now();
+    const double started = kti_seconds();
     while (status == KT_OK && p->size < MOST_PASSES &&
-           (p->size < 3 || seconds_now() - started < l->bench->request->seconds)) {
-        const double before = seconds_now();
+           (p->size < 3 || kti_seconds() - started < l->bench->request->seconds)) {
+        const double before = kti_seconds();
         for (int first = 0; first < l->bench->size && status == KT_OK; first += l->bench->request->batch) {
             pack(l, first);
             status = kti_plan_predict(l->plan, 0, l->predicted, &l->error);
         }
-        p->value[p->size++] = l->bench->size / (seconds_now() - before);
+        p->value[p->size++] = l->bench->size / (kti_seconds() - before);
     }
     *rate = summarise(p);
     free(p);
@@ -270,11 +263,11 @@ static kt_status time_reading(const bench *b, figure *read, figure *built, kt_er
     kti_graph_options options = kti_graph_options_default();
     options.quotient = b->request->quotient;
     kt_status status = p && structures ? KT_OK : kti_fail_memory(error, "the benchmark");
-    const double started = seconds_now();
+    const double started = kti_seconds();
     bool files = kti_is_folder(b->request->data);
     while (status == KT_OK && files && p->size < MOST_PASSES &&
-           (p->size < 3 || seconds_now() - started < b->request->seconds)) {
-        double before = seconds_now();
+           (p->size < 3 || kti_seconds() - started < b->request->seconds)) {
+        double before = kti_seconds();
         for (int i = 0; i < b->size && status == KT_OK && files; i++) {
             char name[512];
             snprintf(name, sizeof name, "%s/%s.cif", b->request->data, b->dataset.crystals[b->chosen[i]].id);
@@ -282,7 +275,7 @@ static kt_status time_reading(const bench *b, figure *read, figure *built, kt_er
             if (files)
                 status = kt_structure_read(name, &structures[i], error);
         }
-        const double middle = seconds_now();
+        const double middle = kti_seconds();
         for (int i = 0; i < b->size && status == KT_OK && files; i++) {
             kti_graph graph = {0};
             status = kti_graph_create(&structures[i], &options, NULL, &graph, error);
@@ -290,7 +283,7 @@ static kt_status time_reading(const bench *b, figure *read, figure *built, kt_er
         }
         if (files) {
             p[0].value[p[0].size++] = b->size / (middle - before);
-            p[1].value[p[1].size++] = b->size / (seconds_now() - middle);
+            p[1].value[p[1].size++] = b->size / (kti_seconds() - middle);
         }
         for (int i = 0; i < b->size; i++)
             kt_structure_destroy(&structures[i]);

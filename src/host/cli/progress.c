@@ -2,21 +2,15 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 enum { BAR_WIDTH = 24 };
 
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 kti_progress kti_progress_create(bool quiet, bool force)
 {
-    return (kti_progress){.quiet = quiet, .terminal = force || isatty(STDERR_FILENO), .shown = seconds_now()};
+    return (kti_progress){.quiet = quiet, .terminal = force || isatty(STDERR_FILENO), .shown = kti_seconds()};
 }
 
 void kti_format_duration(double seconds, char *text, int capacity)
@@ -34,7 +28,7 @@ void kti_format_duration(double seconds, char *text, int capacity)
 void kti_progress_show(kti_progress *progress, int64_t done, int64_t total, double seconds_left,
                        const char *detail)
 {
-    const double now = seconds_now();
+    const double now = kti_seconds();
     char left[32], bar[BAR_WIDTH + 1];
     if (progress->quiet || (done < total && now - progress->shown < (progress->terminal ? 0.1 : 10)))
         return;

@@ -21,7 +21,7 @@ struct kti_device {
 
 const char *kti_family_name(kti_family family)
 {
-    static const char *const names[KTI_FAMILIES] = {"input", "edge", "node", "state", "set2set",
+    static const char *const names[KTI_FAMILIES] = {"input",   "edge", "node", "state",    "set2set",
                                                     "readout", "head", "loss", "optimiser"};
     return names[family];
 }
@@ -61,7 +61,8 @@ kt_status kti_device_create(const char *name, int lanes, kti_device **device, kt
     made->backend = best_backend();
     snprintf(made->description, sizeof made->description, "cpu (%s)", made->backend->name);
     for (int lane = 0; lane < lanes; lane++) {
-        status = kti_arena_create(&made->scratch[lane], KTI_CPU_SCRATCH * sizeof(kt_real), "the device", error);
+        status =
+            kti_arena_create(&made->scratch[lane], KTI_CPU_SCRATCH * sizeof(kt_real), "the device", error);
         if (status != KT_OK)
             goto fail;
     }
@@ -92,7 +93,8 @@ const char *kti_device_description(const kti_device *device)
     return device->description;
 }
 
-kt_status kti_device_allocate(kti_device *device, size_t bytes, const char *what, void **memory, kt_error *error)
+kt_status kti_device_allocate(kti_device *device, size_t bytes, const char *what, void **memory,
+                              kt_error *error)
 {
     (void)device;
     kti_arena arena = {0};
@@ -120,8 +122,8 @@ kt_status kti_device_download(kti_device *device, void *to, const void *from, si
     return kti_device_upload(device, to, from, bytes, error);
 }
 
-/* Adam's moments decay into subnormal numbers, which some processors handle a hundred times slower: they are zero
- * here, whatever the caller's setting. */
+/* Adam's moments decay into subnormal numbers, which some processors handle a hundred times slower: they are
+ * zero here, whatever the caller's setting. */
 #ifdef KTI_X86_BACKENDS
 enum { FLUSH_SUBNORMALS = 0x8040 };
 
@@ -148,8 +150,8 @@ static void restore_subnormals(unsigned before)
 }
 #endif
 
-kt_status kti_device_run(kti_device *device, int lane, const kti_operation *list, int size, int first, int count,
-                         kt_error *error)
+kt_status kti_device_run(kti_device *device, int lane, const kti_operation *list, int size, int first,
+                         int count, kt_error *error)
 {
     (void)error;
     kt_real *scratch = (kt_real *)device->scratch[lane].memory;

@@ -24,7 +24,8 @@ int kti_device_lanes(const kti_device *device);
 const char *kti_device_description(const kti_device *device);
 
 /* Zeroed device memory, 64-byte aligned. `what` names it in errors. */
-kt_status kti_device_allocate(kti_device *device, size_t bytes, const char *what, void **memory, kt_error *error);
+kt_status kti_device_allocate(kti_device *device, size_t bytes, const char *what, void **memory,
+                              kt_error *error);
 void kti_device_release(kti_device *device, void *memory);
 
 /* Copies between host and device memory; complete on return. */
@@ -32,7 +33,7 @@ kt_status kti_device_upload(kti_device *device, void *to, const void *from, size
 kt_status kti_device_download(kti_device *device, void *to, const void *from, size_t bytes, kt_error *error);
 
 /* Runs the operations in order for folds [first, first + count) on a lane; complete on return. */
-kt_status kti_device_run(kti_device *device, int lane, const kti_operation *list, int size, int first, int count,
-                         kt_error *error);
+kt_status kti_device_run(kti_device *device, int lane, const kti_operation *list, int size, int first,
+                         int count, kt_error *error);
 
 #endif

@@ -32,8 +32,8 @@ typedef enum kti_operation_kind {
 
 /* The part of the model that an operation works for, for the benchmark's table. */
 typedef enum kti_family {
-    KTI_FAMILY_INPUT,   /* Gaussian expansion, embedding, encoders */
-    KTI_FAMILY_EDGE,    /* edge updates and their dense layers */
+    KTI_FAMILY_INPUT, /* Gaussian expansion, embedding, encoders */
+    KTI_FAMILY_EDGE,  /* edge updates and their dense layers */
     KTI_FAMILY_NODE,
     KTI_FAMILY_STATE,
     KTI_FAMILY_SET2SET,

@@ -22,7 +22,7 @@ enum { ROLES = sizeof roles / sizeof roles[0] };
 
 static const char history_name[] = "history";
 
-static char *fold_path(const char *run, int number, const char *name)
+char *kti_checkpoint_path(const char *run, int number, const char *name)
 {
     char relative[64];
     snprintf(relative, sizeof relative, "folds/%d%s%s", number, *name ? "/" : "", name);
@@ -74,8 +74,8 @@ static kt_status describe(kti_tensors *tensors, const kti_fold *fold, const kt_t
     if (status == KT_OK)
         status = kti_tensors_set_metadata(tensors, "dataset", dataset, error);
     if (status == KT_OK)
-        status = kti_tensors_set_metadata(tensors, "protocol", options->protocol == KT_SOUND ? "sound" : "published",
-                                          error);
+        status = kti_tensors_set_metadata(tensors, "protocol",
+                                          options->protocol == KT_SOUND ? "sound" : "published", error);
     if (status == KT_OK)
         status = kti_tensors_set_metadata(tensors, "select", selections[options->select], error);
     return status;
@@ -94,10 +94,11 @@ static kt_status store_state(kti_tensors *tensors, const kti_fold *fold, const k
     for (int i = 0; i < ROLES && status == KT_OK; i++) {
         status = kti_parameters_download(parameters, roles[i].role, fold->index, arena, error);
         if (status == KT_OK)
-            status = kti_arena_store(&parameters->layout, arena, roles[i].prefix, KTI_ALL_PARTS, tensors, error);
+            status =
+                kti_arena_store(&parameters->layout, arena, roles[i].prefix, KTI_ALL_PARTS, tensors, error);
         if (status == KT_OK && fold->best_epoch > 0)
-            status = kti_arena_store(&parameters->layout, fold->best[i], roles[i].best_prefix, KTI_ALL_PARTS, tensors,
-                                     error);
+            status = kti_arena_store(&parameters->layout, fold->best[i], roles[i].best_prefix, KTI_ALL_PARTS,
+                                     tensors, error);
     }
     free(arena);
     const int64_t shape[2] = {fold->epoch, KTI_HISTORY_COLUMNS};
@@ -119,10 +120,11 @@ kt_status kti_checkpoint_write(const char *run, const kti_fold *fold, const kti_
                                const kt_train_options *options, const char *dataset, kt_error *error)
 {
     kti_tensors state = {0}, product = {0};
-    char *folder = fold_path(run, fold->number, "");
-    char *last = fold_path(run, fold->number, "last.safetensors");
-    char *best = fold_path(run, fold->number, "best.safetensors");
-    kt_status status = folder && last && best ? kti_make_folder(folder, error) : kti_fail_memory(error, "a path");
+    char *folder = kti_checkpoint_path(run, fold->number, "");
+    char *last = kti_checkpoint_path(run, fold->number, "last.safetensors");
+    char *best = kti_checkpoint_path(run, fold->number, "best.safetensors");
+    kt_status status =
+        folder && last && best ? kti_make_folder(folder, error) : kti_fail_memory(error, "a path");
     if (status == KT_OK)
         status = describe(&state, fold, options, dataset, error);
     if (status == KT_OK)
@@ -132,8 +134,8 @@ kt_status kti_checkpoint_write(const char *run, const kti_fold *fold, const kti_
     if (status == KT_OK && fold->best_epoch > 0) {
         status = describe(&product, fold, options, dataset, error);
         if (status == KT_OK)
-            status = kti_arena_store(&parameters->layout, fold->best[0], "", 1u << KTI_PART_BODY | 1u << KTI_PART_HEAD,
-                                     &product, error);
+            status = kti_arena_store(&parameters->layout, fold->best[0], "",
+                                     1u << KTI_PART_BODY | 1u << KTI_PART_HEAD, &product, error);
         if (status == KT_OK)
             status = kti_safetensors_write(best, &product, error);
     }
@@ -172,23 +174,24 @@ static kt_status load_scalars(const kti_tensors *state, const char *file, kti_fo
     return KT_OK;
 }
 
-static kt_status load_state(const kti_tensors *state, const char *file, kti_fold *fold, kti_parameters *parameters,
-                            const kt_train_options *options, kt_error *error)
+static kt_status load_state(const kti_tensors *state, const char *file, kti_fold *fold,
+                            kti_parameters *parameters, const kt_train_options *options, kt_error *error)
 {
     double mean, sd;
     kt_status status = kti_metadata_number(state, file, "target_mean", &mean, error);
     if (status == KT_OK)
         status = kti_metadata_number(state, file, "target_sd", &sd, error);
     if (status == KT_OK && (mean != fold->target_mean || sd != fold->target_sd))
-        status = kti_fail_file(error, KT_BAD_FORMAT, file, "was made on other data: its target transform differs");
+        status =
+            kti_fail_file(error, KT_BAD_FORMAT, file, "was made on other data: its target transform differs");
     if (status == KT_OK)
         status = load_scalars(state, file, fold, error);
     if (status != KT_OK)
         return status;
-    if (fold->epoch < 0 || fold->epoch > options->epochs || fold->best_epoch > fold->epoch || fold->best_epoch < 0 ||
-        fold->steps < 0)
-        return kti_fail_file(error, KT_BAD_FORMAT, file, "stands at epoch %d (best %d); this run has %d", fold->epoch,
-                             fold->best_epoch, options->epochs);
+    if (fold->epoch < 0 || fold->epoch > options->epochs || fold->best_epoch > fold->epoch ||
+        fold->best_epoch < 0 || fold->steps < 0)
+        return kti_fail_file(error, KT_BAD_FORMAT, file, "stands at epoch %d (best %d); this run has %d",
+                             fold->epoch, fold->best_epoch, options->epochs);
     const kti_tensor *history = kti_tensors_find(state, history_name);
     if (!history || history->dtype != KTI_F64 || history->rank != 2 || history->shape[0] != fold->epoch ||
         history->shape[1] != KTI_HISTORY_COLUMNS)
@@ -198,12 +201,13 @@ static kt_status load_state(const kti_tensors *state, const char *file, kti_fold
     if (!arena)
         return kti_fail_memory(error, "a checkpoint");
     for (int i = 0; i < ROLES && status == KT_OK; i++) {
-        status = kti_arena_load(&parameters->layout, arena, state, roles[i].prefix, KTI_ALL_PARTS, file, error);
+        status =
+            kti_arena_load(&parameters->layout, arena, state, roles[i].prefix, KTI_ALL_PARTS, file, error);
         if (status == KT_OK)
             status = kti_parameters_upload(parameters, roles[i].role, fold->index, arena, error);
         if (status == KT_OK && fold->best_epoch > 0)
-            status = kti_arena_load(&parameters->layout, fold->best[i], state, roles[i].best_prefix, KTI_ALL_PARTS,
-                                    file, error);
+            status = kti_arena_load(&parameters->layout, fold->best[i], state, roles[i].best_prefix,
+                                    KTI_ALL_PARTS, file, error);
     }
     free(arena);
     return status;
@@ -213,7 +217,7 @@ kt_status kti_checkpoint_read(const char *run, kti_fold *fold, kti_parameters *p
                               const kt_train_options *options, int *found, kt_error *error)
 {
     kti_tensors state = {0};
-    char *file = fold_path(run, fold->number, "last.safetensors");
+    char *file = kti_checkpoint_path(run, fold->number, "last.safetensors");
     *found = 0;
     if (!file)
         return kti_fail_memory(error, "a path");

@@ -1,15 +1,18 @@
 /* Checkpoints of a fold.
  *
- * folds/<n>/last.safetensors holds all that a resumed run needs, in one file, so that no crash can leave halves of
- * two states: weights, Adam's moments (adam.m., adam.v.), the same of the selected epoch (best.), the
- * history.
- * folds/<n>/best.safetensors is the product: the selected weights alone.
+ * folds/<n>/last.safetensors holds all that a resumed run needs, in one file, so that no crash can leave
+ * halves of two states: weights, Adam's moments (adam.m., adam.v.), the same of the selected epoch (best.),
+ * the history. folds/<n>/best.safetensors is the product: the selected weights alone.
  */
 #ifndef KTI_TRAIN_CHECKPOINT_H
 #define KTI_TRAIN_CHECKPOINT_H
 
 #include "train/fold.h"
 #include "train/parameters.h"
+
+/* Path of a fold's file "best.safetensors" or "last.safetensors", or of its folder (name ""), in a run
+ * folder. The caller's: free(); NULL when memory is short. */
+char *kti_checkpoint_path(const char *run, int fold, const char *name);
 
 /* Writes both files, atomically each. `run` is the run folder. */
 kt_status kti_checkpoint_write(const char *run, const kti_fold *fold, const kti_parameters *parameters,

@@ -7,12 +7,13 @@
 #include "base/memory.h"
 #include "data/split.h"
 
-/* With KT_SELECT_LAST nothing is chosen; these many training rows still tell whether the fold has collapsed. */
+/* With KT_SELECT_LAST nothing is chosen; these many training rows still tell whether the fold has collapsed.
+ */
 enum { WATCHED_ROWS = 24 };
 
 const char *const kti_history_names[KTI_HISTORY_COLUMNS] = {
-    "train_loss", "select_mape", "learning_rate", "gradient_norm", "gradient_norm_max", "skipped",
-    "spread",     "rescued"};
+    "train_loss",        "select_mape", "learning_rate", "gradient_norm",
+    "gradient_norm_max", "skipped",     "spread",        "rescued"};
 
 /* Mean and population standard deviation of log10(kappa + 1) (spec, section 4). */
 static kt_status fit_target(const kti_dataset *dataset, const int32_t *rows, int size, kti_fold *fold,
@@ -69,12 +70,14 @@ kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *op
         break;
     }
     if (fold->train_rows < 1 || fold->select_rows < 1 || fold->validate_rows < 1) {
-        status = kti_fail(error, KT_BAD_ARGUMENT,
-                          "%d usable crystals are too few: a fold would train on %d, select on %d and validate on %d",
-                          size, fold->train_rows, fold->select_rows, fold->validate_rows);
+        status = kti_fail(
+            error, KT_BAD_ARGUMENT,
+            "%d usable crystals are too few: a fold would train on %d, select on %d and validate on %d", size,
+            fold->train_rows, fold->select_rows, fold->validate_rows);
         goto fail;
     }
-    status = fit_target(dataset, fold->order, options->fit_target_on_all ? size : fold->train_rows, fold, error);
+    status =
+        fit_target(dataset, fold->order, options->fit_target_on_all ? size : fold->train_rows, fold, error);
     if (status == KT_OK)
         return KT_OK;
 fail:

@@ -10,44 +10,46 @@
 #include "data/dataset.h"
 #include "kernels/kernel.h"
 
-/* One row of a fold's history, in this order in epochs.csv and in checkpoints. A value that is not there is -1. */
+/* One row of a fold's history, in this order in epochs.csv and in checkpoints. A value that is not there is
+ * -1. */
 typedef enum kti_history_column {
-    KTI_TRAIN_LOSS,        /* mean over the epoch's rows */
-    KTI_SELECT_MAPE,       /* on the rows of the selection, after the epoch */
+    KTI_TRAIN_LOSS,  /* mean over the epoch's rows */
+    KTI_SELECT_MAPE, /* on the rows of the selection, after the epoch */
     KTI_LEARNING_RATE,
-    KTI_GRADIENT_NORM,     /* mean over the epoch's steps */
+    KTI_GRADIENT_NORM, /* mean over the epoch's steps */
     KTI_GRADIENT_NORM_MAX,
-    KTI_SKIPPED,           /* steps that changed nothing, their loss or gradient not being finite */
-    KTI_SPREAD,            /* of the predicted log10(kappa + 1), greatest less least: 0 when collapsed */
-    KTI_RESCUED,           /* 1 if the fold went back to earlier weights after the epoch */
+    KTI_SKIPPED, /* steps that changed nothing, their loss or gradient not being finite */
+    KTI_SPREAD,  /* of the predicted log10(kappa + 1), greatest less least: 0 when collapsed */
+    KTI_RESCUED, /* 1 if the fold went back to earlier weights after the epoch */
     KTI_HISTORY_COLUMNS
 } kti_history_column;
 
 extern const char *const kti_history_names[KTI_HISTORY_COLUMNS];
 
 typedef struct kti_fold {
-    int number; /* 1-based: the split's seed */
-    int index;  /* of the fold's arenas */
+    int number;     /* 1-based: the split's seed */
+    int index;      /* of the fold's arenas */
     int32_t *order; /* [dataset size], owned: rows to train on, inner rows, then rows to validate on */
     int train_rows, inner_rows, validate_rows;
     const int32_t *select; /* rows that the epoch is chosen and the fold is watched on; part of order */
     int select_rows;
     double target_mean, target_sd; /* of log10(kappa + 1) */
 
-    int epoch;          /* finished ones */
-    int64_t steps;      /* of Adam since its moments were zero */
-    double rate_scale;  /* halved by each rescue */
+    int epoch;         /* finished ones */
+    int64_t steps;     /* of Adam since its moments were zero */
+    double rate_scale; /* halved by each rescue */
     int rescues, draws, skipped, collapsed_epochs;
-    double least_loss;  /* least mean loss of an epoch; -1 before there is one */
-    int best_epoch;     /* 0 before there is one */
+    double least_loss; /* least mean loss of an epoch; -1 before there is one */
+    int best_epoch;    /* 0 before there is one */
     double best_mape;
     int64_t best_steps;
-    kt_real *best[3];   /* [layout.size] each: weights and Adam's moments after best_epoch, host memory; owned */
-    double *history;    /* [epochs, KTI_HISTORY_COLUMNS]; owned */
+    kt_real
+        *best[3];    /* [layout.size] each: weights and Adam's moments after best_epoch, host memory; owned */
+    double *history; /* [epochs, KTI_HISTORY_COLUMNS]; owned */
 } kti_fold;
 
-/* Splits and fits the transform. Folds too small to train (no row to train, to select or to validate on) and a
- * target without spread are KT_BAD_ARGUMENT. */
+/* Splits and fits the transform. Folds too small to train (no row to train, to select or to validate on) and
+ * a target without spread are KT_BAD_ARGUMENT. */
 kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *options, int number, int index,
                           int64_t arena_size, kti_fold *fold, kt_error *error);
 void kti_fold_destroy(kti_fold *fold);

@@ -33,7 +33,8 @@ void kti_journal_close(kti_journal *journal)
     *journal = (kti_journal){0};
 }
 
-void kti_journal_event(kti_journal *journal, const char *event, int fold, int epoch, int batch, const char *text)
+void kti_journal_event(kti_journal *journal, const char *event, int fold, int epoch, int batch,
+                       const char *text)
 {
     char stamp[32] = "";
     struct tm parts;

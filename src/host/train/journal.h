@@ -18,6 +18,7 @@ kt_status kti_journal_open(kti_journal *journal, const char *run, int append, kt
 void kti_journal_close(kti_journal *journal);
 
 /* {"time", "event", "fold", "epoch", "batch", "text"}; the numbers are left out when 0. */
-void kti_journal_event(kti_journal *journal, const char *event, int fold, int epoch, int batch, const char *text);
+void kti_journal_event(kti_journal *journal, const char *event, int fold, int epoch, int batch,
+                       const char *text);
 
 #endif

@@ -26,9 +26,10 @@ typedef struct mlp {
 } mlp;
 
 typedef struct block {
-    view edge_in, node_in, state_in;          /* the block's input, 32 wide */
-    mlp edge_dense, node_dense, state_dense;  /* unused in block 0 */
-    view edge_hidden, node_concat, state_concat; /* [E, 32]; [N, 64] = v, mean e'; [G, 96] = u, mean e', mean v' */
+    view edge_in, node_in, state_in;         /* the block's input, 32 wide */
+    mlp edge_dense, node_dense, state_dense; /* unused in block 0 */
+    view edge_hidden, node_concat,
+        state_concat; /* [E, 32]; [N, 64] = v, mean e'; [G, 96] = u, mean e', mean v' */
     mlp edge_update, node_update, state_update;
     view edge_out, node_out, state_out;
 } block;
@@ -61,7 +62,8 @@ typedef struct builder {
     view pooled; /* [G, 160] Set2Set of nodes 64, of edges 64, state 32 */
 } builder;
 
-/* ---- memory and views ---------------------------------------------------------------------------------------- */
+/* ---- memory and views
+ * ---------------------------------------------------------------------------------------- */
 
 static void *take(builder *b, size_t bytes)
 {
@@ -133,7 +135,8 @@ static int out_features(int weight)
     return kti_spec(&size)[weight].rows;
 }
 
-/* ---- operations ---------------------------------------------------------------------------------------------- */
+/* ---- operations
+ * ---------------------------------------------------------------------------------------------- */
 
 static kti_operation *append(builder *b, kti_operation_kind kind)
 {
@@ -155,38 +158,38 @@ static kti_operation *append(builder *b, kti_operation_kind kind)
 static void multiply(builder *b, view in, int weight, int first, view out, int accumulate)
 {
     append(b, KTI_OP_GEMM)->arguments.gemm = (kti_gemm){.product = KTI_FORWARD,
-                                                     .rows = b->count[in.rows],
-                                                     .n = out_features(weight),
-                                                     .k = in.columns,
-                                                     .a = in.matrix,
-                                                     .b = parameter(b, weight, first),
-                                                     .c = out.matrix,
-                                                     .accumulate = accumulate};
+                                                        .rows = b->count[in.rows],
+                                                        .n = out_features(weight),
+                                                        .k = in.columns,
+                                                        .a = in.matrix,
+                                                        .b = parameter(b, weight, first),
+                                                        .c = out.matrix,
+                                                        .accumulate = accumulate};
 }
 
 /* in_gradient (= or +=) gradient weight[:, first : first + in_gradient.columns] */
 static void multiply_back(builder *b, view gradient, int weight, int first, view in_gradient, int accumulate)
 {
     append(b, KTI_OP_GEMM)->arguments.gemm = (kti_gemm){.product = KTI_INPUT_GRADIENT,
-                                                     .rows = b->count[gradient.rows],
-                                                     .n = in_gradient.columns,
-                                                     .k = out_features(weight),
-                                                     .a = gradient.matrix,
-                                                     .b = parameter(b, weight, first),
-                                                     .c = in_gradient.matrix,
-                                                     .accumulate = accumulate};
+                                                        .rows = b->count[gradient.rows],
+                                                        .n = in_gradient.columns,
+                                                        .k = out_features(weight),
+                                                        .a = gradient.matrix,
+                                                        .b = parameter(b, weight, first),
+                                                        .c = in_gradient.matrix,
+                                                        .accumulate = accumulate};
 }
 
 /* weight_gradient[:, first : first + in.columns] = gradient^T in */
 static void weight_gradient(builder *b, view gradient, view in, int weight, int first)
 {
     append(b, KTI_OP_GEMM)->arguments.gemm = (kti_gemm){.product = KTI_WEIGHT_GRADIENT,
-                                                     .rows = b->count[in.rows],
-                                                     .m = out_features(weight),
-                                                     .n = in.columns,
-                                                     .a = gradient.matrix,
-                                                     .b = in.matrix,
-                                                     .c = parameter_gradient(b, weight, first)};
+                                                        .rows = b->count[in.rows],
+                                                        .m = out_features(weight),
+                                                        .n = in.columns,
+                                                        .a = gradient.matrix,
+                                                        .b = in.matrix,
+                                                        .c = parameter_gradient(b, weight, first)};
 }
 
 static kt_linear_forward *activate(builder *b, view out, int weight, kt_activation activation)
@@ -216,13 +219,14 @@ static void activate_back(builder *b, view out, view gradient, view product_grad
 static void segment_sum(builder *b, view in, const kt_real *coefficient, const int32_t *start,
                         const int32_t *order, view out)
 {
-    append(b, KTI_OP_SEGMENT_SUM)->arguments.segment_sum = (kt_segment_sum){.segments = b->count[out.rows],
-                                                                         .channels = in.columns,
-                                                                         .start = batch_index(start),
-                                                                         .order = batch_index(order),
-                                                                         .coefficient = batch_column(coefficient),
-                                                                         .in = in.matrix,
-                                                                         .out = out.matrix};
+    append(b, KTI_OP_SEGMENT_SUM)->arguments.segment_sum =
+        (kt_segment_sum){.segments = b->count[out.rows],
+                         .channels = in.columns,
+                         .start = batch_index(start),
+                         .order = batch_index(order),
+                         .coefficient = batch_column(coefficient),
+                         .in = in.matrix,
+                         .out = out.matrix};
 }
 
 static void segment_spread(builder *b, view base, const kt_real *coefficient, const int32_t *segment, view in,
@@ -244,7 +248,8 @@ static void add(builder *b, view left, view right, view out)
         (kt_add){b->count[out.rows], out.columns, left.matrix, right.matrix, out.matrix};
 }
 
-/* ---- multi-layer perceptrons ---------------------------------------------------------------------------------- */
+/* ---- multi-layer perceptrons
+ * ---------------------------------------------------------------------------------- */
 
 /* Layers named prefix + "layers." + i * step + ".weight". */
 static mlp make_mlp(builder *b, const char *prefix, int layers, int step, kt_activation activation,
@@ -275,8 +280,8 @@ static void mlp_forward(builder *b, const mlp *m, int first)
     }
 }
 
-/* Back from the last layer to layer `first`; returns the gradient by the product of layer `first`, whose own weights
- * and input are the caller's. */
+/* Back from the last layer to layer `first`; returns the gradient by the product of layer `first`, whose own
+ * weights and input are the caller's. */
 static view mlp_backward(builder *b, const mlp *m, view gradient, int first)
 {
     for (int i = m->layers - 1;; i--) {
@@ -301,7 +306,8 @@ static void mlp_backward_through(builder *b, const mlp *m, view gradient, view i
     multiply_back(b, product, m->parameter[0], 0, in_gradient, accumulate);
 }
 
-/* ---- input ----------------------------------------------------------------------------------------------------- */
+/* ---- input
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void encoder(builder *b, mlp *m, const char *prefix, view in, view out)
 {
@@ -356,7 +362,8 @@ static void input_backward(builder *b)
                                 .table_gradient = parameter_gradient(b, table, 0)};
 }
 
-/* ---- blocks ---------------------------------------------------------------------------------------------------- */
+/* ---- blocks
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* A dense MLP whose result goes to `out`. */
 static mlp dense(builder *b, int index, const char *name, view in, view out)
@@ -467,13 +474,14 @@ static void block_forward(builder *b, int index)
     add(b, mlp_out(&k->state_update), k->state_in, k->state_out);
 }
 
-/* Turns the gradients by the block's output into those by its input, in place: the residual passes them on, the
- * convolution and the dense layers add to them. */
+/* Turns the gradients by the block's output into those by its input, in place: the residual passes them on,
+ * the convolution and the dense layers add to them. */
 static void block_backward(builder *b, int index)
 {
     const block *k = &b->blocks[index];
     const view node_before = matrix(b, NODES, KTI_FEATURES), edge_before = matrix(b, EDGES, KTI_FEATURES);
-    const view node_concat = matrix(b, NODES, 2 * KTI_FEATURES), state_concat = matrix(b, GRAPHS, 3 * KTI_FEATURES);
+    const view node_concat = matrix(b, NODES, 2 * KTI_FEATURES),
+               state_concat = matrix(b, GRAPHS, 3 * KTI_FEATURES);
     const view source = matrix(b, NODES, KTI_HIDDEN), target = matrix(b, NODES, KTI_HIDDEN);
     const view global = matrix(b, GRAPHS, KTI_HIDDEN);
     const view node_hidden = slice(node_concat, 0, KTI_FEATURES);
@@ -528,7 +536,8 @@ static void block_backward(builder *b, int index)
     }
 }
 
-/* ---- Set2Set ---------------------------------------------------------------------------------------------------- */
+/* ---- Set2Set
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void set2set_forward(builder *b, set2set *s, const char *prefix, view in, const kt_real *weight,
                             const int32_t *start, view out)
@@ -617,17 +626,18 @@ static void set2set_backward(builder *b, const set2set *s, view gradient, view i
                                 .bias_hidden_gradient = parameter_gradient(b, s->parameter + 3, 0)};
 }
 
-/* ---- read-out, head, loss, optimiser ---------------------------------------------------------------------------- */
+/* ---- read-out, head, loss, optimiser
+ * ---------------------------------------------------------------------------- */
 
 static void output_forward(builder *b)
 {
     const block *last = &b->blocks[KTI_BLOCKS - 1];
     const view pooled = b->pooled;
     b->family = KTI_FAMILY_SET2SET;
-    set2set_forward(b, &b->node_set, "node_s2s.", last->node_out, b->batch.node_weight, b->batch.graph_node_start,
-                    slice(pooled, 0, 2 * KTI_FEATURES));
-    set2set_forward(b, &b->edge_set, "edge_s2s.", last->edge_out, b->batch.edge_weight, b->batch.graph_edge_start,
-                    slice(pooled, 2 * KTI_FEATURES, 2 * KTI_FEATURES));
+    set2set_forward(b, &b->node_set, "node_s2s.", last->node_out, b->batch.node_weight,
+                    b->batch.graph_node_start, slice(pooled, 0, 2 * KTI_FEATURES));
+    set2set_forward(b, &b->edge_set, "edge_s2s.", last->edge_out, b->batch.edge_weight,
+                    b->batch.graph_edge_start, slice(pooled, 2 * KTI_FEATURES, 2 * KTI_FEATURES));
     b->family = KTI_FAMILY_READOUT;
     if (b->request->output == KTI_TARGET_EFORM) {
         b->readout = make_mlp(b, "output_proj.", 3, 2, KT_SOFTPLUS, KT_LINEAR, pooled);
@@ -649,14 +659,15 @@ static void loss_and_backward(builder *b)
 {
     const view gradient = matrix(b, GRAPHS, 1), readout = matrix(b, GRAPHS, KTI_READOUT);
     const view pooled = matrix(b, GRAPHS, POOLED);
-    kt_matrix step = {b->network->step, 0, KT_STEP_VALUES}, result = {b->network->result, 0, KT_RESULT_VALUES};
+    kt_matrix step = {b->network->step, 0, KT_STEP_VALUES},
+              result = {b->network->result, 0, KT_RESULT_VALUES};
     b->family = KTI_FAMILY_LOSS;
     append(b, KTI_OP_MAPE_LOSS)->arguments.mape_loss = (kt_mape_loss){.graphs = b->count[GRAPHS],
-                                                                   .step = step,
-                                                                   .prediction = mlp_out(&b->head).matrix,
-                                                                   .kappa = batch_column(b->batch.kappa),
-                                                                   .gradient = gradient.matrix,
-                                                                   .result = result};
+                                                                      .step = step,
+                                                                      .prediction = mlp_out(&b->head).matrix,
+                                                                      .kappa = batch_column(b->batch.kappa),
+                                                                      .gradient = gradient.matrix,
+                                                                      .result = result};
     b->family = KTI_FAMILY_HEAD;
     mlp_backward_through(b, &b->head, gradient, readout, 0);
     b->family = KTI_FAMILY_READOUT;
@@ -677,7 +688,8 @@ static void optimise(builder *b)
     const kti_parameters *p = b->request->parameters;
     const int64_t size = layout(b)->size;
     const int64_t chunks = (size + KT_NORM_CHUNK - 1) / KT_NORM_CHUNK;
-    kt_matrix step = {b->network->step, 0, KT_STEP_VALUES}, result = {b->network->result, 0, KT_RESULT_VALUES};
+    kt_matrix step = {b->network->step, 0, KT_STEP_VALUES},
+              result = {b->network->result, 0, KT_RESULT_VALUES};
     kt_matrix gradient = {b->network->gradient, 0, (int32_t)size};
     b->family = KTI_FAMILY_OPTIMISER;
     append(b, KTI_OP_GRADIENT_NORM)->arguments.gradient_norm =
@@ -687,20 +699,21 @@ static void optimise(builder *b)
                            .result = result};
     b->network->backward_size = b->network->size;
     append(b, KTI_OP_ADAM)->arguments.adam = (kt_adam){.size = size,
-                                                    .step = step,
-                                                    .result = result,
-                                                    .gradient = gradient,
-                                                    .parameter = {p->value, size, (int32_t)size},
-                                                    .moment1 = {p->moment1, size, (int32_t)size},
-                                                    .moment2 = {p->moment2, size, (int32_t)size},
-                                                    .beta1 = (kt_real)0.9,
-                                                    .beta2 = (kt_real)0.999,
-                                                    .epsilon = (kt_real)1e-8,
-                                                    .share1 = (kt_real)0.1,
-                                                    .share2 = (kt_real)0.001};
+                                                       .step = step,
+                                                       .result = result,
+                                                       .gradient = gradient,
+                                                       .parameter = {p->value, size, (int32_t)size},
+                                                       .moment1 = {p->moment1, size, (int32_t)size},
+                                                       .moment2 = {p->moment2, size, (int32_t)size},
+                                                       .beta1 = (kt_real)0.9,
+                                                       .beta2 = (kt_real)0.999,
+                                                       .epsilon = (kt_real)1e-8,
+                                                       .share1 = (kt_real)0.1,
+                                                       .share2 = (kt_real)0.001};
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------------------- */
+/* ---- the whole
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void place_inputs(builder *b)
 {

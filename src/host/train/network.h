@@ -40,9 +40,9 @@ typedef struct kti_network {
     int backward_size; /* list[0 .. backward_size) gives loss, gradient and its norm; Adam follows */
     size_t workspace_bytes;
     kti_plan_views views;
-    void *batch_block;     /* where the packed batch goes, laid out by kti_batch_layout */
+    void *batch_block;      /* where the packed batch goes, laid out by kti_batch_layout */
     kt_real *step, *result; /* [KT_STEP_VALUES], [KT_RESULT_VALUES] */
-    kt_real *gradient;     /* [layout.size]; NULL unless training */
+    kt_real *gradient;      /* [layout.size]; NULL unless training */
 } kti_network;
 
 kt_status kti_network_build(const kti_network_request *request, kti_network *network, kt_error *error);

@@ -22,13 +22,14 @@ kt_status kti_parameters_create(kti_device *device, int folds, int train, kti_pa
     kt_real centres[KTI_GAUSSIANS];
     *parameters = (kti_parameters){.device = device, .layout = kti_layout_create(), .folds = folds};
     size_t bytes = (size_t)folds * (size_t)parameters->layout.size * sizeof(kt_real);
-    void **arenas[] = {(void **)&parameters->value, (void **)&parameters->moment1, (void **)&parameters->moment2};
+    void **arenas[] = {(void **)&parameters->value, (void **)&parameters->moment1,
+                       (void **)&parameters->moment2};
     kt_status status = KT_OK;
     for (int i = 0; i < (train ? 3 : 1) && status == KT_OK; i++)
         status = kti_device_allocate(device, bytes, "the model's parameters", arenas[i], error);
     if (status == KT_OK)
-        status = kti_device_allocate(device, sizeof centres, "the Gaussian centres", (void **)&parameters->centres,
-                                     error);
+        status = kti_device_allocate(device, sizeof centres, "the Gaussian centres",
+                                     (void **)&parameters->centres, error);
     fill_centres(centres);
     if (status == KT_OK)
         status = kti_device_upload(device, parameters->centres, centres, sizeof centres, error);
@@ -56,15 +57,15 @@ static kt_real *fold_arena(const kti_parameters *parameters, kti_arena_role role
     return arena + (int64_t)fold * parameters->layout.size;
 }
 
-kt_status kti_parameters_download(const kti_parameters *parameters, kti_arena_role role, int fold, kt_real *host,
-                                  kt_error *error)
+kt_status kti_parameters_download(const kti_parameters *parameters, kti_arena_role role, int fold,
+                                  kt_real *host, kt_error *error)
 {
     return kti_device_download(parameters->device, host, fold_arena(parameters, role, fold),
                                (size_t)parameters->layout.size * sizeof(kt_real), error);
 }
 
-kt_status kti_parameters_upload(kti_parameters *parameters, kti_arena_role role, int fold, const kt_real *host,
-                                kt_error *error)
+kt_status kti_parameters_upload(kti_parameters *parameters, kti_arena_role role, int fold,
+                                const kt_real *host, kt_error *error)
 {
     return kti_device_upload(parameters->device, fold_arena(parameters, role, fold), host,
                              (size_t)parameters->layout.size * sizeof(kt_real), error);
@@ -79,8 +80,8 @@ static int shape_matches(const kti_parameter *parameter, const kti_tensor *tenso
     return tensor->shape[0] == parameter->rows && tensor->shape[1] == parameter->columns;
 }
 
-kt_status kti_arena_load(const kti_layout *layout, kt_real *arena, const kti_tensors *tensors, const char *prefix,
-                         unsigned parts, const char *file, kt_error *error)
+kt_status kti_arena_load(const kti_layout *layout, kt_real *arena, const kti_tensors *tensors,
+                         const char *prefix, unsigned parts, const char *file, kt_error *error)
 {
     int size;
     const kti_parameter *spec = kti_spec(&size);

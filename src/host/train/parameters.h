@@ -24,16 +24,16 @@ void kti_parameters_destroy(kti_parameters *parameters);
 typedef enum kti_arena_role { KTI_ROLE_VALUE, KTI_ROLE_MOMENT1, KTI_ROLE_MOMENT2 } kti_arena_role;
 
 /* Copies a fold's arena to host memory [layout.size] or back. */
-kt_status kti_parameters_download(const kti_parameters *parameters, kti_arena_role role, int fold, kt_real *host,
-                                  kt_error *error);
-kt_status kti_parameters_upload(kti_parameters *parameters, kti_arena_role role, int fold, const kt_real *host,
-                                kt_error *error);
+kt_status kti_parameters_download(const kti_parameters *parameters, kti_arena_role role, int fold,
+                                  kt_real *host, kt_error *error);
+kt_status kti_parameters_upload(kti_parameters *parameters, kti_arena_role role, int fold,
+                                const kt_real *host, kt_error *error);
 
-/* Between a host arena in the layout and tensors named `prefix` + spec name. Load takes the parameters of the named
- * parts (bit mask 1 << kti_part) and fails, by name, for one that is missing or has another shape; the rest of the
- * arena is left alone. Store adds float32 tensors (float64 in the float64 build). */
-kt_status kti_arena_load(const kti_layout *layout, kt_real *arena, const kti_tensors *tensors, const char *prefix,
-                         unsigned parts, const char *file, kt_error *error);
+/* Between a host arena in the layout and tensors named `prefix` + spec name. Load takes the parameters of the
+ * named parts (bit mask 1 << kti_part) and fails, by name, for one that is missing or has another shape; the
+ * rest of the arena is left alone. Store adds float32 tensors (float64 in the float64 build). */
+kt_status kti_arena_load(const kti_layout *layout, kt_real *arena, const kti_tensors *tensors,
+                         const char *prefix, unsigned parts, const char *file, kt_error *error);
 kt_status kti_arena_store(const kti_layout *layout, const kt_real *arena, const char *prefix, unsigned parts,
                           kti_tensors *tensors, kt_error *error);
 

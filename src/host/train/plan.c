@@ -76,12 +76,13 @@ kt_real *kti_plan_step(kti_plan *plan)
 
 static kt_status run(kti_plan *plan, int fold, int first, int last, kt_error *error)
 {
-    kt_status status =
-        kti_device_upload(plan->device, plan->network.batch_block, plan->batch_memory, plan->batch.bytes, error);
+    kt_status status = kti_device_upload(plan->device, plan->network.batch_block, plan->batch_memory,
+                                         plan->batch.bytes, error);
     if (status == KT_OK)
         status = kti_device_upload(plan->device, plan->network.step, plan->step, sizeof plan->step, error);
     if (status == KT_OK)
-        status = kti_device_run(plan->device, plan->lane, plan->network.list + first, last - first, fold, 1, error);
+        status = kti_device_run(plan->device, plan->lane, plan->network.list + first, last - first, fold, 1,
+                                error);
     return status;
 }
 

@@ -33,7 +33,8 @@ kt_train_options kt_train_options_default(kt_protocol protocol)
     };
 }
 
-/* ---- the keys ------------------------------------------------------------------------------------------------------ */
+/* ---- the keys
+ * ------------------------------------------------------------------------------------------------------ */
 
 typedef enum kind { TEXT, PROTOCOL, SELECT, BOOLEAN, INTEGER, SEED, NUMBER } kind;
 
@@ -101,8 +102,8 @@ json_t *kti_recipe_to_json(const kt_train_options *options)
     return root;
 }
 
-static kt_status read_choice(const json_t *root, const char *file, const key *k, const char *const *names, int size,
-                             int *choice, kt_error *error)
+static kt_status read_choice(const json_t *root, const char *file, const key *k, const char *const *names,
+                             int size, int *choice, kt_error *error)
 {
     const char *text;
     kt_status status = kti_json_string(root, file, k->name, &text, error);
@@ -113,8 +114,9 @@ static kt_status read_choice(const json_t *root, const char *file, const key *k,
             *choice = i;
             return KT_OK;
         }
-    return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` is \"%s\"; it can be \"%s\", \"%s\"%s%s%s", k->name, text,
-                         names[0], names[1], size > 2 ? ", \"" : "", size > 2 ? names[2] : "", size > 2 ? "\"" : "");
+    return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` is \"%s\"; it can be \"%s\", \"%s\"%s%s%s",
+                         k->name, text, names[0], names[1], size > 2 ? ", \"" : "", size > 2 ? names[2] : "",
+                         size > 2 ? "\"" : "");
 }
 
 static kt_status read_value(const json_t *root, const char *file, const key *k, kt_train_options *options,
@@ -210,14 +212,14 @@ kt_status kti_recipe_check(const kt_train_options *options, kt_error *error)
         else
             continue;
         if (!(value >= k->least && value <= k->most))
-            return kti_fail(error, KT_BAD_ARGUMENT, "`%s` is %g; it must be between %g and %g", k->name, value,
-                            k->least, k->most);
+            return kti_fail(error, KT_BAD_ARGUMENT, "`%s` is %g; it must be between %g and %g", k->name,
+                            value, k->least, k->most);
     }
     if (!options->data)
         return kti_fail(error, KT_BAD_ARGUMENT, "no data set is named");
     if (options->only_fold > options->folds)
-        return kti_fail(error, KT_BAD_ARGUMENT, "fold %d is asked for, but there are %d folds", options->only_fold,
-                        options->folds);
+        return kti_fail(error, KT_BAD_ARGUMENT, "fold %d is asked for, but there are %d folds",
+                        options->only_fold, options->folds);
     if (options->seed > INT64_MAX)
         return kti_fail(error, KT_BAD_ARGUMENT, "`seed` must be below 2^63");
     if (options->threads < 1 || options->threads > 1024)
@@ -228,18 +230,21 @@ kt_status kti_recipe_check(const kt_train_options *options, kt_error *error)
     return KT_OK;
 }
 
-/* ---- the run folder -------------------------------------------------------------------------------------------------- */
+/* ---- the run folder
+ * -------------------------------------------------------------------------------------------------- */
 
 static kt_status compare(const json_t *stored, const json_t *asked, const char *file, kt_error *error)
 {
     for (int i = 0; i < KEYS; i++) {
-        const json_t *left = json_object_get(stored, keys[i].name), *right = json_object_get(asked, keys[i].name);
+        const json_t *left = json_object_get(stored, keys[i].name),
+                     *right = json_object_get(asked, keys[i].name);
         if (left && json_equal(left, right))
             continue;
         char *was = left ? json_dumps(left, JSON_ENCODE_ANY) : NULL, *is = json_dumps(right, JSON_ENCODE_ANY);
-        kt_status status = kti_fail_file(error, KT_BAD_ARGUMENT, file,
-                                         "this run has `%s` %s, but %s is asked for; --resume goes on with the same recipe",
-                                         keys[i].name, was ? was : "(missing)", is ? is : "another");
+        kt_status status =
+            kti_fail_file(error, KT_BAD_ARGUMENT, file,
+                          "this run has `%s` %s, but %s is asked for; --resume goes on with the same recipe",
+                          keys[i].name, was ? was : "(missing)", is ? is : "another");
         free(was);
         free(is);
         return status;
@@ -271,7 +276,8 @@ kt_status kti_recipe_store(const kt_train_options *options, kt_error *error)
 {
     json_t *recipe = kti_recipe_to_json(options);
     char *path = kti_path_join(options->out, "recipe.json");
-    kt_status status = recipe && path ? kti_make_folder(options->out, error) : kti_fail_memory(error, "the recipe");
+    kt_status status =
+        recipe && path ? kti_make_folder(options->out, error) : kti_fail_memory(error, "the recipe");
     if (status == KT_OK && !kti_file_exists(path))
         status = kti_json_write(path, recipe, error);
     free(path);

@@ -1,4 +1,5 @@
-/* Recipes: the options of a training run as JSON, read by `train RECIPE.json` and kept in every run folder. */
+/* Recipes: the options of a training run as JSON, read by `train RECIPE.json` and kept in every run folder.
+ */
 #ifndef KTI_TRAIN_RECIPE_H
 #define KTI_TRAIN_RECIPE_H
 
@@ -6,20 +7,20 @@
 
 #include <kappatune/train.h>
 
-/* The options as JSON: everything that decides the result, nothing that does not (threads, progress). NULL when
- * memory is short. */
+/* The options as JSON: everything that decides the result, nothing that does not (threads, progress). NULL
+ * when memory is short. */
 json_t *kti_recipe_to_json(const kt_train_options *options);
 
-/* Sets the options that the file names; unknown keys are refused, so that a misspelt one cannot pass. A `protocol`
- * key resets all others to that protocol's defaults first. The strings in `options` point into *root, which the caller
- * keeps (json_decref). */
+/* Sets the options that the file names; unknown keys are refused, so that a misspelt one cannot pass. A
+ * `protocol` key resets all others to that protocol's defaults first. The strings in `options` point into
+ * *root, which the caller keeps (json_decref). */
 kt_status kti_recipe_read(const char *path, kt_train_options *options, json_t **root, kt_error *error);
 
 /* KT_BAD_ARGUMENT, naming the option, for values that make no sense. */
 kt_status kti_recipe_check(const kt_train_options *options, kt_error *error);
 
-/* Whether options->out can take this run: it holds none, or, on resume, one with the same recipe; the first key that
- * differs is named. */
+/* Whether options->out can take this run: it holds none, or, on resume, one with the same recipe; the first
+ * key that differs is named. */
 kt_status kti_recipe_check_run(const kt_train_options *options, kt_error *error);
 
 /* Makes the folder options->out with its recipe.json, if it is not there. */

@@ -1,6 +1,5 @@
 #include "train/start.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +10,7 @@
 #include "model/initialise.h"
 #include "model/matgl.h"
 #include "model/safetensors.h"
-#include "train/parameters.h"
+#include "train/checkpoint.h"
 
 static int ends_with(const char *text, const char *end)
 {
@@ -34,9 +33,7 @@ kt_status kti_weights_read(const char *path, kti_tensors *tensors, kt_error *err
 
 static kt_status fold_file(const char *run, int fold, char **file, kt_error *error)
 {
-    char name[64];
-    snprintf(name, sizeof name, "folds/%d/best.safetensors", fold);
-    *file = kti_path_join(run, name);
+    *file = kti_checkpoint_path(run, fold, "best.safetensors");
     return *file ? KT_OK : kti_fail_memory(error, "a path");
 }
 
@@ -62,8 +59,8 @@ kt_status kti_start_open(const kt_train_options *options, kti_start *start, kt_e
             char *file;
             status = fold_file(start->run_folder, fold, &file, error);
             if (status == KT_OK && !kti_file_exists(file))
-                status = kti_fail_file(error, KT_IO, file, "is missing: fold %d of this run would start from it",
-                                       fold);
+                status = kti_fail_file(error, KT_IO, file,
+                                       "is missing: fold %d of this run would start from it", fold);
             free(file);
             if (status != KT_OK)
                 goto fail;
@@ -86,8 +83,8 @@ void kti_start_close(kti_start *start)
     *start = (kti_start){0};
 }
 
-kt_status kti_start_fill(const kti_start *start, const kt_train_options *options, const kti_layout *layout, int fold,
-                         int draw, kt_real *arena, kt_error *error)
+kt_status kti_start_fill(const kti_start *start, const kt_train_options *options, const kti_layout *layout,
+                         int fold, int draw, kt_real *arena, kt_error *error)
 {
     kti_tensors own = {0};
     const kti_tensors *tensors = &start->tensors;

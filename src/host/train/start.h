@@ -15,15 +15,15 @@ typedef struct kti_start {
     int random;          /* no weights */
 } kti_start;
 
-/* Opens options->from: a safetensors file, matgl's state.pt or its folder, or a run folder. A file that cannot be
- * used is refused now, also when options->load_weights is off. */
+/* Opens options->from: a safetensors file, matgl's state.pt or its folder, or a run folder. A file that
+ * cannot be used is refused now, also when options->load_weights is off. */
 kt_status kti_start_open(const kt_train_options *options, kti_start *start, kt_error *error);
 void kti_start_close(kti_start *start);
 
 /* Fills a fold's host arena: fresh random numbers of draw `draw` first, then what the weights hold: the body
  * always, the head if it is there. */
-kt_status kti_start_fill(const kti_start *start, const kt_train_options *options, const kti_layout *layout, int fold,
-                         int draw, kt_real *arena, kt_error *error);
+kt_status kti_start_fill(const kti_start *start, const kt_train_options *options, const kti_layout *layout,
+                         int fold, int draw, kt_real *arena, kt_error *error);
 
 /* Reads weights of ours or of matgl, by what the path is; the caller destroys *tensors. */
 kt_status kti_weights_read(const char *path, kti_tensors *tensors, kt_error *error);

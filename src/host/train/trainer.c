@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/fail.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -17,11 +17,12 @@
 
 enum { PURPOSE_SHUFFLE = 2, MOST_RESCUES = 5, COLLAPSED_EPOCHS = 10 };
 
-static const double explosion = 10;      /* times the least mean loss of an epoch */
-static const double flat_spread = 1e-4;  /* of log10(kappa + 1): predictions that are one number */
+static const double explosion = 10;     /* times the least mean loss of an epoch */
+static const double flat_spread = 1e-4; /* of log10(kappa + 1): predictions that are one number */
 static const double beta1 = 0.9, beta2 = 0.999;
 
-/* ---- a worker and what it shares ------------------------------------------------------------------------------- */
+/* ---- a worker and what it shares
+ * ------------------------------------------------------------------------------- */
 
 typedef struct team {
     kti_run *run;
@@ -49,13 +50,6 @@ typedef struct worker {
     kt_real *arena;           /* [layout.size] */
 } worker;
 
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* Says it to the caller and to the journal. */
 static void report(team *t, const kti_fold *fold, const char *event, int batch, const char *text)
 {
@@ -66,7 +60,8 @@ static void report(team *t, const kti_fold *fold, const char *event, int batch, 
     pthread_mutex_unlock(&t->lock);
 }
 
-/* ---- one epoch --------------------------------------------------------------------------------------------------- */
+/* ---- one epoch
+ * --------------------------------------------------------------------------------------------------- */
 
 /* Cosine from the first rate to the second over schedule_period ticks (spec, section 4). */
 static double learning_rate(const kt_train_options *o, const kti_fold *fold)
@@ -103,7 +98,8 @@ static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error
     double loss = 0, norm = 0, norm_max = 0;
     int rows = 0, steps = 0, skipped = 0;
     memcpy(w->order, fold->order, (size_t)fold->train_rows * sizeof *w->order);
-    kti_random random = kti_random_stream(o->seed, PURPOSE_SHUFFLE, (uint32_t)fold->number, (uint32_t)fold->epoch);
+    kti_random random =
+        kti_random_stream(o->seed, PURPOSE_SHUFFLE, (uint32_t)fold->number, (uint32_t)fold->epoch);
     kti_random_shuffle(&random, w->order, fold->train_rows);
     for (int first = 0, batch = 1; first < fold->train_rows; first += o->batch, batch++) {
         const int count = fold->train_rows - first < o->batch ? fold->train_rows - first : o->batch;
@@ -116,9 +112,9 @@ static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error
             return status;
         if (!isfinite(result[KT_RESULT_LOSS]) || !isfinite(result[KT_RESULT_GRADIENT_NORM])) {
             char text[160];
-            snprintf(text, sizeof text, "fold %d, epoch %d, batch %d: the %s is not finite; the step is skipped",
-                     fold->number, fold->epoch + 1, batch,
-                     isfinite(result[KT_RESULT_LOSS]) ? "gradient" : "loss");
+            snprintf(text, sizeof text,
+                     "fold %d, epoch %d, batch %d: the %s is not finite; the step is skipped", fold->number,
+                     fold->epoch + 1, batch, isfinite(result[KT_RESULT_LOSS]) ? "gradient" : "loss");
             report(w->team, fold, "skipped", batch, text);
             skipped++;
             continue;
@@ -140,7 +136,8 @@ static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error
 }
 
 /* kappa of rows [size], from the fold's present weights. */
-static kt_status predict(worker *w, const kti_fold *fold, const int32_t *rows, int size, double *kappa, kt_error *error)
+static kt_status predict(worker *w, const kti_fold *fold, const int32_t *rows, int size, double *kappa,
+                         kt_error *error)
 {
     const int batch = w->team->run->options->batch;
     for (int first = 0; first < size; first += batch) {
@@ -175,7 +172,8 @@ static kt_status evaluate(worker *w, const kti_fold *fold, double *record, kt_er
     return KT_OK;
 }
 
-/* ---- going wrong, and back ----------------------------------------------------------------------------------------- */
+/* ---- going wrong, and back
+ * ----------------------------------------------------------------------------------------- */
 
 /* What is wrong after an epoch; NULL if nothing is. */
 static const char *diagnose(const kti_fold *fold, const double *record)
@@ -203,8 +201,8 @@ static kt_status begin(worker *w, kti_fold *fold, kt_error *error)
     if (status == KT_OK)
         status = kti_parameters_upload(parameters, KTI_ROLE_MOMENT2, fold->index, w->arena, error);
     if (status == KT_OK)
-        status = kti_start_fill(&run->start, run->options, &parameters->layout, fold->number, fold->draws, w->arena,
-                                error);
+        status = kti_start_fill(&run->start, run->options, &parameters->layout, fold->number, fold->draws,
+                                w->arena, error);
     if (status == KT_OK)
         status = kti_parameters_upload(parameters, KTI_ROLE_VALUE, fold->index, w->arena, error);
     fold->steps = 0;
@@ -216,7 +214,8 @@ static kt_status keep_best(worker *w, kti_fold *fold, kt_error *error)
     kt_status status = KT_OK;
     fold->best_steps = fold->steps;
     for (int i = 0; i < ROLES && status == KT_OK; i++)
-        status = kti_parameters_download(&w->team->run->parameters, roles[i], fold->index, fold->best[i], error);
+        status =
+            kti_parameters_download(&w->team->run->parameters, roles[i], fold->index, fold->best[i], error);
     return status;
 }
 
@@ -225,24 +224,28 @@ static kt_status return_to_best(worker *w, kti_fold *fold, kt_error *error)
     kt_status status = KT_OK;
     fold->steps = fold->best_steps;
     for (int i = 0; i < ROLES && status == KT_OK; i++)
-        status = kti_parameters_upload(&w->team->run->parameters, roles[i], fold->index, fold->best[i], error);
+        status =
+            kti_parameters_upload(&w->team->run->parameters, roles[i], fold->index, fold->best[i], error);
     return status;
 }
 
 static kt_status rescue(worker *w, kti_fold *fold, const char *reason, double *record, kt_error *error)
 {
     char text[240];
-    const int has_best = fold->best_epoch > 0 &&
-                         fold->history[(fold->best_epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SPREAD] > flat_spread;
+    const int has_best =
+        fold->best_epoch > 0 &&
+        fold->history[(fold->best_epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SPREAD] > flat_spread;
     if (w->team->run->options->protocol == KT_PUBLISHED || fold->rescues >= MOST_RESCUES) {
-        snprintf(text, sizeof text, "fold %d, epoch %d: %s; it goes on as it is", fold->number, fold->epoch + 1, reason);
+        snprintf(text, sizeof text, "fold %d, epoch %d: %s; it goes on as it is", fold->number,
+                 fold->epoch + 1, reason);
         if (fold->collapsed_epochs <= COLLAPSED_EPOCHS) /* once for a collapse, not every epoch of it */
             report(w->team, fold, "trouble", 0, text);
         return KT_OK;
     }
     if (has_best)
         snprintf(text, sizeof text,
-                 "fold %d, epoch %d: %s; it goes back to where it stood after epoch %d, with half the learning rate",
+                 "fold %d, epoch %d: %s; it goes back to where it stood after epoch %d, with half the "
+                 "learning rate",
                  fold->number, fold->epoch + 1, reason, fold->best_epoch);
     else
         snprintf(text, sizeof text,
@@ -295,7 +298,8 @@ static kt_status one_epoch(worker *w, kti_fold *fold, kt_error *error)
     return status;
 }
 
-/* ---- a fold from start to end --------------------------------------------------------------------------------------- */
+/* ---- a fold from start to end
+ * --------------------------------------------------------------------------------------- */
 
 /* Non-zero when the caller asks to stop. */
 static int tell_progress(team *t, const kti_fold *fold)
@@ -306,16 +310,19 @@ static int tell_progress(team *t, const kti_fold *fold)
     int stop = 0;
     pthread_mutex_lock(&t->lock);
     if (o->progress) {
-        const double passed = seconds_now() - t->started;
+        const double passed = kti_seconds() - t->started;
         const int64_t total = (int64_t)t->run->folds * o->epochs;
         const double left = passed / (double)(done - t->epochs_before) * (double)(total - done);
-        const kt_train_progress progress = {
-            t->run->folds,        o->epochs,
-            done,                 total,
-            fold->number,         fold->epoch,
-            record[KTI_TRAIN_LOSS] < 0 ? NAN : record[KTI_TRAIN_LOSS],
-            record[KTI_SELECT_MAPE] < 0 ? NAN : record[KTI_SELECT_MAPE],
-            passed,               left};
+        const kt_train_progress progress = {t->run->folds,
+                                            o->epochs,
+                                            done,
+                                            total,
+                                            fold->number,
+                                            fold->epoch,
+                                            record[KTI_TRAIN_LOSS] < 0 ? NAN : record[KTI_TRAIN_LOSS],
+                                            record[KTI_SELECT_MAPE] < 0 ? NAN : record[KTI_SELECT_MAPE],
+                                            passed,
+                                            left};
         stop = o->progress(o->user, &progress);
     }
     pthread_mutex_unlock(&t->lock);
@@ -327,10 +334,12 @@ static kt_status save(worker *w, const kti_fold *fold, kt_error *error)
     const kti_run *run = w->team->run;
     if (!run->options->out)
         return KT_OK;
-    return kti_checkpoint_write(run->options->out, fold, &run->parameters, run->options, run->dataset->name, error);
+    return kti_checkpoint_write(run->options->out, fold, &run->parameters, run->options, run->dataset->name,
+                                error);
 }
 
-/* Predictions of the 20 %, by the last and by the selected weights. The arenas hold the last ones again afterwards. */
+/* Predictions of the 20 %, by the last and by the selected weights. The arenas hold the last ones again
+ * afterwards. */
 static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
 {
     kti_run *run = w->team->run;
@@ -361,15 +370,15 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
 {
     const kt_train_options *o = w->team->run->options;
     kt_status status = fold->epoch == 0 ? begin(w, fold, error) : KT_OK;
-    double saved = seconds_now();
+    double saved = kti_seconds();
     while (status == KT_OK && fold->epoch < o->epochs) {
         status = one_epoch(w, fold, error);
         if (status != KT_OK)
             break;
         const int stop = tell_progress(w->team, fold) || atomic_load(&w->team->stop);
-        if (stop || fold->epoch == o->epochs || seconds_now() - saved >= o->checkpoint_seconds) {
+        if (stop || fold->epoch == o->epochs || kti_seconds() - saved >= o->checkpoint_seconds) {
             status = save(w, fold, error);
-            saved = seconds_now();
+            saved = kti_seconds();
         }
         if (status == KT_OK && stop && fold->epoch < o->epochs) {
             atomic_store(&w->team->stop, 1);
@@ -379,7 +388,9 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
     return status == KT_OK ? validate(w, fold, error) : status;
 }
 
-/* ---- the team ---------------------------------------------------------------------------------------------------------- */
+/* ---- the team
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static kt_status worker_create(worker *w, kt_error *error)
 {
@@ -452,7 +463,7 @@ static kti_capacity capacity_of(const kti_run *run)
 
 kt_status kti_run_train(kti_run *run, kt_error *error)
 {
-    team t = {.run = run, .capacity = capacity_of(run), .started = seconds_now()};
+    team t = {.run = run, .capacity = capacity_of(run), .started = kti_seconds()};
     kti_journal journal = {0};
     int threads = kti_device_lanes(run->parameters.device);
     if (threads > run->folds)
@@ -514,13 +525,15 @@ kt_status kti_run_create(kti_device *device, const kt_train_options *options, co
     status = kti_parameters_create(device, folds, 1, &run->parameters, error);
     for (int i = 0; i < folds && status == KT_OK; i++) {
         const int number = options->only_fold ? options->only_fold : i + 1;
-        status = kti_fold_create(dataset, options, number, i, run->parameters.layout.size, &run->fold[i], error);
+        status =
+            kti_fold_create(dataset, options, number, i, run->parameters.layout.size, &run->fold[i], error);
         if (status != KT_OK)
             break;
         run->folds = i + 1;
         int found = 0;
         if (options->out && options->resume)
-            status = kti_checkpoint_read(options->out, &run->fold[i], &run->parameters, options, &found, error);
+            status =
+                kti_checkpoint_read(options->out, &run->fold[i], &run->parameters, options, &found, error);
     }
     if (status == KT_OK)
         return KT_OK;
