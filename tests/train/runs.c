@@ -11,7 +11,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "data/csv.h"
+#include "model/architecture.h"
+#include "model/initialise.h"
 #include "model/safetensors.h"
+#include "train/parameters.h"
 
 enum { LARGEST_FILE = 1 << 28 };
 
@@ -207,4 +210,48 @@ double metadata_number(const kti_tensors *tensors, const char *key)
     assert_non_null(text);
     assert_true(kti_number_parse(text, &value));
     return value;
+}
+
+void make_weights(const char *path, uint64_t seed, void (*change)(kti_tensors *tensors))
+{
+    kt_error error = KT_ERROR_NONE;
+    kti_tensors tensors = {0};
+    const kti_layout layout = kti_layout_create();
+    const unsigned parts = 1u << KTI_PART_BODY | 1u << KTI_PART_HEAD;
+    kt_real *arena = calloc((size_t)layout.size, sizeof *arena);
+    assert_non_null(arena);
+    kti_initialise(&layout, arena, parts, seed, 1, 0);
+    assert_ok(kti_architecture_describe(&tensors, &error), &error);
+    assert_ok(kti_arena_store(&layout, arena, "", parts, &tensors, &error), &error);
+    if (change)
+        change(&tensors);
+    assert_ok(kti_safetensors_write(path, &tensors, &error), &error);
+    kti_tensors_destroy(&tensors);
+    free(arena);
+}
+
+void scale_tensor(kti_tensors *tensors, const char *name, float factor, float offset)
+{
+    const kti_tensor *tensor = kti_tensors_find(tensors, name);
+    assert_non_null(tensor);
+    assert_int_equal(tensor->dtype, KTI_F32);
+    for (size_t i = 0; i < tensor->elements; i++)
+        ((float *)tensor->data)[i] = ((float *)tensor->data)[i] * factor + offset;
+}
+
+void collect_message(void *user, const char *text)
+{
+    messages *list = user;
+    if (list->size < (int)(sizeof list->text / sizeof list->text[0]))
+        snprintf(list->text[list->size], sizeof list->text[0], "%s", text);
+    list->size++;
+}
+
+int count_messages(const messages *list, const char *part)
+{
+    int count = 0;
+    assert_true(list->size <= (int)(sizeof list->text / sizeof list->text[0]));
+    for (int i = 0; i < list->size; i++)
+        count += strstr(list->text[i], part) != NULL;
+    return count;
 }

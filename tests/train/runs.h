@@ -3,6 +3,7 @@
 #define KTI_TESTS_TRAIN_RUNS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include <kappatune/train.h>
 
@@ -51,6 +52,23 @@ double epoch_value(const char *run, int fold, int epoch, const char *column);
 
 /* run/folds/<fold>/<name>, checked to be readable; the caller destroys it. */
 void read_weights(const char *run, int fold, const char *name, kti_tensors *tensors);
+
+/* A weights file, body and head, at random from `seed`; `change`, if not NULL, may alter it first. */
+void make_weights(const char *path, uint64_t seed, void (*change)(kti_tensors *tensors));
+
+/* Sets every value of a tensor of floats to value * factor + offset. */
+void scale_tensor(kti_tensors *tensors, const char *name, float factor, float offset);
+
+/* The stored messages of a run: give collect_message as `message` and one of these as `user`. */
+typedef struct messages {
+    int size;
+    char text[512][256]; /* further ones are counted only */
+} messages;
+
+void collect_message(void *user, const char *text);
+
+/* How many of them contain `part`. */
+int count_messages(const messages *list, const char *part);
 
 double metadata_number(const kti_tensors *tensors, const char *key);
 
