@@ -21,9 +21,10 @@ static void *require(void *memory)
     return memory;
 }
 
+static uint64_t state = 42;
+
 double fixture_draw(double low, double high)
 {
-    static uint64_t state = 42;
     state ^= state << 13; /* xorshift64 */
     state ^= state >> 7;
     state ^= state << 17;
@@ -38,6 +39,10 @@ fixture *fixture_create(fixture_layout layout, const char *format, ...)
     vsnprintf(f->name, sizeof f->name, format, arguments);
     va_end(arguments);
     f->layout = layout;
+    state = 0xcbf29ce484222325; /* FNV-1a */
+    for (const char *c = f->name; *c; c++)
+        state = (state ^ (uint64_t)(unsigned char)*c) * 0x100000001b3;
+    state |= 1; /* zero would stay zero */
     return f;
 }
 
@@ -178,6 +183,11 @@ kt_index fixture_segments(fixture *f, int segments, int *entries)
             at[s + 1] = at[s] + (s == segments - 1 && segments > 1 ? 0 : lengths[(s + 5 * fold + 1) % 11]);
         *entries = at[segments] > *entries ? at[segments] : *entries;
     }
+    /* The last fold fills the room, so that its empty last segment starts at the end of the memory. */
+    int32_t *at = fixture_entries(start, FOLDS - 1);
+    const int spare = *entries - at[segments];
+    for (int s = 1; s <= segments; s++)
+        at[s] += spare;
     return start;
 }
 

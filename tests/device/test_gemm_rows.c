@@ -45,7 +45,7 @@ static void check(int runner, kti_product kind, int n, int k, int accumulate)
     kt_real *all = fixture_take(f, (size_t)(ROWS * whole.c.stride), sizeof *all);
     memcpy(all, whole.c.data, (size_t)(ROWS * whole.c.stride) * sizeof *all);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        for (int first = 0; first + rows[i] <= ROWS; first += i % 2 ? 11 : 5) {
+        for (int first = 0; first + rows[i] <= ROWS; first += i % 2 ? 23 : 13) {
             const size_t at = (size_t)(first * whole.c.stride);
             restart(f, &whole, whole.c.data);
             g->rows = fixture_count(f, rows[i]);
