@@ -177,10 +177,13 @@ static void reset(kt_train_options *options, kt_protocol protocol)
 kt_status kti_recipe_read(const char *path, kt_train_options *options, json_t **root, kt_error *error)
 {
     const char *names[KEYS];
+    kt_train_options read = *options;
     *root = NULL;
     for (int i = 0; i < KEYS; i++)
         names[i] = keys[i].name;
     kt_status status = kti_json_read(path, RECIPE_LIMIT, root, error);
+    if (status == KT_OK && !json_is_object(*root))
+        status = kti_fail_file(error, KT_BAD_FORMAT, path, "is not a JSON object of settings");
     if (status == KT_OK)
         status = kti_json_known_keys(*root, path, names, KEYS, error);
     for (int i = 0; i < KEYS && status == KT_OK; i++)
@@ -188,15 +191,17 @@ kt_status kti_recipe_read(const char *path, kt_train_options *options, json_t **
             int choice = 0;
             status = read_choice(*root, path, &keys[i], protocol_names, 2, &choice, error);
             if (status == KT_OK)
-                reset(options, (kt_protocol)choice);
+                reset(&read, (kt_protocol)choice);
         }
     for (int i = 0; i < KEYS && status == KT_OK; i++)
         if (json_object_get(*root, keys[i].name))
-            status = read_value(*root, path, &keys[i], options, error);
-    if (status != KT_OK) {
-        json_decref(*root);
-        *root = NULL;
+            status = read_value(*root, path, &keys[i], &read, error);
+    if (status == KT_OK) {
+        *options = read;
+        return KT_OK;
     }
+    json_decref(*root);
+    *root = NULL;
     return status;
 }
 

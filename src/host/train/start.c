@@ -37,6 +37,41 @@ static kt_status fold_file(const char *run, int fold, char **file, kt_error *err
     return *file ? KT_OK : kti_fail_memory(error, "a path");
 }
 
+/* Loads what a fold takes from the weights: the body always, the head if it is there and `with_head`. */
+static kt_status load(const kti_layout *layout, kt_real *arena, const kti_tensors *tensors, int with_head,
+                      const char *name, kt_error *error)
+{
+    const int head = with_head && kti_tensors_find(tensors, "head.layers.0.weight") != NULL;
+    return kti_arena_load(layout, arena, tensors, "", 1u << KTI_PART_BODY | (head ? 1u << KTI_PART_HEAD : 0), name,
+                          error);
+}
+
+/* A file that lacks a tensor is refused before anything is trained or written. */
+static kt_status try_load(const kti_tensors *tensors, const char *name, kt_error *error)
+{
+    const kti_layout layout = kti_layout_create();
+    kt_real *arena = kti_allocate((size_t)layout.size, sizeof *arena);
+    kt_status status = arena ? load(&layout, arena, tensors, 1, name, error) : kti_fail_memory(error, "the weights");
+    free(arena);
+    return status;
+}
+
+static kt_status try_fold(const char *run, int fold, kt_error *error)
+{
+    kti_tensors tensors = {0};
+    char *file;
+    kt_status status = fold_file(run, fold, &file, error);
+    if (status == KT_OK && !kti_file_exists(file))
+        status = kti_fail_file(error, KT_IO, file, "is missing: fold %d of this run would start from it", fold);
+    if (status == KT_OK)
+        status = kti_weights_read(file, &tensors, error);
+    if (status == KT_OK)
+        status = try_load(&tensors, file, error);
+    kti_tensors_destroy(&tensors);
+    free(file);
+    return status;
+}
+
 kt_status kti_start_open(const kt_train_options *options, kti_start *start, kt_error *error)
 {
     kt_status status = KT_OK;
@@ -55,19 +90,17 @@ kt_status kti_start_open(const kt_train_options *options, kti_start *start, kt_e
         goto fail;
     }
     if (is_run) {
-        for (int fold = 1; fold <= options->folds; fold++) {
-            char *file;
-            status = fold_file(start->run_folder, fold, &file, error);
-            if (status == KT_OK && !kti_file_exists(file))
-                status = kti_fail_file(error, KT_IO, file,
-                                       "is missing: fold %d of this run would start from it", fold);
-            free(file);
-            if (status != KT_OK)
-                goto fail;
-        }
-        return KT_OK;
+        const int first = options->only_fold ? options->only_fold : 1;
+        const int last = options->only_fold ? options->only_fold : options->folds;
+        for (int fold = first; fold <= last && status == KT_OK; fold++)
+            status = try_fold(start->run_folder, fold, error);
+        if (status == KT_OK)
+            return KT_OK;
+        goto fail;
     }
     status = kti_weights_read(options->from, &start->tensors, error);
+    if (status == KT_OK)
+        status = try_load(&start->tensors, options->from, error);
     if (status == KT_OK)
         return KT_OK;
 fail:
@@ -101,12 +134,9 @@ kt_status kti_start_fill(const kti_start *start, const kt_train_options *options
         tensors = &own;
         name = file;
     }
-    if (status == KT_OK) {
-        /* A fresh draw replaces a head that led nowhere; the body is the pretrained one again. */
-        const int head = draw == 0 && kti_tensors_find(tensors, "head.layers.0.weight") != NULL;
-        status = kti_arena_load(layout, arena, tensors, "",
-                                1u << KTI_PART_BODY | (head ? 1u << KTI_PART_HEAD : 0), name, error);
-    }
+    /* A fresh draw replaces a head that led nowhere; the body is the pretrained one again. */
+    if (status == KT_OK)
+        status = load(layout, arena, tensors, draw == 0, name, error);
     kti_tensors_destroy(&own);
     free(file);
     return status;
