@@ -75,8 +75,8 @@ void golden_graphs(const kti_tensors *activations, kti_graph graphs[GOLDEN_GRAPH
     int node = 0, edge = 0;
     for (int g = 0; g < GOLDEN_GRAPHS; g++) {
         kti_graph *graph = &graphs[g];
-        *graph = (kti_graph){.nodes = (int)nodes[g], .edges = (int)edges[g], .sites = nodes[g],
-                             .directed_edges = edges[g]};
+        *graph = (kti_graph){
+            .nodes = (int)nodes[g], .edges = (int)edges[g], .sites = nodes[g], .directed_edges = edges[g]};
         const size_t n = (size_t)graph->nodes, e = (size_t)graph->edges;
         graph->node_type = kti_allocate(n, sizeof(int32_t));
         graph->site_node = kti_allocate(n, sizeof(int32_t));

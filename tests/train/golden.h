@@ -12,7 +12,8 @@ void golden_load_arena(const kti_tensors *tensors, const kti_layout *layout, kt_
 /* The reference's name of a parameter of the table. */
 void golden_name(const char *name, char *reference, size_t capacity);
 
-/* The crystals of activations.safetensors as the reference has them; edge i of ours is edge order[i] of theirs. */
+/* The crystals of activations.safetensors as the reference has them; edge i of ours is edge order[i] of
+ * theirs. */
 enum { GOLDEN_GRAPHS = 8 };
 void golden_graphs(const kti_tensors *activations, kti_graph graphs[GOLDEN_GRAPHS], int *order);
 

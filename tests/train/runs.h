@@ -23,8 +23,8 @@ void scratch_destroy(scratch *made);
 /* "folder/name" in `text`, which is returned. */
 char *path_in(const char *folder, const char *name, char text[PATH_SIZE]);
 
-/* A data set in `folder` of the first `crystals` rows of Togo15, whose structure files it links to. Where kappa[i] is
- * not 0, it takes the place of the row's own; kappa may be NULL. */
+/* A data set in `folder` of the first `crystals` rows of Togo15, whose structure files it links to. Where
+ * kappa[i] is not 0, it takes the place of the row's own; kappa may be NULL. */
 void make_dataset(const char *folder, int crystals, const double *kappa);
 
 /* The sound defaults with 3 folds of 6 epochs, for make_dataset's folders. */
@@ -39,12 +39,12 @@ char *read_whole(const char *path, size_t *size);
 /* Non-zero, and a message, unless folder/name has the same bytes in both. */
 int differs(const char *left, const char *right, const char *name);
 
-/* How many of the files that a run's result consists of differ: both weights files of each fold, metrics.json,
- * epochs.csv and predictions.csv. */
+/* How many of the files that a run's result consists of differ: both weights files of each fold,
+ * metrics.json, epochs.csv and predictions.csv. */
 int run_differs(const char *left, const char *right, int folds);
 
-/* The number of lines of run/log.jsonl whose event is `event`. The last of them goes to the numbers, each of which
- * may be NULL; 0 where the line has none. */
+/* The number of lines of run/log.jsonl whose event is `event`. The last of them goes to the numbers, each of
+ * which may be NULL; 0 where the line has none. */
 int count_events(const char *run, const char *event, int *fold, int *epoch, int *batch);
 
 /* One number of run/epochs.csv by the column's name; NAN where the field is empty. */

@@ -1,4 +1,5 @@
-/* The training loop takes no memory: calls of the allocator between the ends of two epochs, counted by the linker's
+/* The training loop takes no memory: calls of the allocator between the ends of two epochs, counted by the
+ * linker's
  * --wrap (the library's own calls; Jansson and GSL bring their own and are not used inside an epoch).
  */
 #include <stdatomic.h>
@@ -43,10 +44,10 @@ void *__wrap_aligned_alloc(size_t alignment, size_t size)
 }
 
 typedef struct watch {
-    int fold;    /* of the epoch that ended last */
-    int at_end;  /* calls so far */
-    int epochs;  /* that were watched from end to end */
-    int counted; /* calls in them */
+    int fold;     /* of the epoch that ended last */
+    int at_end;   /* calls so far */
+    int epochs;   /* that were watched from end to end */
+    int counted;  /* calls in them */
     int wasteful; /* take memory on purpose */
 } watch;
 

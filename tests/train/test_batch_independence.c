@@ -1,4 +1,5 @@
-/* A crystal's prediction is the same bits alone, in any batch, at any place in it, and whatever was predicted before. */
+/* A crystal's prediction is the same bits alone, in any batch, at any place in it, and whatever was predicted
+ * before. */
 #include <kappatune/model.h>
 
 #include "support.h"
@@ -37,7 +38,8 @@ static kti_plan *make_plan(fixture *f, kti_capacity capacity)
 {
     kt_error error = KT_ERROR_NONE;
     kti_plan *plan;
-    assert_ok(kti_plan_create(f->device, 0, &f->parameters, capacity, KTI_TARGET_KAPPA, 0, &plan, &error), &error);
+    assert_ok(kti_plan_create(f->device, 0, &f->parameters, capacity, KTI_TARGET_KAPPA, 0, &plan, &error),
+              &error);
     return plan;
 }
 
@@ -62,7 +64,8 @@ static int set_up(void **state)
     for (int i = 0; i < CRYSTALS; i++) {
         kt_structure structure;
         assert_ok(kt_structure_read(files[i], &structure, &error), &error);
-        assert_ok(kti_graph_create(&structure, i % 2 ? &full : &quotient, files[i], &f->graphs[i], &error), &error);
+        assert_ok(kti_graph_create(&structure, i % 2 ? &full : &quotient, files[i], &f->graphs[i], &error),
+                  &error);
         kt_structure_destroy(&structure);
     }
     assert_true(f->graphs[HUGE].edges > 1500);

@@ -1,4 +1,5 @@
-/* Same bits: from run to run, for any number of threads, for a fold alone, however often checkpoints are written. */
+/* Same bits: from run to run, for any number of threads, for a fold alone, however often checkpoints are
+ * written. */
 #include <unistd.h>
 
 #include "support.h"
@@ -123,9 +124,9 @@ static void test_nine_folds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_runs),        cmocka_unit_test(test_another_seed),
-        cmocka_unit_test(test_threads),         cmocka_unit_test(test_a_fold_alone),
-        cmocka_unit_test(test_checkpoints),     cmocka_unit_test(test_nothing_written),
+        cmocka_unit_test(test_two_runs),    cmocka_unit_test(test_another_seed),
+        cmocka_unit_test(test_threads),     cmocka_unit_test(test_a_fold_alone),
+        cmocka_unit_test(test_checkpoints), cmocka_unit_test(test_nothing_written),
         cmocka_unit_test(test_nine_folds),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,5 +1,5 @@
-/* Formation energies by the pretrained body, from the structure file to eV/atom, against the published stack: every
- * crystal of every reference set, on the full graph and on its quotient.
+/* Formation energies by the pretrained body, from the structure file to eV/atom, against the published stack:
+ * every crystal of every reference set, on the full graph and on its quotient.
  */
 #include <kappatune/model.h>
 
@@ -10,8 +10,10 @@
 
 static const double tolerance = 2e-5; /* eV/atom */
 
-/* Predictions are moved by `shift` before they are compared. Returns the number of crystals that are further off than the tolerance. */
-static int compare_set(const char *set, int quotient, double shift, int *crystals, int *edgeless, double *worst)
+/* Predictions are moved by `shift` before they are compared. Returns the number of crystals that are further
+ * off than the tolerance. */
+static int compare_set(const char *set, int quotient, double shift, int *crystals, int *edgeless,
+                       double *worst)
 {
     kt_error error = KT_ERROR_NONE;
     kti_csv csv = {0};

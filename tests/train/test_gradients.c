@@ -1,4 +1,5 @@
-/* The whole network's gradients in float64: on the quotient against the full graph, and against central differences. */
+/* The whole network's gradients in float64: on the quotient against the full graph, and against central
+ * differences. */
 #include "support.h"
 
 #include "base/memory.h"
@@ -10,12 +11,12 @@ enum { BATCH = 8, AFLOW = 24, PER_TENSOR = 2 };
 
 /* Every hundredth of the reference's AFLOW crystals. */
 static const char *const aflow[AFLOW] = {
-    "Ag1As1Ca1_ICSD_10017",   "Al1Ba1Si1_ICSD_162866", "Al2Pb1S4_ICSD_609026",   "As2Ba1Cu2_ICSD_236307",
-    "Au2Bi1_ICSD_52284",      "B2Re1_ICSD_162271",     "Ba2N2Zn1_ICSD_80377",    "Bi3Tb5_ICSD_617164",
-    "C2Er1_ICSD_23689",       "Cd1Co1Dy4_ICSD_417044", "Cl6K2Pt1_ICSD_2582",     "Cs3Hg20_ICSD_240038",
-    "Dy1Mg3_ICSD_103324",     "Er4Ga12Pd1_ICSD_630569", "Ga1Pt1Zr1_ICSD_152132", "Ge2La1Ru2_ICSD_55927",
-    "Hg1La1_ICSD_104305",     "In1Rh1Y1_ICSD_59517",   "La1Ni1_ICSD_641489",     "Mg3Nb6O11_ICSD_62662",
-    "Na3Sb1_ICSD_26882",      "O3Sc2_ICSD_24200",      "Pd1Sr1_ICSD_648963",     "Rh4Sn13Sr3_ICSD_102359"};
+    "Ag1As1Ca1_ICSD_10017", "Al1Ba1Si1_ICSD_162866",  "Al2Pb1S4_ICSD_609026",  "As2Ba1Cu2_ICSD_236307",
+    "Au2Bi1_ICSD_52284",    "B2Re1_ICSD_162271",      "Ba2N2Zn1_ICSD_80377",   "Bi3Tb5_ICSD_617164",
+    "C2Er1_ICSD_23689",     "Cd1Co1Dy4_ICSD_417044",  "Cl6K2Pt1_ICSD_2582",    "Cs3Hg20_ICSD_240038",
+    "Dy1Mg3_ICSD_103324",   "Er4Ga12Pd1_ICSD_630569", "Ga1Pt1Zr1_ICSD_152132", "Ge2La1Ru2_ICSD_55927",
+    "Hg1La1_ICSD_104305",   "In1Rh1Y1_ICSD_59517",    "La1Ni1_ICSD_641489",    "Mg3Nb6O11_ICSD_62662",
+    "Na3Sb1_ICSD_26882",    "O3Sc2_ICSD_24200",       "Pd1Sr1_ICSD_648963",    "Rh4Sn13Sr3_ICSD_102359"};
 
 typedef struct fixture {
     kti_device *device;
@@ -76,7 +77,8 @@ static crystals read_set(int is_aflow, double gap)
     options.graph.distance_gap = fmax(gap, 0);
     assert_ok(kti_dataset_read(DATA "togo15", &options, &dataset, &error), &error);
     const int size = is_aflow ? AFLOW : dataset.size;
-    crystals c = {size, kti_allocate((size_t)size, sizeof *c.graphs), kti_allocate((size_t)size, sizeof *c.kappa)};
+    crystals c = {size, kti_allocate((size_t)size, sizeof *c.graphs),
+                  kti_allocate((size_t)size, sizeof *c.kappa)};
     assert_non_null(c.graphs);
     assert_non_null(c.kappa);
     for (int i = 0; i < size; i++) {
@@ -108,8 +110,8 @@ static kti_plan *make_plan(fixture *f, const crystals *c)
     assert_true(c->size <= 128);
     for (int i = 0; i < c->size; i++)
         list[i] = &c->graphs[i];
-    assert_ok(kti_plan_create(f->device, 0, &f->parameters, kti_capacity_of(list, c->size, BATCH), KTI_TARGET_KAPPA,
-                              1, &plan, &error),
+    assert_ok(kti_plan_create(f->device, 0, &f->parameters, kti_capacity_of(list, c->size, BATCH),
+                              KTI_TARGET_KAPPA, 1, &plan, &error),
               &error);
     kti_plan_step(plan)[KT_STEP_TARGET_MEAN] = (kt_real)1.44;
     kti_plan_step(plan)[KT_STEP_TARGET_SD] = (kt_real)0.7541;
@@ -139,11 +141,13 @@ static double largest(const kti_layout *layout, const kt_real *gradient, const k
     double most = 0;
     for (int row = 0; row < spec[i].rows; row++)
         for (int column = 0; column < spec[i].columns; column++)
-            most = fmax(most, fabs((double)gradient[layout->offset[i] + (int64_t)row * layout->stride[i] + column]));
+            most = fmax(
+                most, fabs((double)gradient[layout->offset[i] + (int64_t)row * layout->stride[i] + column]));
     return most;
 }
 
-/* ---- the quotient ---------------------------------------------------------------------------------------------- */
+/* ---- the quotient
+ * ---------------------------------------------------------------------------------------------- */
 
 /* Largest difference of the gradients, each relative to the largest of its tensor. */
 static double compare_gradients(const kti_layout *layout, const kt_real *left, const kt_real *right)
@@ -165,7 +169,8 @@ static double compare_gradients(const kti_layout *layout, const kt_real *left, c
     return worst;
 }
 
-static void compare_sets(fixture *f, int is_aflow, double gap, double *worst_prediction, double *worst_gradient)
+static void compare_sets(fixture *f, int is_aflow, double gap, double *worst_prediction,
+                         double *worst_gradient)
 {
     kt_error error = KT_ERROR_NONE;
     crystals full = read_set(is_aflow, -1), quotient = read_set(is_aflow, gap);
@@ -179,9 +184,10 @@ static void compare_sets(fixture *f, int is_aflow, double gap, double *worst_pre
         assert_ok(kti_plan_predict(full_plan, 0, left, &error), &error);
         assert_ok(kti_plan_predict(quotient_plan, 0, right, &error), &error);
         for (int i = 0; i < count; i++)
-            *worst_prediction = is_close(right[i], left[i], 1, 1)
-                                    ? fmax(*worst_prediction, fabs((double)(left[i] - right[i])) / fabs((double)left[i]))
-                                    : INFINITY;
+            *worst_prediction =
+                is_close(right[i], left[i], 1, 1)
+                    ? fmax(*worst_prediction, fabs((double)(left[i] - right[i])) / fabs((double)left[i]))
+                    : INFINITY;
         loss_of(full_plan);
         loss_of(quotient_plan);
         *worst_gradient =
@@ -218,14 +224,15 @@ static void test_quotient_can_fail(void **state)
     assert_true(prediction > 1e-4 && gradient > 1e-4);
 }
 
-/* ---- central differences ------------------------------------------------------------------------------------------ */
+/* ---- central differences
+ * ------------------------------------------------------------------------------------------ */
 
 typedef struct check {
     int checked, wrong, large; /* large: gradients above a hundredth of their tensor's largest */
 } check;
 
-/* The loss has kinks (ReLU, absolute error); a step that crosses one gives another slope on each side. So a gradient
- * may agree at any of three steps, each with the rounding that a loss near 1 suffers there. */
+/* The loss has kinks (ReLU, absolute error); a step that crosses one gives another slope on each side. So a
+ * gradient may agree at any of three steps, each with the rounding that a loss near 1 suffers there. */
 static const double steps[] = {1e-5, 1e-6, 1e-7};
 static const double relative = 1e-5, rounding = 1e-15;
 
@@ -254,7 +261,8 @@ static void check_one(fixture *f, kti_plan *plan, int64_t at, double gradient, d
     c->checked++;
     c->large += fabs(gradient) > scale / 100;
     if (!agrees && c->wrong++ < 3)
-        print_error("parameter %lld: gradient %.12g, difference %.12g\n", (long long)at, gradient, difference);
+        print_error("parameter %lld: gradient %.12g, difference %.12g\n", (long long)at, gradient,
+                    difference);
 }
 
 /* Rows of the embedding that no crystal of the batch uses have no gradient to speak of. */

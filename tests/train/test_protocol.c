@@ -1,4 +1,5 @@
-/* What the two protocols promise: which rows decide what, which weights a fold starts from, the schedule, the order. */
+/* What the two protocols promise: which rows decide what, which weights a fold starts from, the schedule, the
+ * order. */
 #include <jansson.h>
 
 #include "support.h"
@@ -51,7 +52,8 @@ static void permutation(int fold, int size, int32_t *order)
     assert_ok(kti_split_permutation((uint32_t)fold, size, order, &error), &error);
 }
 
-/* ---- the target transform -------------------------------------------------------------------------------------------- */
+/* ---- the target transform
+ * -------------------------------------------------------------------------------------------- */
 
 /* Mean and population standard deviation of log10(kappa + 1) over the first `rows` of a fold's order. */
 static void transform(const fixture *f, int fold, int rows, double *mean, double *sd)
@@ -108,10 +110,12 @@ static void test_target(void **state)
     }
 }
 
-/* ---- the rows ---------------------------------------------------------------------------------------------------------- */
+/* ---- the rows
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
-/* ids of the validation rows in predictions.csv are the tail of numpy's permutation, in its order; the scores of
- * metrics.json are theirs. */
+/* ids of the validation rows in predictions.csv are the tail of numpy's permutation, in its order; the scores
+ * of metrics.json are theirs. */
 static void check_predictions(const char *run, const kti_dataset *dataset, int folds)
 {
     kt_error error = KT_ERROR_NONE;
@@ -179,10 +183,10 @@ static void test_rows(void **state)
     kti_dataset_destroy(&dataset);
 }
 
-/* A run of fold 1 in the temporary folder `name` on a data set whose kappa differs in rows [first, last) of the fold's
- * order. */
-static void train_changed(const fixture *f, const char *name, int first, int last, kt_select select, kt_protocol protocol,
-                          char run[PATH_SIZE])
+/* A run of fold 1 in the temporary folder `name` on a data set whose kappa differs in rows [first, last) of
+ * the fold's order. */
+static void train_changed(const fixture *f, const char *name, int first, int last, kt_select select,
+                          kt_protocol protocol, char run[PATH_SIZE])
 {
     kt_error error = KT_ERROR_NONE;
     int32_t order[SMALL_SET];
@@ -214,7 +218,8 @@ static int last_weights_differ(const char *left, const char *right)
             continue;
         const kti_tensor *other = kti_tensors_find(&b, a.list[i].name);
         assert_non_null(other);
-        different += memcmp(a.list[i].data, other->data, a.list[i].elements * kti_dtype_size(other->dtype)) != 0;
+        different +=
+            memcmp(a.list[i].data, other->data, a.list[i].elements * kti_dtype_size(other->dtype)) != 0;
     }
     kti_tensors_destroy(&a);
     kti_tensors_destroy(&b);
@@ -261,7 +266,8 @@ static void test_outer_and_published(void **state)
     assert_true(last_weights_differ(before, after) > 50);
 }
 
-/* ---- start weights ----------------------------------------------------------------------------------------------------- */
+/* ---- start weights
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void test_published_ignores_weights(void **state)
 {
@@ -395,7 +401,8 @@ static void test_start_from_a_run(void **state)
         kti_tensors_destroy(&theirs[i]);
 }
 
-/* ---- schedule and order ------------------------------------------------------------------------------------------------- */
+/* ---- schedule and order
+ * ------------------------------------------------------------------------------------------------- */
 
 static void test_learning_rate(void **state)
 {
@@ -417,8 +424,8 @@ static void test_learning_rate(void **state)
     assert_true(is_close(epoch_value(run, 1, 5, "learning_rate"), 1e-5, 1e-8, 0));
 }
 
-/* At a learning rate of zero the mean loss of an epoch is the same whatever the batches, and the mean norm of the
- * batches' gradients is not. */
+/* At a learning rate of zero the mean loss of an epoch is the same whatever the batches, and the mean norm of
+ * the batches' gradients is not. */
 static void test_reshuffled(void **state)
 {
     const fixture *f = *state;
@@ -429,7 +436,8 @@ static void test_reshuffled(void **state)
     options.learning_rate = options.least_learning_rate = 0;
     train(&options, NULL);
     for (int e = 2; e <= options.epochs; e++) {
-        assert_true(is_close(epoch_value(run, 1, e, "train_loss"), epoch_value(run, 1, 1, "train_loss"), 1e-5, 0));
+        assert_true(
+            is_close(epoch_value(run, 1, e, "train_loss"), epoch_value(run, 1, 1, "train_loss"), 1e-5, 0));
         for (int other = 1; other < e; other++)
             assert_false(is_close(epoch_value(run, 1, e, "gradient_norm"),
                                   epoch_value(run, 1, other, "gradient_norm"), 1e-5, 0));

@@ -88,7 +88,8 @@ static void test_protocol_defaults(void **state)
     assert_int_equal(f->options.select, KT_SELECT_OUTER);
     assert_true(!f->options.load_weights && f->options.fit_target_on_all);
     assert_int_equal(f->options.epochs, 7); /* wherever the protocol stands */
-    assert_ok(read_text(f, "{\"load_weights\": true, \"select\": \"last\", \"protocol\": \"published\"}"), &f->error);
+    assert_ok(read_text(f, "{\"load_weights\": true, \"select\": \"last\", \"protocol\": \"published\"}"),
+              &f->error);
     assert_int_equal(f->options.select, KT_SELECT_LAST);
     assert_true(f->options.load_weights);
 }
@@ -141,9 +142,8 @@ static void test_round_trip(void **state)
     const char *key;
     json_t *value;
     assert_int_equal(json_object_size(json), 17);
-    json_object_foreach(json, key, value)
-        if (json_equal(value, json_object_get(again, key)))
-            fail_msg("`%s` did not make the journey", key);
+    json_object_foreach(json, key, value) if (json_equal(value, json_object_get(again, key)))
+        fail_msg("`%s` did not make the journey", key);
     json_decref(again);
     json_decref(json);
 }
@@ -281,11 +281,11 @@ static void test_check(void **state)
     kt_train_options good = kt_train_options_default(KT_SOUND);
     good.data = "x";
     assert_check(good, NULL);
-#define BAD(field, value, says)                                                                                      \
-    do {                                                                                                             \
-        kt_train_options o = good;                                                                                   \
-        o.field = (value);                                                                                           \
-        assert_check(o, says);                                                                                       \
+#define BAD(field, value, says)                                                                              \
+    do {                                                                                                     \
+        kt_train_options o = good;                                                                           \
+        o.field = (value);                                                                                   \
+        assert_check(o, says);                                                                               \
     } while (0)
     BAD(data, NULL, "data set");
     BAD(folds, 0, "`folds`");
@@ -318,9 +318,9 @@ int main(void)
 {
 #define RECIPE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        RECIPE(test_empty),        RECIPE(test_protocol_defaults), RECIPE(test_random),
-        RECIPE(test_round_trip),   RECIPE(test_wrong_values),      RECIPE(test_broken_json),
-        RECIPE(test_hostile_sizes), RECIPE(test_damaged),          cmocka_unit_test(test_check),
+        RECIPE(test_empty),         RECIPE(test_protocol_defaults), RECIPE(test_random),
+        RECIPE(test_round_trip),    RECIPE(test_wrong_values),      RECIPE(test_broken_json),
+        RECIPE(test_hostile_sizes), RECIPE(test_damaged),           cmocka_unit_test(test_check),
     };
 #undef RECIPE
     return cmocka_run_group_tests(tests, NULL, NULL);

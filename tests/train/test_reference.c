@@ -89,8 +89,9 @@ static kti_plan *reference_plan(fixture *f)
         list[g] = &f->graphs[g];
         kappa[g] = pow(10, kti_tensor_value(target, (size_t)g) * sd + mean) - 1;
     }
-    assert_ok(kti_plan_create(f->device, 0, &f->parameters, kti_capacity_of(list, GOLDEN_GRAPHS, GOLDEN_GRAPHS),
-                              KTI_TARGET_KAPPA, 1, &plan, &error),
+    assert_ok(kti_plan_create(f->device, 0, &f->parameters,
+                              kti_capacity_of(list, GOLDEN_GRAPHS, GOLDEN_GRAPHS), KTI_TARGET_KAPPA, 1, &plan,
+                              &error),
               &error);
     set_target(plan, mean, sd);
     assert_int_equal(kti_batch_pack(kti_plan_batch(plan), list, kappa, GOLDEN_GRAPHS), 0);
@@ -181,9 +182,9 @@ static void test_gradients(void **state)
         const double scale = largest(reference);
         for (size_t j = 0; j < reference->elements; j++) {
             const size_t columns = (size_t)spec[i].columns;
-            const double x = kti_plan_gradient(plan)[layout->offset[i] +
-                                                     (int64_t)(j / columns) * layout->stride[i] +
-                                                     (int64_t)(j % columns)];
+            const double x =
+                kti_plan_gradient(plan)[layout->offset[i] + (int64_t)(j / columns) * layout->stride[i] +
+                                        (int64_t)(j % columns)];
             const double y = kti_tensor_value(reference, j);
             sum += y * y;
             worst = fmax(worst, fabs(x - y) / scale);
@@ -236,7 +237,8 @@ static double run_trajectory(fixture *f, int quotient, double *last_predictions)
         kt_real result[KT_RESULT_VALUES];
         const int count = (int)json_array_size(ids);
         for (int g = 0; g < count; g++) {
-            const kti_crystal *crystal = crystal_of(&dataset, json_string_value(json_array_get(ids, (size_t)g)));
+            const kti_crystal *crystal =
+                crystal_of(&dataset, json_string_value(json_array_get(ids, (size_t)g)));
             batch[g] = &crystal->graph;
             kappa[g] = crystal->kappa;
         }
@@ -255,7 +257,8 @@ static double run_trajectory(fixture *f, int quotient, double *last_predictions)
             json_object_get(json_object_get(f->trajectory, "predictions_after"), dataset.crystals[i].id);
         assert_int_equal(kti_batch_pack(kti_plan_batch(plan), &one, NULL, 1), 0);
         assert_ok(kti_plan_predict(plan, 0, &z, &error), &error);
-        const double kappa = pow(10, (double)z * (double)step[KT_STEP_TARGET_SD] + (double)step[KT_STEP_TARGET_MEAN]) - 1;
+        const double kappa =
+            pow(10, (double)z * (double)step[KT_STEP_TARGET_SD] + (double)step[KT_STEP_TARGET_MEAN]) - 1;
         last_predictions[i] = kappa;
         assert_non_null(reference);
     }

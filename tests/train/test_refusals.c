@@ -50,7 +50,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* A number that changes with any name or byte of a folder's files, whatever the order of their listing (FNV-1a). */
+/* A number that changes with any name or byte of a folder's files, whatever the order of their listing
+ * (FNV-1a). */
 static uint64_t fingerprint(const char *path)
 {
     uint64_t sum = 0;
@@ -121,12 +122,12 @@ static void test_another_recipe(void **state)
     kt_error error;
     char data[PATH_SIZE];
     make_dataset(path_in(f->folder.path, "other", data), SMALL_SET, NULL);
-#define CHANGED(field, value)                                                                                        \
-    do {                                                                                                             \
-        kt_train_options o = f->options;                                                                             \
-        o.field = value;                                                                                             \
-        assert_int_equal(assert_refused(f, o, "`" #field "`", &error), KT_BAD_ARGUMENT);                              \
-        assert_non_null(strstr(error.file, "recipe.json"));                                                          \
+#define CHANGED(field, value)                                                                                \
+    do {                                                                                                     \
+        kt_train_options o = f->options;                                                                     \
+        o.field = value;                                                                                     \
+        assert_int_equal(assert_refused(f, o, "`" #field "`", &error), KT_BAD_ARGUMENT);                     \
+        assert_non_null(strstr(error.file, "recipe.json"));                                                  \
     } while (0)
     CHANGED(data, data);
     CHANGED(from, MEGNET_WEIGHTS);
@@ -247,9 +248,10 @@ static void test_metadata(void **state)
 {
     static const struct {
         const char *key, *value;
-    } cases[] = {{"epoch", "-1"},   {"epoch", "5"},    {"epoch", "1.5"},   {"epoch", "three"}, {"epoch", "1e300"},
-                 {"epoch", NULL},   {"epoch", "1"},    {"best_epoch", "5"}, {"steps", "-3"},   {"fold", "2"},
-                 {"draws", "nan"},  {"rescues", ""},   {"cutoff", "5"},    {"target_mean", "0"}};
+    } cases[] = {{"epoch", "-1"},    {"epoch", "5"},      {"epoch", "1.5"}, {"epoch", "three"},
+                 {"epoch", "1e300"}, {"epoch", NULL},     {"epoch", "1"},   {"best_epoch", "5"},
+                 {"steps", "-3"},    {"fold", "2"},       {"draws", "nan"}, {"rescues", ""},
+                 {"cutoff", "5"},    {"target_mean", "0"}};
     const fixture *f = *state;
     char path[PATH_SIZE];
     size_t size;
@@ -310,9 +312,10 @@ int main(void)
 {
 #define REFUSAL(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        REFUSAL(test_fingerprint), REFUSAL(test_no_resume),  REFUSAL(test_another_recipe), REFUSAL(test_other_data),
-        REFUSAL(test_truncated),   REFUSAL(test_flipped),    REFUSAL(test_exchanged_folds), REFUSAL(test_metadata),
-        REFUSAL(test_broken_recipe), REFUSAL(test_unwritable), REFUSAL(test_nothing_there),
+        REFUSAL(test_fingerprint),     REFUSAL(test_no_resume),     REFUSAL(test_another_recipe),
+        REFUSAL(test_other_data),      REFUSAL(test_truncated),     REFUSAL(test_flipped),
+        REFUSAL(test_exchanged_folds), REFUSAL(test_metadata),      REFUSAL(test_broken_recipe),
+        REFUSAL(test_unwritable),      REFUSAL(test_nothing_there),
     };
 #undef REFUSAL
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,8 +42,9 @@ static pid_t start(const fixture *f, const char *run, int resume)
     const int nowhere = open("/dev/null", O_WRONLY);
     dup2(nowhere, STDOUT_FILENO);
     dup2(nowhere, STDERR_FILENO);
-    execl(KAPPATUNE_PROGRAM, "kappatune", "train", "--data", f->data, "--out", run, "--folds", "3", "--epochs", "8",
-          "--threads", "2", "--checkpoint-every", "0", "--quiet", resume ? "--resume" : NULL, (char *)NULL);
+    execl(KAPPATUNE_PROGRAM, "kappatune", "train", "--data", f->data, "--out", run, "--folds", "3",
+          "--epochs", "8", "--threads", "2", "--checkpoint-every", "0", "--quiet", resume ? "--resume" : NULL,
+          (char *)NULL);
     _exit(127);
 }
 
@@ -77,8 +78,8 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Kills are spread over the whole run: each attempt lives for up to an eighth of it. A run that ends before it is
- * killed is compared, and a new one begun. */
+/* Kills are spread over the whole run: each attempt lives for up to an eighth of it. A run that ends before
+ * it is killed is compared, and a new one begun. */
 static void test_sigkill(void **state)
 {
     fixture *f = *state;

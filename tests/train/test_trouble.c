@@ -1,5 +1,5 @@
-/* Training that goes wrong: steps that are not finite, losses that explode, folds that collapse. Each is survived by the
- * rule that train/trainer.h states, and told.
+/* Training that goes wrong: steps that are not finite, losses that explode, folds that collapse. Each is
+ * survived by the rule that train/trainer.h states, and told.
  */
 #include <jansson.h>
 
@@ -169,8 +169,8 @@ static void test_hopeless_weights(void **state)
     char *metrics = read_whole(path_in(f->run, "metrics.json", path), &size);
     json_t *root = json_loadb(metrics, size, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(root);
-    assert_true(json_is_null(
-        json_object_get(json_object_get(json_object_get(root, "summary"), "mape"), "mean")));
+    assert_true(
+        json_is_null(json_object_get(json_object_get(json_object_get(root, "summary"), "mape"), "mean")));
     json_decref(root);
     free(metrics);
 }
@@ -181,8 +181,8 @@ static void predict_low(kti_tensors *tensors)
     scale_tensor(tensors, "head.layers.3.bias", 0, -4);
 }
 
-/* A schedule that goes to and fro: a rate too small to change anything in odd epochs, and in even ones a rate that
- * throws every prediction from far too small to far too large in a single step. */
+/* A schedule that goes to and fro: a rate too small to change anything in odd epochs, and in even ones a rate
+ * that throws every prediction from far too small to far too large in a single step. */
 static kt_train_options exploding(fixture *f)
 {
     kt_train_options options = options_of(f, f->weights);
@@ -208,15 +208,17 @@ static void test_explosion(void **state)
         assert_true(epoch_value(f->run, i + 1, 2, "rescued") == 1);
         /* Halved, and back where it stood: the next small step gives the first epoch's loss again. */
         assert_true(is_close(epoch_value(f->run, i + 1, 3, "learning_rate"), 0.5e-9, 1e-6, 0));
-        assert_true(is_close(epoch_value(f->run, i + 1, 3, "select_mape"), epoch_value(f->run, i + 1, 1, "select_mape"),
-                             1e-4, 0));
-        assert_true(is_close(epoch_value(f->run, i + 1, 4, "learning_rate"), options.least_learning_rate / 2, 1e-6, 0));
+        assert_true(is_close(epoch_value(f->run, i + 1, 3, "select_mape"),
+                             epoch_value(f->run, i + 1, 1, "select_mape"), 1e-4, 0));
+        assert_true(is_close(epoch_value(f->run, i + 1, 4, "learning_rate"), options.least_learning_rate / 2,
+                             1e-6, 0));
         assert_true(result.fold[i].rescues >= 1);
         assert_true(isfinite(result.fold[i].best.mape));
     }
     kt_train_result_destroy(&result);
     assert_true(count_events(f->run, "rescue", NULL, &epoch, NULL) >= FOLDS);
-    assert_true(count_messages(&f->said, "epoch 2: the loss exploded; it goes back to where it stood after epoch 1") ==
+    assert_true(count_messages(&f->said,
+                               "epoch 2: the loss exploded; it goes back to where it stood after epoch 1") ==
                 FOLDS);
     check_weights(f);
     check_repeatable(f, options);
@@ -268,8 +270,9 @@ static void test_collapse(void **state)
     assert_false(result.fold[0].collapsed && result.fold[1].collapsed && result.fold[2].collapsed);
     kt_train_result_destroy(&result);
     assert_int_equal(count_events(f->run, "rescue", NULL, NULL, NULL), FOLDS);
-    assert_int_equal(count_messages(&f->said, "epoch 10: the predictions collapsed to one number; it starts again"),
-                     FOLDS);
+    assert_int_equal(
+        count_messages(&f->said, "epoch 10: the predictions collapsed to one number; it starts again"),
+        FOLDS);
     check_weights(f);
     check_repeatable(f, options);
 }
@@ -300,9 +303,9 @@ int main(void)
 {
 #define TROUBLE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TROUBLE(test_skipped_steps),       TROUBLE(test_extreme_kappa), TROUBLE(test_hopeless_weights),
-        TROUBLE(test_explosion),           TROUBLE(test_explosion_published),
-        TROUBLE(test_collapse),            TROUBLE(test_collapse_published),
+        TROUBLE(test_skipped_steps),      TROUBLE(test_extreme_kappa),       TROUBLE(test_hopeless_weights),
+        TROUBLE(test_explosion),          TROUBLE(test_explosion_published), TROUBLE(test_collapse),
+        TROUBLE(test_collapse_published),
     };
 #undef TROUBLE
     return cmocka_run_group_tests(tests, NULL, NULL);

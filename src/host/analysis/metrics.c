@@ -12,10 +12,20 @@
 
 static const double least_kappa = 1e-6; /* a logarithm needs a positive number */
 
-/* 1 - residual / total sum of squares. */
+static int is_constant(const double *values, int size)
+{
+    for (int i = 1; i < size; i++)
+        if (values[i] != values[0])
+            return 0;
+    return 1;
+}
+
+/* 1 - residual / total sum of squares; NaN for equal truths, whose mean may be off by a rounding. */
 static double determination(const double *truth, const double *predicted, int rows)
 {
     double mean = 0, residual = 0, total = 0;
+    if (is_constant(truth, rows))
+        return NAN;
     for (int i = 0; i < rows; i++)
         mean += truth[i] / rows;
     for (int i = 0; i < rows; i++) {
@@ -23,14 +33,6 @@ static double determination(const double *truth, const double *predicted, int ro
         total += (truth[i] - mean) * (truth[i] - mean);
     }
     return total > 0 ? 1 - residual / total : NAN;
-}
-
-static int is_constant(const double *values, int size)
-{
-    for (int i = 1; i < size; i++)
-        if (values[i] != values[0])
-            return 0;
-    return 1;
 }
 
 static double median_of(double *values, int size)
