@@ -42,8 +42,8 @@ static kt_status load(const kti_layout *layout, kt_real *arena, const kti_tensor
                       const char *name, kt_error *error)
 {
     const int head = with_head && kti_tensors_find(tensors, "head.layers.0.weight") != NULL;
-    return kti_arena_load(layout, arena, tensors, "", 1u << KTI_PART_BODY | (head ? 1u << KTI_PART_HEAD : 0), name,
-                          error);
+    return kti_arena_load(layout, arena, tensors, "", 1u << KTI_PART_BODY | (head ? 1u << KTI_PART_HEAD : 0),
+                          name, error);
 }
 
 /* A file that lacks a tensor is refused before anything is trained or written. */
@@ -51,7 +51,8 @@ static kt_status try_load(const kti_tensors *tensors, const char *name, kt_error
 {
     const kti_layout layout = kti_layout_create();
     kt_real *arena = kti_allocate((size_t)layout.size, sizeof *arena);
-    kt_status status = arena ? load(&layout, arena, tensors, 1, name, error) : kti_fail_memory(error, "the weights");
+    kt_status status =
+        arena ? load(&layout, arena, tensors, 1, name, error) : kti_fail_memory(error, "the weights");
     free(arena);
     return status;
 }
@@ -62,7 +63,8 @@ static kt_status try_fold(const char *run, int fold, kt_error *error)
     char *file;
     kt_status status = fold_file(run, fold, &file, error);
     if (status == KT_OK && !kti_file_exists(file))
-        status = kti_fail_file(error, KT_IO, file, "is missing: fold %d of this run would start from it", fold);
+        status =
+            kti_fail_file(error, KT_IO, file, "is missing: fold %d of this run would start from it", fold);
     if (status == KT_OK)
         status = kti_weights_read(file, &tensors, error);
     if (status == KT_OK)
