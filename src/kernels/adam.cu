@@ -4,8 +4,9 @@
  *     p -= lr correction1 m / (sqrt(v) correction2 + epsilon)
  *
  * F folds; all [P] a fold, in place. A step whose loss or gradient norm is not finite changes nothing.
- * The norm is summed in chunks of KT_NORM_CHUNK in 16 fixed lanes, then chunk by chunk: the same bits for any
- * block. Deterministic: one thread an element, one thread a chunk. Moves 28 P bytes (Adam), 4 P (norm).
+ * The norm is summed in chunks of KT_NORM_CHUNK in 16 fixed lanes, then chunk by chunk: the same bits for
+ * any block.
+ * Deterministic: one thread an element, one thread a chunk. Moves 28 P bytes (Adam), 4 P (norm).
  * Launch: adam with blockDim.y 1, any blockDim.x and gridDim.x. The norm's two kernels with any block and
  * grid; of the first, threads with threadIdx.x 0 work, of the second, one a fold.
  */

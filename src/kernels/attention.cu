@@ -3,8 +3,8 @@
  *     forward   s_r = <in_r, hidden_g>;  a_r = w_r exp(s_r - max s) / sum_q w_q exp(s_q - max s)
  *               out_g = sum_r a_r in_r
  *     backward  b_r = <out_gradient_g, in_r>;  ds_r = a_r (b_r - sum_q a_q b_q)
- *               in_gradient_r (= or +=) a_r out_gradient_g + ds_r hidden_g;  hidden_gradient_g += sum_r ds_r
- * in_r
+ *               in_gradient_r (= or +=) a_r out_gradient_g + ds_r hidden_g
+ *               hidden_gradient_g += sum_r ds_r in_r
  *
  * F folds; in [R, C] with C a multiple of 16; weight w, attention a [R, 1]; hidden, out [G, C]; sums run over
  * the rows of graph g. The weights are the multiplicities of the symmetry quotient (spec, section 3).

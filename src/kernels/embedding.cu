@@ -4,8 +4,10 @@
  *     table_gradient[t, c] = sum over the nodes n of type t of out_gradient[n, c]
  *
  * F folds; type [N]; table [T, C] a fold; out [N, C], '='; table_gradient [T, C], '=' (zero for types that do
- * not occur). Deterministic: the nodes of a type are listed in order (type_start, type_node), one thread sums
- * them. Moves 8 N C bytes forward, 4 (N + T) C backward. Launch: any block and grid.
+ * not occur).
+ * Deterministic: the nodes of a type are listed in order (type_start, type_node), one thread sums them.
+ * Moves 8 N C bytes forward, 4 (N + T) C backward.
+ * Launch: any block and grid.
  */
 #include "kernels/arguments.h"
 

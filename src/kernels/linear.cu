@@ -5,10 +5,10 @@
  *
  * F folds; out [R, C] in place; product_gradient [R, C], '=', may be gradient; bias, bias_gradient [1, C] a
  * fold, '='. The gathers are the parts of a factorised first layer (at most three): source node, target node,
- * state. act' is taken from the output: softplus' = 1 - exp(-(y + ln 2)), relu' = y > 0. Deterministic: one
- * thread an element, rows summed in order. Moves 8 R C bytes, and 4 R C a gather. Launch: forward with any
- * block and grid; backward with blockDim.y 1 and gridDim.x 1, since a thread owns its channels' sums over all
- * rows.
+ * state. act' is taken from the output: softplus' = 1 - exp(-(y + ln 2)), relu' = y > 0.
+ * Deterministic: one thread an element, rows summed in order. Moves 8 R C bytes, and 4 R C a gather.
+ * Launch: forward with any block and grid; backward with blockDim.y 1 and gridDim.x 1, since a thread owns
+ * its channels' sums over all rows.
  */
 #include "kernels/arguments.h"
 

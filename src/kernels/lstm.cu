@@ -7,9 +7,11 @@
  *     biases    both gradients are the sum over graphs and steps of the gradients by the products
  *
  * F folds; gates [G, 4C] in place; cell, hidden [G, C], '='. The first step starts from zeros: no products,
- * no cell. Deterministic: one thread an element; biases sum graphs in order. Moves 32 G C bytes forward, 44 G
- * C backward. Launch: forward and backward with any block and grid; the biases with blockDim.y 1 and
- * gridDim.x 1, since a thread owns its channels' sums over all graphs.
+ * no cell.
+ * Deterministic: one thread an element; biases sum graphs in order. Moves 32 G C bytes forward, 44 G C
+ * backward.
+ * Launch: forward and backward with any block and grid; the biases with blockDim.y 1 and gridDim.x 1, since a
+ * thread owns its channels' sums over all graphs.
  */
 #include "kernels/arguments.h"
 

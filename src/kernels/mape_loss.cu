@@ -4,8 +4,9 @@
  *     dloss/dz = sign(k_hat - k) / max(|k|, 1.17e-6) * ln(10) sd 10^(z sd + mean) / G
  *
  * F folds; prediction z, kappa k, gradient [G, 1], '='; result[KT_RESULT_LOSS], '='. An overflow gives an
- * infinite loss, which Adam takes as the sign to skip the step. Deterministic: one thread a fold, graphs in
- * order. Moves 12 G bytes. Launch: any block and grid; one thread a fold works.
+ * infinite loss, which Adam takes as the sign to skip the step.
+ * Deterministic: one thread a fold, graphs in order. Moves 12 G bytes.
+ * Launch: any block and grid; one thread a fold works.
  */
 #include "kernels/arguments.h"
 

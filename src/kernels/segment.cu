@@ -1,12 +1,14 @@
 /* Weighted sums over segments of rows, and their transpose: every mean of the network.
  *
- *     sum      out[s, c] (= or +=) sum over i in [start[s], start[s+1]), j = order[i] (or i), of
- * coefficient[j] in[j, c] spread   out[r, c] = base[r, c] + coefficient[r] in[segment[r], c]
+ *     sum      out[s, c] (= or +=) sum over i in [start[s], start[s+1]) of coefficient[j] in[j, c],
+ *              j = order[i] (or i)
+ *     spread   out[r, c] = base[r, c] + coefficient[r] in[segment[r], c]
  *
  * F folds; in [R, C]; out [S, C] (sum), [R, C] (spread). With coefficient = weight / (sum of the segment's
  * weights) the sum is the mean; the spread is its backward. Without a coefficient the sum is the backward of
- * a gather. Deterministic: CSR order, one thread an element, no atomics. Moves 4 (R + S) C bytes. Launch: any
- * block and grid.
+ * a gather.
+ * Deterministic: CSR order, one thread an element, no atomics. Moves 4 (R + S) C bytes.
+ * Launch: any block and grid.
  */
 #include "kernels/arguments.h"
 
