@@ -134,7 +134,7 @@ static void check_predictions(const char *run, const kti_dataset *dataset, int f
         double mape = 0;
         permutation(fold, dataset->size, order);
         for (int i = first; i < dataset->size; i++) {
-            double kappa, predicted;
+            double kappa = NAN, predicted = NAN;
             assert_ok(kti_csv_next(&csv, &found, &error), &error);
             assert_true(found);
             assert_int_equal(atoi(csv.field[0]), fold);
