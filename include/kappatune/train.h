@@ -31,7 +31,7 @@ typedef struct kt_train_progress {
     int64_t epochs_total;
     int fold, epoch;           /* the one that just ended; 1-based */
     double train_loss;         /* mean of the epoch; NaN if no step was finite */
-    double select_mape;        /* of the epoch; NaN without rows to select on */
+    double select_mape;        /* of the epoch; NaN if not finite, or with KT_SELECT_LAST */
     double seconds, seconds_left;
 } kt_train_progress;
 
@@ -78,10 +78,11 @@ typedef struct kt_scores {
 
 typedef struct kt_fold_result {
     int fold, train_rows, select_rows, validate_rows;
-    int best_epoch;        /* 1-based; the last one with KT_SELECT_LAST */
+    int best_epoch;        /* 1-based; the last one with KT_SELECT_LAST; 0 if failed */
     kt_scores best, last;  /* on the 20 %, with the selected epoch's weights and with the last epoch's */
     int skipped_steps, rescues;
     bool collapsed;        /* the selected weights predict a constant */
+    bool failed;           /* no epoch gave finite predictions: there are no weights, and the scores are NaN */
 } kt_fold_result;
 
 typedef struct kt_train_result {
@@ -92,8 +93,8 @@ typedef struct kt_train_result {
 
 /* Trains. *result is the caller's (kt_train_result_destroy). With rejected rows the run goes on; they stand in
  * out/rejects.csv. Writes into `out`: recipe.json, metrics.json, predictions.csv, epochs.csv, log.jsonl and
- * folds/<n>/{best,last}.safetensors. Same options, same bits, for any number of threads, and after a kill and a
- * resume. */
+ * folds/<n>/{best,last}.safetensors. Same options and data, same bits on the same kind of processor, for any number
+ * of threads, and after a kill and a resume. */
 KT_API kt_status kt_train(const kt_train_options *options, kt_train_result *result, kt_error *error);
 KT_API void kt_train_result_destroy(kt_train_result *result);
 

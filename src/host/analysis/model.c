@@ -12,7 +12,7 @@
 #include "train/plan.h"
 #include "train/start.h"
 
-enum { MOST_MEMBERS = 1000 };
+enum { MOST_MEMBERS = 1000, ROOMY_EDGES = 10000 };
 
 typedef struct member {
     int fold;
@@ -86,11 +86,25 @@ static kt_status list_folds(const char *path, int folds[MOST_MEMBERS], int *coun
     return KT_OK;
 }
 
+static kt_status refuse_empty_run(const char *path, kt_error *error)
+{
+    char *recipe = kti_path_join(path, "recipe.json");
+    kt_status status = recipe ? KT_OK : kti_fail_memory(error, "a path");
+    if (status == KT_OK && kti_file_exists(recipe))
+        status =
+            kti_fail_file(error, KT_BAD_ARGUMENT, path,
+                          "is a run without a trained fold yet; finish it with kappatune train --resume");
+    free(recipe);
+    return status;
+}
+
 kt_status kt_model_open(const char *path, const kt_model_options *options, kt_model **model, kt_error *error)
 {
     int folds[MOST_MEMBERS], count = 0;
     *model = NULL;
     kt_status status = list_folds(path, folds, &count, error);
+    if (status == KT_OK && count == 0)
+        status = refuse_empty_run(path, error);
     if (status != KT_OK)
         return status;
     kt_model *made = kti_allocate(1, sizeof *made);
@@ -143,12 +157,13 @@ int kt_model_member_fold(const kt_model *model, int index)
     return model->member[index].fold;
 }
 
-/* A plan that holds the graph; doubled, so that ever larger crystals cost few rebuilds. */
+/* A plan that holds the graph. Small ones are made with room to spare, so that few crystals cost a rebuild. */
 static kt_status make_room(kt_model *model, const kti_graph *graph, kt_error *error)
 {
     if (model->plan && graph->nodes <= model->capacity.nodes && graph->edges <= model->capacity.edges)
         return KT_OK;
-    const kti_capacity wanted = {1, 2 * graph->nodes, 2 * graph->edges};
+    const int spare = graph->edges < ROOMY_EDGES ? 2 : 1;
+    const kti_capacity wanted = {1, spare * graph->nodes, spare * graph->edges};
     const kti_target output = model->options.property == KT_EFORM ? KTI_TARGET_EFORM : KTI_TARGET_KAPPA;
     kti_plan_destroy(model->plan);
     model->plan = NULL;

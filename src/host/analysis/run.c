@@ -70,8 +70,10 @@ static kt_status collect(const kti_run *run, kt_train_result *result, kt_error *
         status = kti_scores(truth, run->validation[i].best, fold->validate_rows, &r->best, error);
         if (status == KT_OK)
             status = kti_scores(truth, run->validation[i].last, fold->validate_rows, &r->last, error);
-        r->collapsed = fold->best_epoch == 0 ||
-                       fold->history[(fold->best_epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SPREAD] <= 1e-4;
+        r->collapsed =
+            fold->best_epoch > 0 &&
+            kti_spread_is_flat(fold->history[(fold->best_epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SPREAD]);
+        r->failed = fold->best_epoch == 0 || !isfinite(r->best.mape);
         free(truth);
     }
     return status;
@@ -105,8 +107,9 @@ static kt_status add_summary(json_t *object, const kt_train_result *result, int 
         status = kti_summarise(values, result->folds, &summary, error);
         if (status == KT_OK)
             json_object_set_new(object, score_keys[i].name,
-                                json_pack("{s:o, s:o, s:o}", "mean", number(summary.mean), "std",
-                                          number(summary.sd), "median", number(summary.median)));
+                                json_pack("{s:i, s:o, s:o, s:o}", "folds", summary.size, "mean",
+                                          number(summary.mean), "std", number(summary.sd), "median",
+                                          number(summary.median)));
     }
     free(values);
     return status;
@@ -144,6 +147,7 @@ static kt_status write_metrics(const kti_run *run, const kt_train_result *result
         json_object_set_new(object, "skipped_steps", json_integer(r->skipped_steps));
         json_object_set_new(object, "rescues", json_integer(r->rescues));
         json_object_set_new(object, "collapsed", json_boolean(r->collapsed));
+        json_object_set_new(object, "failed", json_boolean(r->failed));
         json_object_set_new(object, "last_epoch", last);
         json_array_append_new(folds, object);
     }
@@ -254,12 +258,13 @@ static kt_status report_rejects(const kt_train_options *options, const kti_datas
 
 static void announce(const kt_train_options *options, const kti_device *device, const kti_run *run)
 {
+    const int lanes = kti_device_lanes(device), threads = lanes < run->folds ? lanes : run->folds;
     int64_t done = 0;
     for (int i = 0; i < run->folds; i++)
         done += run->fold[i].epoch;
-    say(options, "%d crystals of %s, %d folds of %d epochs, on %s with %d thread%s", run->dataset->size,
-        run->dataset->name, run->folds, options->epochs, kti_device_description(device),
-        kti_device_lanes(device), kti_device_lanes(device) == 1 ? "" : "s");
+    say(options, "%d crystals of %s, %d fold%s of %d epochs, on %s with %d thread%s", run->dataset->size,
+        run->dataset->name, run->folds, run->folds == 1 ? "" : "s", options->epochs,
+        kti_device_description(device), threads, threads == 1 ? "" : "s");
     if (done > 0)
         say(options, "resumed: %lld of %lld epochs are done", (long long)done,
             (long long)run->folds * options->epochs);
@@ -273,6 +278,7 @@ kt_status kt_train(const kt_train_options *options, kt_train_result *result, kt_
     kti_dataset dataset = {0};
     kti_run run = {0};
     kti_device *device = NULL;
+    kti_lock lock = KTI_LOCK_NONE;
     *result = (kt_train_result){0};
     kt_status status = kti_recipe_check(options, error);
     if (status == KT_OK && options->out)
@@ -288,7 +294,7 @@ kt_status kt_train(const kt_train_options *options, kt_train_result *result, kt_
         status = kti_run_create(device, options, &dataset, &run, error);
     /* The folder is touched only when everything else is in order. */
     if (status == KT_OK && options->out)
-        status = kti_recipe_store(options, error);
+        status = kti_recipe_store(options, &lock, error);
     if (status == KT_OK)
         status = report_rejects(options, &dataset, error);
     if (status == KT_OK) {
@@ -307,6 +313,7 @@ kt_status kt_train(const kt_train_options *options, kt_train_result *result, kt_
         status = write_predictions(&run, error);
     if (status != KT_OK)
         kt_train_result_destroy(result);
+    kti_lock_release(&lock);
     kti_run_destroy(&run);
     kti_dataset_destroy(&dataset);
     kti_device_destroy(device);

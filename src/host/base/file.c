@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -9,6 +10,9 @@
 #include <unistd.h>
 
 #include "base/fail.h"
+
+/* How a file ends that is still being written. */
+#define KTI_PART ".part"
 
 kt_status kti_file_read(const char *path, size_t limit, char **data, size_t *size, kt_error *error)
 {
@@ -76,16 +80,26 @@ static kt_status write_all(int handle, const char *data, size_t size, const char
     return KT_OK;
 }
 
-kt_status kti_file_write(const char *path, const void *data, size_t size, kt_error *error)
+/* Into something that is not a regular file: a pipe, a terminal, /dev/null. */
+static kt_status write_through(const char *path, const void *data, size_t size, kt_error *error)
+{
+    const int handle = open(path, O_WRONLY | O_CLOEXEC);
+    if (handle < 0)
+        return kti_fail_file(error, KT_IO, path, "cannot be opened: %s", strerror(errno));
+    kt_status status = write_all(handle, data, size, path, error);
+    close(handle);
+    return status;
+}
+
+static kt_status write_beside(const char *path, const void *data, size_t size, kt_error *error)
 {
     kt_status status = KT_OK;
     size_t capacity = strlen(path) + 32;
     char *beside = malloc(capacity);
-    int handle = -1;
     if (!beside)
         return kti_fail_memory(error, "a file name");
-    snprintf(beside, capacity, "%s.%ld.part", path, (long)getpid());
-    handle = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    snprintf(beside, capacity, "%s.%ld" KTI_PART, path, (long)getpid());
+    int handle = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (handle < 0) {
         status = kti_fail_file(error, KT_IO, path, "cannot be created: %s", strerror(errno));
         goto done;
@@ -102,6 +116,33 @@ kt_status kti_file_write(const char *path, const void *data, size_t size, kt_err
 done:
     free(beside);
     return status;
+}
+
+kt_status kti_file_write(const char *path, const void *data, size_t size, kt_error *error)
+{
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return write_beside(path, data, size, error);
+    if (!S_ISREG(about.st_mode))
+        return write_through(path, data, size, error);
+    /* A symbolic link stays one: what it points to is replaced. */
+    char *target = realpath(path, NULL);
+    kt_status status = write_beside(target ? target : path, data, size, error);
+    free(target);
+    return status;
+}
+
+void kti_remove_parts(const char *folder)
+{
+    DIR *entries = opendir(folder);
+    if (!entries)
+        return;
+    for (struct dirent *entry; (entry = readdir(entries));) {
+        const size_t length = strlen(entry->d_name), tail = strlen(KTI_PART);
+        if (length > tail && strcmp(entry->d_name + length - tail, KTI_PART) == 0)
+            unlinkat(dirfd(entries), entry->d_name, 0);
+    }
+    closedir(entries);
 }
 
 bool kti_file_exists(const char *path)
@@ -122,7 +163,7 @@ kt_status kti_make_folder(const char *path, kt_error *error)
     if (!partial)
         return kti_fail_memory(error, "a path");
     kt_status status = KT_OK;
-    for (char *slash = partial + 1;; slash++) {
+    for (char *slash = partial + (*partial != '\0');; slash++) {
         if (*slash != '/' && *slash != '\0')
             continue;
         char kept = *slash;

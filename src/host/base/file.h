@@ -16,9 +16,12 @@ extern "C" {
  * no memory. */
 kt_status kti_file_read(const char *path, size_t limit, char **data, size_t *size, kt_error *error);
 
-/* Writes beside `path`, flushes to the disk and renames: after a crash the old content or the new is there.
- */
+/* Writes beside `path`, flushes to the disk and renames: after a crash the old content or the new is there. What is no
+ * regular file (a pipe, /dev/null) is written to as it is. */
 kt_status kti_file_write(const char *path, const void *data, size_t size, kt_error *error);
+
+/* Removes what crashes left of kti_file_write in a folder. Only for one that nobody else writes to. */
+void kti_remove_parts(const char *folder);
 
 bool kti_file_exists(const char *path);
 bool kti_is_folder(const char *path);

@@ -47,7 +47,7 @@ typedef struct kti_graph {
  * (element, neighbours, labels); a node is a class of sites, in the order of their first sites, an edge a
  * class (target, source, label). An element outside the 89 is KT_BAD_CRYSTAL, as are a bad lattice and
  * coordinates that are not finite; a cutoff outside (0, 20] Å or a bad gap is KT_BAD_ARGUMENT. A crystal
- * without any edge gives a graph with edges == 0 and KT_OK: the caller decides. More than 50 million directed
+ * without any edge gives a graph with edges == 0 and KT_OK: the caller decides. More than 8 million directed
  * edges is KT_BAD_CRYSTAL. Same structure, same bits. `file` names the input in errors (may be NULL). */
 kt_status kti_graph_create(const kt_structure *structure, const kti_graph_options *options, const char *file,
                            kti_graph *graph, kt_error *error);

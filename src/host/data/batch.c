@@ -10,10 +10,11 @@ static int larger(int left, int right)
 }
 
 /* Sum of the `count` largest of nodes or edges over the list. */
-static int sum_of_largest(const kti_graph *const *list, int size, int count, int edges)
+static int64_t sum_of_largest(const kti_graph *const *list, int size, int count, int edges)
 {
     /* Selection without a buffer: each pass finds how many graphs have the next smaller size. */
-    int sum = 0, taken = 0, bound = INT32_MAX;
+    int64_t sum = 0;
+    int taken = 0, bound = INT32_MAX;
     while (taken < count && taken < size) {
         int greatest = -1, repeats = 0;
         for (int i = 0; i < size; i++) {
@@ -29,7 +30,7 @@ static int sum_of_largest(const kti_graph *const *list, int size, int count, int
         if (greatest < 0)
             break;
         int used = repeats < count - taken ? repeats : count - taken;
-        sum += used * greatest;
+        sum += (int64_t)used * greatest;
         taken += used;
         bound = greatest;
     }
@@ -38,7 +39,11 @@ static int sum_of_largest(const kti_graph *const *list, int size, int count, int
 
 kti_capacity kti_capacity_of(const kti_graph *const *list, int size, int graphs)
 {
-    return (kti_capacity){graphs, sum_of_largest(list, size, graphs, 0), sum_of_largest(list, size, graphs, 1)};
+    const int64_t nodes = sum_of_largest(list, size, graphs, 0),
+                  edges = sum_of_largest(list, size, graphs, 1);
+    /* More than this is more memory than there is: the plan will say so. */
+    return (kti_capacity){graphs, (int)(nodes < INT32_MAX ? nodes : INT32_MAX),
+                          (int)(edges < INT32_MAX ? edges : INT32_MAX)};
 }
 
 kti_capacity kti_capacity_join(kti_capacity left, kti_capacity right)
@@ -147,7 +152,8 @@ int kti_batch_pack(kti_batch *batch, const kti_graph *const *graphs, const doubl
     if (count > batch->capacity.graphs)
         return -1;
     for (int g = 0; g < count; g++) {
-        if (graphs[g]->nodes > batch->capacity.nodes - nodes || graphs[g]->edges > batch->capacity.edges - edges)
+        if (graphs[g]->nodes > batch->capacity.nodes - nodes ||
+            graphs[g]->edges > batch->capacity.edges - edges)
             return -1;
         batch->graph_node_start[g] = nodes;
         batch->graph_edge_start[g] = edges;

@@ -56,6 +56,25 @@ static void list_scalars(kti_fold *fold, scalar list[SCALARS])
     memcpy(list, all, sizeof all);
 }
 
+static kt_status set_fingerprint(kti_tensors *tensors, const char *key, uint64_t fingerprint, kt_error *error)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)fingerprint);
+    return kti_tensors_set_metadata(tensors, key, text, error);
+}
+
+static kt_status check_fingerprint(const kti_tensors *tensors, const char *file, const char *key,
+                                   uint64_t fingerprint, const char *what, kt_error *error)
+{
+    char text[24];
+    const char *stored = kti_tensors_metadata(tensors, key);
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)fingerprint);
+    if (stored && strcmp(stored, text) == 0)
+        return KT_OK;
+    return kti_fail_file(error, KT_BAD_FORMAT, file, "was made with other %s: `%s` is %s, not %s", what, key,
+                         stored ? stored : "missing", text);
+}
+
 static kt_status describe(kti_tensors *tensors, const kti_fold *fold, const kt_train_options *options,
                           const char *dataset, kt_error *error)
 {
@@ -106,6 +125,10 @@ static kt_status store_state(kti_tensors *tensors, const kti_fold *fold, const k
         status = kti_tensors_add(tensors, history_name, KTI_F64, 2, shape, &history, error);
     if (status == KT_OK)
         memcpy(history->data, fold->history, (size_t)fold->epoch * KTI_HISTORY_COLUMNS * sizeof(double));
+    if (status == KT_OK)
+        status = set_fingerprint(tensors, "data_fingerprint", fold->data_fingerprint, error);
+    if (status == KT_OK)
+        status = set_fingerprint(tensors, "start_fingerprint", fold->start_fingerprint, error);
     list_scalars(&copy, list);
     for (int i = 0; i < SCALARS && status == KT_OK; i++)
         status = kti_metadata_set_number(tensors, list[i].key,
@@ -125,12 +148,7 @@ kt_status kti_checkpoint_write(const char *run, const kti_fold *fold, const kti_
     char *best = kti_checkpoint_path(run, fold->number, "best.safetensors");
     kt_status status =
         folder && last && best ? kti_make_folder(folder, error) : kti_fail_memory(error, "a path");
-    if (status == KT_OK)
-        status = describe(&state, fold, options, dataset, error);
-    if (status == KT_OK)
-        status = store_state(&state, fold, parameters, error);
-    if (status == KT_OK)
-        status = kti_safetensors_write(last, &state, error);
+    /* The product first: whatever moment a kill chooses, last.safetensors is never ahead of it. */
     if (status == KT_OK && fold->best_epoch > 0) {
         status = describe(&product, fold, options, dataset, error);
         if (status == KT_OK)
@@ -139,6 +157,12 @@ kt_status kti_checkpoint_write(const char *run, const kti_fold *fold, const kti_
         if (status == KT_OK)
             status = kti_safetensors_write(best, &product, error);
     }
+    if (status == KT_OK)
+        status = describe(&state, fold, options, dataset, error);
+    if (status == KT_OK)
+        status = store_state(&state, fold, parameters, error);
+    if (status == KT_OK)
+        status = kti_safetensors_write(last, &state, error);
     kti_tensors_destroy(&state);
     kti_tensors_destroy(&product);
     free(folder);
@@ -177,13 +201,11 @@ static kt_status load_scalars(const kti_tensors *state, const char *file, kti_fo
 static kt_status load_state(const kti_tensors *state, const char *file, kti_fold *fold,
                             kti_parameters *parameters, const kt_train_options *options, kt_error *error)
 {
-    double mean, sd;
-    kt_status status = kti_metadata_number(state, file, "target_mean", &mean, error);
+    kt_status status =
+        check_fingerprint(state, file, "data_fingerprint", fold->data_fingerprint, "data", error);
     if (status == KT_OK)
-        status = kti_metadata_number(state, file, "target_sd", &sd, error);
-    if (status == KT_OK && (mean != fold->target_mean || sd != fold->target_sd))
-        status =
-            kti_fail_file(error, KT_BAD_FORMAT, file, "was made on other data: its target transform differs");
+        status = check_fingerprint(state, file, "start_fingerprint", fold->start_fingerprint, "start weights",
+                                   error);
     if (status == KT_OK)
         status = load_scalars(state, file, fold, error);
     if (status != KT_OK)
@@ -233,4 +255,15 @@ kt_status kti_checkpoint_read(const char *run, kti_fold *fold, kti_parameters *p
     kti_tensors_destroy(&state);
     free(file);
     return status;
+}
+
+void kti_checkpoint_clean(const char *run, int folds)
+{
+    kti_remove_parts(run);
+    for (int fold = 1; fold <= folds; fold++) {
+        char *folder = kti_checkpoint_path(run, fold, "");
+        if (folder)
+            kti_remove_parts(folder);
+        free(folder);
+    }
 }

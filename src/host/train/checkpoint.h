@@ -18,8 +18,11 @@ char *kti_checkpoint_path(const char *run, int fold, const char *name);
 kt_status kti_checkpoint_write(const char *run, const kti_fold *fold, const kti_parameters *parameters,
                                const kt_train_options *options, const char *dataset, kt_error *error);
 
+/* Removes what kills left half written in the run folder and those of folds 1 .. folds. */
+void kti_checkpoint_clean(const char *run, int folds);
+
 /* Reads last.safetensors into the fold and its arenas; *found is 0 if there is none. A file that does not fit
- * the fold (another split, transform or more epochs than asked for) is KT_BAD_FORMAT. */
+ * the fold (other data or start weights, more epochs than asked for) is KT_BAD_FORMAT. */
 kt_status kti_checkpoint_read(const char *run, kti_fold *fold, kti_parameters *parameters,
                               const kt_train_options *options, int *found, kt_error *error);
 

@@ -7,9 +7,8 @@
 #include "base/memory.h"
 #include "data/split.h"
 
-/* With KT_SELECT_LAST nothing is chosen; these many training rows still tell whether the fold has collapsed.
- */
-enum { WATCHED_ROWS = 24 };
+/* As many rows tell whether a fold has collapsed: two crystals may well be predicted alike, eight are not. */
+enum { LEAST_WATCHED = 8, WATCHED_ROWS = 24 };
 
 const char *const kti_history_names[KTI_HISTORY_COLUMNS] = {
     "train_loss",        "select_mape", "learning_rate", "gradient_norm",
@@ -64,12 +63,18 @@ kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *op
         fold->select = fold->order + outer;
         fold->select_rows = fold->validate_rows;
         break;
-    case KT_SELECT_LAST:
-        fold->select = fold->order;
-        fold->select_rows = fold->train_rows < WATCHED_ROWS ? fold->train_rows : WATCHED_ROWS;
-        break;
+    case KT_SELECT_LAST: break;
     }
-    if (fold->train_rows < 1 || fold->select_rows < 1 || fold->validate_rows < 1) {
+    fold->watch = fold->select;
+    fold->watch_rows = fold->select_rows;
+    if (fold->watch_rows < LEAST_WATCHED) {
+        fold->watch = fold->order;
+        fold->watch_rows = fold->train_rows < WATCHED_ROWS ? fold->train_rows : WATCHED_ROWS;
+    }
+    if (fold->watch_rows < LEAST_WATCHED)
+        fold->watch_rows = 0;
+    if (fold->train_rows < 1 || fold->validate_rows < 1 ||
+        (fold->select_rows < 1 && options->select != KT_SELECT_LAST)) {
         status = kti_fail(
             error, KT_BAD_ARGUMENT,
             "%d usable crystals are too few: a fold would train on %d, select on %d and validate on %d", size,

@@ -5,6 +5,8 @@
 #ifndef KTI_TRAIN_FOLD_H
 #define KTI_TRAIN_FOLD_H
 
+#include <stdbool.h>
+
 #include <kappatune/train.h>
 
 #include "data/dataset.h"
@@ -31,14 +33,18 @@ typedef struct kti_fold {
     int index;      /* of the fold's arenas */
     int32_t *order; /* [dataset size], owned: rows to train on, inner rows, then rows to validate on */
     int train_rows, inner_rows, validate_rows;
-    const int32_t *select; /* rows that the epoch is chosen and the fold is watched on; part of order */
+    const int32_t *select; /* rows that the epoch is chosen on, part of order; none with KT_SELECT_LAST */
     int select_rows;
+    const int32_t *watch;          /* rows that tell whether the fold has collapsed, part of order */
+    int watch_rows;                /* 0 where there are too few to tell */
     double target_mean, target_sd; /* of log10(kappa + 1) */
+    uint64_t data_fingerprint, start_fingerprint; /* of what the fold is trained on and started from */
 
     int epoch;         /* finished ones */
     int64_t steps;     /* of Adam since its moments were zero */
     double rate_scale; /* halved by each rescue */
     int rescues, draws, skipped, collapsed_epochs;
+    bool in_trouble;   /* and it has been said */
     double least_loss; /* least mean loss of an epoch; -1 before there is one */
     int best_epoch;    /* 0 before there is one */
     double best_mape;
@@ -53,6 +59,12 @@ typedef struct kti_fold {
 kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *options, int number, int index,
                           int64_t arena_size, kti_fold *fold, kt_error *error);
 void kti_fold_destroy(kti_fold *fold);
+
+/* Predictions this close together are one number: the fold has collapsed. A spread of -1 is not known. */
+static inline bool kti_spread_is_flat(double spread)
+{
+    return spread >= 0 && spread <= 1e-4;
+}
 
 static inline const int32_t *kti_fold_validate(const kti_fold *fold)
 {

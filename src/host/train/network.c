@@ -7,6 +7,8 @@
 #include "base/fail.h"
 #include "base/memory.h"
 
+_Static_assert(KTI_SET2SET_STEPS == 2, "set2set_backward and lstm_bias_gradient are written for two steps");
+
 enum { MLP_LAYERS = 4, POOLED = 5 * KTI_FEATURES };
 
 typedef enum rows { EDGES, NODES, GRAPHS, ROW_KINDS } rows;
@@ -705,11 +707,11 @@ static void optimise(builder *b)
                                                        .parameter = {p->value, size, (int32_t)size},
                                                        .moment1 = {p->moment1, size, (int32_t)size},
                                                        .moment2 = {p->moment2, size, (int32_t)size},
-                                                       .beta1 = (kt_real)0.9,
-                                                       .beta2 = (kt_real)0.999,
+                                                       .beta1 = (kt_real)KTI_ADAM_BETA1,
+                                                       .beta2 = (kt_real)KTI_ADAM_BETA2,
                                                        .epsilon = (kt_real)1e-8,
-                                                       .share1 = (kt_real)0.1,
-                                                       .share2 = (kt_real)0.001};
+                                                       .share1 = (kt_real)(1 - KTI_ADAM_BETA1),
+                                                       .share2 = (kt_real)(1 - KTI_ADAM_BETA2)};
 }
 
 /* ---- the whole

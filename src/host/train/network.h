@@ -25,6 +25,10 @@ typedef struct kti_plan_views {
     kt_matrix prediction;                                            /* [G, 1] */
 } kti_plan_views;
 
+/* Adam's decay rates; the host needs them for the bias corrections. */
+#define KTI_ADAM_BETA1 0.9
+#define KTI_ADAM_BETA2 0.999
+
 typedef struct kti_network_request {
     const kti_parameters *parameters;
     kti_capacity capacity;

@@ -31,7 +31,8 @@ kt_status kti_plan_create(kti_device *device, int lane, kti_parameters *paramete
     status = kti_network_build(&request, &made->network, error);
     if (status != KT_OK)
         goto fail;
-    status = kti_device_allocate(device, made->network.workspace_bytes, "the workspace of a training step",
+    status = kti_device_allocate(device, made->network.workspace_bytes,
+                                 train ? "the workspace of a training step" : "the workspace of a prediction",
                                  &made->workspace, error);
     if (status != KT_OK)
         goto fail;

@@ -7,6 +7,7 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "train/checkpoint.h"
 
 static const char *const protocol_names[] = {"sound", "published"};
 static const char *const select_names[] = {"inner", "outer", "last"};
@@ -56,7 +57,6 @@ static const key keys[] = {
     {"fit_target_on_all", BOOLEAN, AT(fit_target_on_all), 0, 0},
     {"quotient", BOOLEAN, AT(quotient), 0, 0},
     {"folds", INTEGER, AT(folds), 1, 1000},
-    {"only_fold", INTEGER, AT(only_fold), 0, 1000},
     {"epochs", INTEGER, AT(epochs), 1, 1000000},
     {"batch", INTEGER, AT(batch), 1, 4096},
     {"seed", SEED, AT(seed), 0, 0},
@@ -205,6 +205,13 @@ kt_status kti_recipe_read(const char *path, kt_train_options *options, json_t **
     return status;
 }
 
+static bool is_utf8(const char *text)
+{
+    json_t *string = json_string(text);
+    json_decref(string);
+    return string != NULL;
+}
+
 kt_status kti_recipe_check(const kt_train_options *options, kt_error *error)
 {
     for (int i = 0; i < KEYS; i++) {
@@ -222,6 +229,14 @@ kt_status kti_recipe_check(const kt_train_options *options, kt_error *error)
     }
     if (!options->data)
         return kti_fail(error, KT_BAD_ARGUMENT, "no data set is named");
+    if (options->out && *options->out == '\0')
+        return kti_fail(error, KT_BAD_ARGUMENT, "the name of the run folder is empty");
+    if (!is_utf8(options->data) || (options->from && !is_utf8(options->from)))
+        return kti_fail(error, KT_BAD_ARGUMENT, "the path of the data or of the weights is not UTF-8");
+    if (options->only_fold < 0)
+        return kti_fail(error, KT_BAD_ARGUMENT, "fold %d is asked for", options->only_fold);
+    if (options->select == KT_SELECT_INNER && !(options->inner_fraction > 0))
+        return kti_fail(error, KT_BAD_ARGUMENT, "an inner selection needs an `inner_fraction` above 0");
     if (options->only_fold > options->folds)
         return kti_fail(error, KT_BAD_ARGUMENT, "fold %d is asked for, but there are %d folds",
                         options->only_fold, options->folds);
@@ -243,7 +258,8 @@ static kt_status compare(const json_t *stored, const json_t *asked, const char *
     for (int i = 0; i < KEYS; i++) {
         const json_t *left = json_object_get(stored, keys[i].name),
                      *right = json_object_get(asked, keys[i].name);
-        if (left && json_equal(left, right))
+        /* One data set has many paths; a changed one is noticed by its fingerprint in the checkpoints. */
+        if (keys[i].kind == TEXT || (left && json_equal(left, right)))
             continue;
         char *was = left ? json_dumps(left, JSON_ENCODE_ANY) : NULL, *is = json_dumps(right, JSON_ENCODE_ANY);
         kt_status status =
@@ -260,9 +276,13 @@ static kt_status compare(const json_t *stored, const json_t *asked, const char *
 kt_status kti_recipe_check_run(const kt_train_options *options, kt_error *error)
 {
     json_t *stored = NULL, *asked = kti_recipe_to_json(options);
-    char *path = kti_path_join(options->out, "recipe.json");
-    kt_status status = asked && path ? KT_OK : kti_fail_memory(error, "the recipe");
-    if (status == KT_OK && kti_file_exists(path)) {
+    char *path = kti_path_join(options->out, "recipe.json"), *folds = kti_path_join(options->out, "folds");
+    kt_status status = asked && path && folds ? KT_OK : kti_fail_memory(error, "the recipe");
+    if (status == KT_OK && !kti_file_exists(path)) {
+        if (kti_is_folder(folds))
+            status = kti_fail_file(error, KT_BAD_ARGUMENT, options->out,
+                                   "holds trained folds but no recipe.json; use another --out");
+    } else if (status == KT_OK) {
         if (!options->resume)
             status = kti_fail_file(error, KT_BAD_ARGUMENT, options->out,
                                    "already holds a run; use --resume to go on with it, or another --out");
@@ -272,19 +292,29 @@ kt_status kti_recipe_check_run(const kt_train_options *options, kt_error *error)
             status = compare(stored, asked, path, error);
     }
     free(path);
+    free(folds);
     json_decref(stored);
     json_decref(asked);
     return status;
 }
 
-kt_status kti_recipe_store(const kt_train_options *options, kt_error *error)
+kt_status kti_recipe_store(const kt_train_options *options, kti_lock *lock, kt_error *error)
 {
     json_t *recipe = kti_recipe_to_json(options);
     char *path = kti_path_join(options->out, "recipe.json");
     kt_status status =
         recipe && path ? kti_make_folder(options->out, error) : kti_fail_memory(error, "the recipe");
+    if (status == KT_OK)
+        status = kti_lock_take(lock, options->out, error);
+    /* Again, now that nobody else can write here. */
+    if (status == KT_OK)
+        status = kti_recipe_check_run(options, error);
+    if (status == KT_OK)
+        kti_checkpoint_clean(options->out, options->folds);
     if (status == KT_OK && !kti_file_exists(path))
         status = kti_json_write(path, recipe, error);
+    if (status != KT_OK)
+        kti_lock_release(lock);
     free(path);
     json_decref(recipe);
     return status;

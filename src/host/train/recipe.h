@@ -7,6 +7,8 @@
 
 #include <kappatune/train.h>
 
+#include "base/lock.h"
+
 /* The options as JSON: everything that decides the result, nothing that does not (threads, progress). NULL
  * when memory is short. */
 json_t *kti_recipe_to_json(const kt_train_options *options);
@@ -19,11 +21,12 @@ kt_status kti_recipe_read(const char *path, kt_train_options *options, json_t **
 /* KT_BAD_ARGUMENT, naming the option, for values that make no sense. */
 kt_status kti_recipe_check(const kt_train_options *options, kt_error *error);
 
-/* Whether options->out can take this run: it holds none, or, on resume, one with the same recipe; the first
- * key that differs is named. */
+/* Whether options->out can take this run: it holds none, or, on resume, one with the same recipe; the first key that
+ * differs is named. Paths are not compared: checkpoints know the data by its fingerprint. */
 kt_status kti_recipe_check_run(const kt_train_options *options, kt_error *error);
 
-/* Makes the folder options->out with its recipe.json, if it is not there. */
-kt_status kti_recipe_store(const kt_train_options *options, kt_error *error);
+/* Makes the folder options->out, locks it against other runs until kti_lock_release, and writes recipe.json if it is
+ * not there. */
+kt_status kti_recipe_store(const kt_train_options *options, kti_lock *lock, kt_error *error);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/fail.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "model/architecture.h"
 #include "model/initialise.h"
@@ -37,11 +38,16 @@ static kt_status fold_file(const char *run, int fold, char **file, kt_error *err
     return *file ? KT_OK : kti_fail_memory(error, "a path");
 }
 
+static int has_head(const kti_tensors *tensors)
+{
+    return kti_tensors_find(tensors, "head.layers.0.weight") != NULL;
+}
+
 /* Loads what a fold takes from the weights: the body always, the head if it is there and `with_head`. */
 static kt_status load(const kti_layout *layout, kt_real *arena, const kti_tensors *tensors, int with_head,
                       const char *name, kt_error *error)
 {
-    const int head = with_head && kti_tensors_find(tensors, "head.layers.0.weight") != NULL;
+    const int head = with_head && has_head(tensors);
     return kti_arena_load(layout, arena, tensors, "", 1u << KTI_PART_BODY | (head ? 1u << KTI_PART_HEAD : 0),
                           name, error);
 }
@@ -57,7 +63,23 @@ static kt_status try_load(const kti_tensors *tensors, const char *name, kt_error
     return status;
 }
 
-static kt_status try_fold(const char *run, int fold, kt_error *error)
+static uint64_t fingerprint_of(const kti_tensors *tensors)
+{
+    uint64_t hash = KTI_HASH_START;
+    for (size_t i = 0; i < tensors->size; i++) {
+        const kti_tensor *t = &tensors->list[i];
+        hash = kti_hash(hash, t->name, strlen(t->name) + 1);
+        hash = kti_hash(hash, t->data, t->elements * kti_dtype_size(t->dtype));
+    }
+    return hash;
+}
+
+uint64_t kti_start_fingerprint(const kti_start *start, int fold)
+{
+    return start->fingerprint ? start->fingerprint[fold] : 0;
+}
+
+static kt_status try_fold(const char *run, int fold, uint64_t *fingerprint, kt_error *error)
 {
     kti_tensors tensors = {0};
     char *file;
@@ -69,6 +91,8 @@ static kt_status try_fold(const char *run, int fold, kt_error *error)
         status = kti_weights_read(file, &tensors, error);
     if (status == KT_OK)
         status = try_load(&tensors, file, error);
+    if (status == KT_OK)
+        *fingerprint = fingerprint_of(&tensors);
     kti_tensors_destroy(&tensors);
     free(file);
     return status;
@@ -87,15 +111,16 @@ kt_status kti_start_open(const kt_train_options *options, kti_start *start, kt_e
     free(folds);
     char **kept = is_run ? &start->run_folder : &start->file;
     *kept = kti_duplicate_text(options->from);
-    if (!*kept) {
-        status = kti_fail_memory(error, "a path");
+    start->fingerprint = kti_allocate((size_t)options->folds + 1, sizeof *start->fingerprint);
+    if (!*kept || !start->fingerprint) {
+        status = kti_fail_memory(error, "the start weights");
         goto fail;
     }
     if (is_run) {
         const int first = options->only_fold ? options->only_fold : 1;
         const int last = options->only_fold ? options->only_fold : options->folds;
         for (int fold = first; fold <= last && status == KT_OK; fold++)
-            status = try_fold(start->run_folder, fold, error);
+            status = try_fold(start->run_folder, fold, &start->fingerprint[fold], error);
         if (status == KT_OK)
             return KT_OK;
         goto fail;
@@ -103,6 +128,8 @@ kt_status kti_start_open(const kt_train_options *options, kti_start *start, kt_e
     status = kti_weights_read(options->from, &start->tensors, error);
     if (status == KT_OK)
         status = try_load(&start->tensors, options->from, error);
+    for (int fold = 0; status == KT_OK && fold <= options->folds; fold++)
+        start->fingerprint[fold] = fold == 0 ? fingerprint_of(&start->tensors) : start->fingerprint[0];
     if (status == KT_OK)
         return KT_OK;
 fail:
@@ -114,6 +141,7 @@ void kti_start_close(kti_start *start)
 {
     free(start->run_folder);
     free(start->file);
+    free(start->fingerprint);
     kti_tensors_destroy(&start->tensors);
     *start = (kti_start){0};
 }
@@ -127,7 +155,7 @@ kt_status kti_start_fill(const kti_start *start, const kt_train_options *options
     const char *name = start->file;
     kt_status status = KT_OK;
     kti_initialise(layout, arena, KTI_ALL_PARTS, options->seed, fold, draw);
-    if (start->random || !options->load_weights)
+    if (start->random)
         return KT_OK;
     if (start->run_folder) {
         status = fold_file(start->run_folder, fold, &file, error);
@@ -136,8 +164,10 @@ kt_status kti_start_fill(const kti_start *start, const kt_train_options *options
         tensors = &own;
         name = file;
     }
+    /* The published code never loads the pretrained body, but it does load its own checkpoints, which have a head. */
+    const int used = options->load_weights || has_head(tensors);
     /* A fresh draw replaces a head that led nowhere; the body is the pretrained one again. */
-    if (status == KT_OK)
+    if (status == KT_OK && used)
         status = load(layout, arena, tensors, draw == 0, name, error);
     kti_tensors_destroy(&own);
     free(file);

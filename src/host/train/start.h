@@ -9,11 +9,15 @@
 #include "kernels/kernel.h"
 
 typedef struct kti_start {
-    char *run_folder;    /* owned; NULL unless the weights are those of a run, fold by fold */
-    kti_tensors tensors; /* else: of the one file */
-    char *file;          /* owned; for errors */
-    int random;          /* no weights */
+    char *run_folder;      /* owned; NULL unless the weights are those of a run, fold by fold */
+    kti_tensors tensors;   /* else: of the one file */
+    char *file;            /* owned; for errors */
+    int random;            /* no weights */
+    uint64_t *fingerprint; /* [folds + 1] of the weights that fold n starts from; owned; NULL if random */
 } kti_start;
+
+/* 0 if the start is random. */
+uint64_t kti_start_fingerprint(const kti_start *start, int fold);
 
 /* Opens options->from: a safetensors file, matgl's state.pt or its folder, or a run folder. A file that
  * cannot be used is refused now, also when options->load_weights is off. */

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "train/checkpoint.h"
@@ -17,9 +18,7 @@
 
 enum { PURPOSE_SHUFFLE = 2, MOST_RESCUES = 5, COLLAPSED_EPOCHS = 10 };
 
-static const double explosion = 10;     /* times the least mean loss of an epoch */
-static const double flat_spread = 1e-4; /* of log10(kappa + 1): predictions that are one number */
-static const double beta1 = 0.9, beta2 = 0.999;
+static const double explosion = 10; /* times the least mean loss of an epoch */
 
 /* ---- a worker and what it shares
  * ------------------------------------------------------------------------------- */
@@ -29,10 +28,10 @@ typedef struct team {
     kti_journal *journal;
     kti_capacity capacity;
     atomic_int next_fold;
-    atomic_int stop; /* 1: a worker failed or the caller asked */
-    atomic_llong epochs_done;
+    atomic_int stop;       /* 1: a worker failed or the caller asked */
     int64_t epochs_before; /* that earlier runs had done */
-    pthread_mutex_t lock;  /* of the callbacks and the error */
+    pthread_mutex_t lock;  /* of the callbacks and of what follows */
+    int64_t epochs_done;
     kt_status status;
     kt_error error;
     double started;
@@ -50,11 +49,11 @@ typedef struct worker {
     kt_real *arena;           /* [layout.size] */
 } worker;
 
-/* Says it to the caller and to the journal. */
-static void report(team *t, const kti_fold *fold, const char *event, int batch, const char *text)
+/* Says it to the journal and, if `aloud`, to the caller. */
+static void report(team *t, const kti_fold *fold, const char *event, int batch, int aloud, const char *text)
 {
     pthread_mutex_lock(&t->lock);
-    if (t->run->options->message)
+    if (aloud && t->run->options->message)
         t->run->options->message(t->run->options->user, text);
     kti_journal_event(t->journal, event, fold->number, fold->epoch + 1, batch, text);
     pthread_mutex_unlock(&t->lock);
@@ -85,8 +84,8 @@ static void set_step(worker *w, const kti_fold *fold, double rate)
 {
     kt_real *step = kti_plan_step(w->plan);
     step[KT_STEP_LEARNING_RATE] = (kt_real)rate;
-    step[KT_STEP_CORRECTION1] = (kt_real)(1 / (1 - pow(beta1, (double)fold->steps + 1)));
-    step[KT_STEP_CORRECTION2] = (kt_real)(1 / sqrt(1 - pow(beta2, (double)fold->steps + 1)));
+    step[KT_STEP_CORRECTION1] = (kt_real)(1 / (1 - pow(KTI_ADAM_BETA1, (double)fold->steps + 1)));
+    step[KT_STEP_CORRECTION2] = (kt_real)(1 / sqrt(1 - pow(KTI_ADAM_BETA2, (double)fold->steps + 1)));
     step[KT_STEP_TARGET_MEAN] = (kt_real)fold->target_mean;
     step[KT_STEP_TARGET_SD] = (kt_real)fold->target_sd;
 }
@@ -115,7 +114,7 @@ static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error
             snprintf(text, sizeof text,
                      "fold %d, epoch %d, batch %d: the %s is not finite; the step is skipped", fold->number,
                      fold->epoch + 1, batch, isfinite(result[KT_RESULT_LOSS]) ? "gradient" : "loss");
-            report(w->team, fold, "skipped", batch, text);
+            report(w->team, fold, "skipped", batch, skipped == 0, text); /* one an epoch is enough to hear */
             skipped++;
             continue;
         }
@@ -153,23 +152,34 @@ static kt_status predict(worker *w, const kti_fold *fold, const int32_t *rows, i
     return KT_OK;
 }
 
-/* MAPE on the rows of the selection, and how far apart the predictions are. */
+/* MAPE on the rows of the selection. */
 static kt_status evaluate(worker *w, const kti_fold *fold, double *record, kt_error *error)
 {
     const kti_dataset *dataset = w->team->run->dataset;
+    double sum = 0;
     kt_status status = predict(w, fold, fold->select, fold->select_rows, w->predicted, error);
-    if (status != KT_OK)
-        return status;
-    double sum = 0, least = INFINITY, most = -INFINITY;
-    for (int i = 0; i < fold->select_rows; i++) {
-        const double kappa = dataset->crystals[fold->select[i]].kappa, level = log10(w->predicted[i] + 1);
+    for (int i = 0; i < fold->select_rows && status == KT_OK; i++) {
+        const double kappa = dataset->crystals[fold->select[i]].kappa;
         sum += fabs(w->predicted[i] - kappa) / kappa;
-        least = fmin(least, level);
-        most = fmax(most, level);
     }
-    record[KTI_SELECT_MAPE] = isfinite(sum) ? sum / fold->select_rows : -1;
+    record[KTI_SELECT_MAPE] = fold->select_rows > 0 && isfinite(sum) ? sum / fold->select_rows : -1;
+    return status;
+}
+
+/* How far apart the predictions of the watched rows are. */
+static kt_status measure_spread(worker *w, const kti_fold *fold, double *record, kt_error *error)
+{
+    kt_status status = KT_OK;
+    double least = INFINITY, most = -INFINITY;
+    if (fold->watch != fold->select) /* else they have just been predicted */
+        status = predict(w, fold, fold->watch, fold->watch_rows, w->predicted, error);
+    for (int i = 0; i < fold->watch_rows && status == KT_OK; i++) {
+        const double level = log10(w->predicted[i] + 1);
+        least = fmin(least, level);
+        most = isnan(level) ? INFINITY : fmax(most, level);
+    }
     record[KTI_SPREAD] = isfinite(most - least) ? most - least : -1;
-    return KT_OK;
+    return status;
 }
 
 /* ---- going wrong, and back
@@ -206,6 +216,7 @@ static kt_status begin(worker *w, kti_fold *fold, kt_error *error)
     if (status == KT_OK)
         status = kti_parameters_upload(parameters, KTI_ROLE_VALUE, fold->index, w->arena, error);
     fold->steps = 0;
+    fold->least_loss = -1;
     return status;
 }
 
@@ -229,29 +240,34 @@ static kt_status return_to_best(worker *w, kti_fold *fold, kt_error *error)
     return status;
 }
 
+static int best_is_flat(const kti_fold *fold)
+{
+    return fold->best_epoch > 0 &&
+           kti_spread_is_flat(fold->history[(fold->best_epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SPREAD]);
+}
+
 static kt_status rescue(worker *w, kti_fold *fold, const char *reason, double *record, kt_error *error)
 {
-    char text[240];
-    const int has_best =
-        fold->best_epoch > 0 &&
-        fold->history[(fold->best_epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SPREAD] > flat_spread;
-    if (w->team->run->options->protocol == KT_PUBLISHED || fold->rescues >= MOST_RESCUES) {
-        snprintf(text, sizeof text, "fold %d, epoch %d: %s; it goes on as it is", fold->number,
-                 fold->epoch + 1, reason);
-        if (fold->collapsed_epochs <= COLLAPSED_EPOCHS) /* once for a collapse, not every epoch of it */
-            report(w->team, fold, "trouble", 0, text);
-        return KT_OK;
-    }
-    if (has_best)
-        snprintf(text, sizeof text,
-                 "fold %d, epoch %d: %s; it goes back to where it stood after epoch %d, with half the "
-                 "learning rate",
-                 fold->number, fold->epoch + 1, reason, fold->best_epoch);
+    const kt_train_options *o = w->team->run->options;
+    const int has_best = fold->best_epoch > 0 && !best_is_flat(fold);
+    /* After the last epoch nobody would train what a rescue leaves behind. */
+    const int leave =
+        o->protocol == KT_PUBLISHED || fold->rescues >= MOST_RESCUES || fold->epoch + 1 == o->epochs;
+    char text[240], remedy[160];
+    if (leave)
+        snprintf(remedy, sizeof remedy, "it goes on as it is");
+    else if (has_best)
+        snprintf(remedy, sizeof remedy,
+                 "it goes back to where it stood after epoch %d, with half the learning rate",
+                 fold->best_epoch);
     else
-        snprintf(text, sizeof text,
-                 "fold %d, epoch %d: %s; it starts again with a newly drawn head and half the learning rate",
-                 fold->number, fold->epoch + 1, reason);
-    report(w->team, fold, "rescue", 0, text);
+        snprintf(remedy, sizeof remedy, "it starts again with newly drawn %s and half the learning rate",
+                 o->from && o->load_weights ? "head" : "weights");
+    snprintf(text, sizeof text, "fold %d, epoch %d: %s; %s", fold->number, fold->epoch + 1, reason, remedy);
+    report(w->team, fold, leave ? "trouble" : "rescue", 0, !leave || !fold->in_trouble, text);
+    fold->in_trouble = true;
+    if (leave)
+        return KT_OK;
     record[KTI_RESCUED] = 1;
     fold->rescues++;
     fold->rate_scale /= 2;
@@ -262,23 +278,31 @@ static kt_status rescue(worker *w, kti_fold *fold, const char *reason, double *r
     return begin(w, fold, error);
 }
 
-/* Keeps the best epoch so far. */
+/* Keeps the best epoch so far. With KT_SELECT_LAST that is the latest, so that a rescue has somewhere to go back to. */
 static kt_status choose(worker *w, kti_fold *fold, const double *record, kt_error *error)
 {
     const kt_train_options *o = w->team->run->options;
-    const int epoch = fold->epoch + 1, last = o->select == KT_SELECT_LAST;
     const double mape = record[KTI_SELECT_MAPE];
-    /* With KT_SELECT_LAST the best is simply the latest, so that a rescue has somewhere to go back to. */
-    const int better = mape >= 0 && (last || fold->best_epoch == 0 || mape < fold->best_mape);
-    if (!better && !(last && epoch == o->epochs))
+    const int sound = o->protocol == KT_SOUND, flat = sound && kti_spread_is_flat(record[KTI_SPREAD]);
+    int better;
+    if (o->select == KT_SELECT_LAST)
+        better = !flat;
+    else if (mape < 0)
+        better = 0;
+    else if (fold->best_epoch == 0 || (sound && best_is_flat(fold) && !flat))
+        better = 1;
+    else /* one number for every crystal can have a small MAPE, but is no model */
+        better = mape < fold->best_mape && (!flat || best_is_flat(fold));
+    if (!better)
         return KT_OK;
-    fold->best_epoch = epoch;
+    fold->best_epoch = fold->epoch + 1;
     fold->best_mape = mape;
     return keep_best(w, fold, error);
 }
 
 static kt_status one_epoch(worker *w, kti_fold *fold, kt_error *error)
 {
+    const kt_train_options *o = w->team->run->options;
     double *record = fold->history + (int64_t)fold->epoch * KTI_HISTORY_COLUMNS;
     memset(record, 0, KTI_HISTORY_COLUMNS * sizeof *record);
     kt_status status = train_epoch(w, fold, record, error);
@@ -286,14 +310,21 @@ static kt_status one_epoch(worker *w, kti_fold *fold, kt_error *error)
         status = evaluate(w, fold, record, error);
     if (status != KT_OK)
         return status;
-    fold->collapsed_epochs = record[KTI_SPREAD] <= flat_spread ? fold->collapsed_epochs + 1 : 0;
+    status = measure_spread(w, fold, record, error);
+    fold->collapsed_epochs = kti_spread_is_flat(record[KTI_SPREAD]) ? fold->collapsed_epochs + 1 : 0;
     const char *trouble = diagnose(fold, record);
     if (record[KTI_TRAIN_LOSS] >= 0 && (fold->least_loss < 0 || record[KTI_TRAIN_LOSS] < fold->least_loss))
         fold->least_loss = record[KTI_TRAIN_LOSS];
-    if (!trouble || w->team->run->options->protocol == KT_PUBLISHED)
+    if (status == KT_OK && (!trouble || o->protocol == KT_PUBLISHED))
         status = choose(w, fold, record, error);
     if (status == KT_OK && trouble)
         status = rescue(w, fold, trouble, record, error);
+    else
+        fold->in_trouble = false;
+    if (status == KT_OK && o->select == KT_SELECT_LAST && fold->epoch + 1 == o->epochs) {
+        fold->best_epoch = o->epochs; /* whatever it is worth */
+        status = keep_best(w, fold, error);
+    }
     fold->epoch++;
     return status;
 }
@@ -306,9 +337,9 @@ static int tell_progress(team *t, const kti_fold *fold)
 {
     const kt_train_options *o = t->run->options;
     const double *record = fold->history + (int64_t)(fold->epoch - 1) * KTI_HISTORY_COLUMNS;
-    const int64_t done = atomic_fetch_add(&t->epochs_done, 1) + 1;
     int stop = 0;
     pthread_mutex_lock(&t->lock);
+    const int64_t done = ++t->epochs_done;
     if (o->progress) {
         const double passed = kti_seconds() - t->started;
         const int64_t total = (int64_t)t->run->folds * o->epochs;
@@ -370,6 +401,9 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
 {
     const kt_train_options *o = w->team->run->options;
     kt_status status = fold->epoch == 0 ? begin(w, fold, error) : KT_OK;
+    /* A kill may have come before the files of a fold's end were there. */
+    if (status == KT_OK && fold->epoch == o->epochs)
+        status = save(w, fold, error);
     double saved = kti_seconds();
     while (status == KT_OK && fold->epoch < o->epochs) {
         status = one_epoch(w, fold, error);
@@ -481,7 +515,7 @@ kt_status kti_run_train(kti_run *run, kt_error *error)
     t.journal = &journal;
     for (int i = 0; i < run->folds; i++)
         t.epochs_before += run->fold[i].epoch;
-    atomic_store(&t.epochs_done, t.epochs_before);
+    t.epochs_done = t.epochs_before;
     pthread_mutex_init(&t.lock, NULL);
     kti_journal_event(&journal, t.epochs_before ? "resumed" : "started", 0, 0, 0, run->dataset->name);
     int started = 0;
@@ -508,6 +542,26 @@ done:
     return status;
 }
 
+/* Of everything about the data that decides the result. */
+static uint64_t fingerprint_of(const kti_dataset *dataset)
+{
+    uint64_t hash = KTI_HASH_START;
+    for (int i = 0; i < dataset->size; i++) {
+        const kti_crystal *c = &dataset->crystals[i];
+        const kti_graph *g = &c->graph;
+        const size_t nodes = (size_t)g->nodes, edges = (size_t)g->edges;
+        hash = kti_hash(hash, c->id, strlen(c->id) + 1);
+        hash = kti_hash(hash, &c->kappa, sizeof c->kappa);
+        hash = kti_hash(hash, g->node_type, nodes * sizeof *g->node_type);
+        hash = kti_hash(hash, g->node_weight, nodes * sizeof *g->node_weight);
+        hash = kti_hash(hash, g->edge_source, edges * sizeof *g->edge_source);
+        hash = kti_hash(hash, g->edge_target, edges * sizeof *g->edge_target);
+        hash = kti_hash(hash, g->edge_distance, edges * sizeof *g->edge_distance);
+        hash = kti_hash(hash, g->edge_weight, edges * sizeof *g->edge_weight);
+    }
+    return hash;
+}
+
 kt_status kti_run_create(kti_device *device, const kt_train_options *options, const kti_dataset *dataset,
                          kti_run *run, kt_error *error)
 {
@@ -523,6 +577,7 @@ kt_status kti_run_create(kti_device *device, const kt_train_options *options, co
         goto fail;
     }
     status = kti_parameters_create(device, folds, 1, &run->parameters, error);
+    const uint64_t data_fingerprint = fingerprint_of(dataset);
     for (int i = 0; i < folds && status == KT_OK; i++) {
         const int number = options->only_fold ? options->only_fold : i + 1;
         status =
@@ -530,6 +585,8 @@ kt_status kti_run_create(kti_device *device, const kt_train_options *options, co
         if (status != KT_OK)
             break;
         run->folds = i + 1;
+        run->fold[i].data_fingerprint = data_fingerprint;
+        run->fold[i].start_fingerprint = kti_start_fingerprint(&run->start, number);
         int found = 0;
         if (options->out && options->resume)
             status =

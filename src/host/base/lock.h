@@ -1,0 +1,20 @@
+/* A lock on a folder that a crash releases by itself: for run folders, which two programs must not write at a time. */
+#ifndef KTI_BASE_LOCK_H
+#define KTI_BASE_LOCK_H
+
+#include <kappatune/error.h>
+
+typedef struct kti_lock {
+    int handle; /* -1: not held */
+} kti_lock;
+
+#define KTI_LOCK_NONE                                                                                        \
+    {                                                                                                        \
+        -1                                                                                                   \
+    }
+
+/* Takes folder/lock, which then names this host and process; KT_IO, naming the owner, if another process holds it. */
+kt_status kti_lock_take(kti_lock *lock, const char *folder, kt_error *error);
+void kti_lock_release(kti_lock *lock);
+
+#endif
