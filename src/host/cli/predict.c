@@ -12,10 +12,10 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "cli/options.h"
 #include "cli/text.h"
 #include "crystal/reader.h"
-#include "data/csv.h"
 
 static const char help[] =
     "usage: kappatune predict MODEL FILE... [OPTION...]\n"
@@ -177,13 +177,19 @@ static void begin_csv(const sink *s)
     putchar('\n');
 }
 
-static void write_csv(const sink *s, const prediction *p)
+static kt_status write_csv(const sink *s, const prediction *p, kt_error *error)
 {
-    kti_csv_write_field(stdout, p->file);
-    printf(",%s,%d,%.9g,%.9g,%.9g,%.9g", p->formula, p->atoms, p->mean, p->sd, p->least, p->greatest);
+    kti_text line = {0};
+    kti_text_add_csv(&line, p->file);
+    kti_text_add(&line, ",%s,%d,%.9g,%.9g,%.9g,%.9g", p->formula, p->atoms, p->mean, p->sd, p->least,
+                 p->greatest);
     for (int i = 0; is_ensemble(s) && i < s->members; i++)
-        printf(",%.9g", p->value[i]);
-    putchar('\n');
+        kti_text_add(&line, ",%.9g", p->value[i]);
+    kt_status status = line.failed ? kti_fail_memory(error, "the predictions") : KT_OK;
+    if (status == KT_OK)
+        puts(line.data);
+    kti_text_destroy(&line);
+    return status;
 }
 
 static int set_quantity(json_t *object, const char *quantity, const char *what, double value)
@@ -235,7 +241,7 @@ static kt_status add(sink *s, const prediction *p, kt_error *error)
 {
     switch (s->request->format) {
     case KTI_OUTPUT_TABLE: add_to_table(s, p); break;
-    case KTI_OUTPUT_CSV: write_csv(s, p); break;
+    case KTI_OUTPUT_CSV: return write_csv(s, p, error);
     case KTI_OUTPUT_JSON: return add_to_json(s, p, error);
     }
     return KT_OK;

@@ -124,18 +124,3 @@ kt_status kti_csv_next(kti_csv *csv, bool *found, kt_error *error)
     }
     return KT_OK;
 }
-
-void kti_csv_write_field(FILE *out, const char *text)
-{
-    if (!strpbrk(text, ",\"\r\n")) {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"')
-            fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
-}

@@ -1,16 +1,14 @@
-/* A strict RFC 4180 reader, one record at a time, with line numbers.
+/* A strict RFC 4180 reader, one record at a time, with line numbers. base/text.h writes.
  *
- * Comma-separated; fields may be quoted, with "" for a quote; records end in LF
- * or CRLF. Beyond the RFC: a UTF-8 byte-order mark is skipped, so are empty
- * lines and, before the first record only, lines that begin with '#'. What is
- * broken (a quote that never closes or stands inside a bare field, a lone
- * carriage return, a zero byte) is an error, not a guess.
+ * Comma-separated; fields may be quoted, with "" for a quote; records end in LF or CRLF. Beyond the RFC: a
+ * UTF-8 byte-order mark is skipped, so are empty lines and, before the first record only, lines that begin
+ * with '#'. What is broken (a quote that never closes or stands inside a bare field, a lone carriage return,
+ * a zero byte) is an error, not a guess.
  */
 #ifndef KTI_DATA_CSV_H
 #define KTI_DATA_CSV_H
 
 #include <stdbool.h>
-#include <stdio.h>
 
 #include <kappatune/error.h>
 
@@ -43,8 +41,5 @@ kt_status kti_csv_next(kti_csv *csv, bool *found, kt_error *error);
 
 /* Zeroed readers are fine. */
 void kti_csv_close(kti_csv *csv);
-
-/* Writes a field, in quotes where it needs them. */
-void kti_csv_write_field(FILE *out, const char *text);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "data/rows.h"
 
 enum { MOST_THREADS = 1024 };
@@ -262,30 +263,22 @@ done:
 
 kt_status kti_dataset_write_rejects(const kti_dataset *dataset, const char *path, kt_error *error)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return kti_fail_memory(error, "a list of rejects");
-    fputs("id,line,file,reason\n", out);
+    kti_text text = {0};
+    kti_text_add(&text, "id,line,file,reason\n");
     for (int i = 0; i < dataset->rejected; i++) {
         const kti_reject *reject = &dataset->rejects[i];
-        kti_csv_write_field(out, reject->id);
-        fputc(',', out);
+        kti_text_add_csv(&text, reject->id);
+        kti_text_add(&text, ",");
         if (reject->error.line > 0)
-            fprintf(out, "%lld", (long long)reject->error.line);
-        fputc(',', out);
-        kti_csv_write_field(out, reject->error.file);
-        fputc(',', out);
-        kti_csv_write_field(out, reject->error.message);
-        fputc('\n', out);
+            kti_text_add(&text, "%lld", (long long)reject->error.line);
+        kti_text_add(&text, ",");
+        kti_text_add_csv(&text, reject->error.file);
+        kti_text_add(&text, ",");
+        kti_text_add_csv(&text, reject->error.message);
+        kti_text_add(&text, "\n");
     }
-    kt_status status = KT_OK;
-    bool lost = ferror(out) != 0;
-    if (fclose(out) != 0 || lost)
-        status = kti_fail_memory(error, "a list of rejects");
-    else
-        status = kti_file_write(path, text, size, error);
-    free(text);
+    kt_status status = text.failed ? kti_fail_memory(error, "a list of rejects")
+                                   : kti_file_write(path, text.data, text.size, error);
+    kti_text_destroy(&text);
     return status;
 }
