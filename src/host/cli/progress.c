@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -25,11 +26,18 @@ void kti_format_duration(double seconds, char *text, int capacity)
         snprintf(text, (size_t)capacity, "%.0f s", seconds);
 }
 
+/* Of the terminal, in columns. */
+static int width(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
 void kti_progress_show(kti_progress *progress, int64_t done, int64_t total, double seconds_left,
                        const char *detail)
 {
     const double now = kti_seconds();
-    char left[32], bar[BAR_WIDTH + 1];
+    char left[32], bar[BAR_WIDTH + 1], line[256];
     if (progress->quiet || (done < total && now - progress->shown < (progress->terminal ? 0.1 : 10)))
         return;
     progress->shown = now;
@@ -42,7 +50,9 @@ void kti_progress_show(kti_progress *progress, int64_t done, int64_t total, doub
     for (int i = 0; i < BAR_WIDTH; i++)
         bar[i] = (int64_t)i * total < done * BAR_WIDTH ? '#' : '.';
     bar[BAR_WIDTH] = '\0';
-    fprintf(stderr, "\r[%s] %3d %%  %s, %s left\033[K", bar, percent, detail, left);
+    snprintf(line, sizeof line, "[%s] %3d %%  %s, %s left", bar, percent, detail, left);
+    /* A line that wraps could not be drawn over; in the last column the erasing would take its letter. */
+    fprintf(stderr, "\r%.*s\033[K", width() - 1, line);
     fflush(stderr);
     progress->drawn = true;
 }

@@ -1,5 +1,4 @@
-/* Progress of long work: a bar on a terminal, a plain line now and then elsewhere. All of it goes to stderr.
- */
+/* Progress of long work: a bar on a terminal, a plain line now and then elsewhere. All goes to stderr. */
 #ifndef KTI_CLI_PROGRESS_H
 #define KTI_CLI_PROGRESS_H
 
@@ -17,7 +16,7 @@ typedef struct kti_progress {
 kti_progress kti_progress_create(bool quiet, bool force);
 
 /* Shows done of total, `detail`, and the time left; at most ten times a second on a terminal, every ten
- * seconds elsewhere, and always at the end. */
+ * seconds elsewhere, and always at the end. On a terminal the line is cut to its width. */
 void kti_progress_show(kti_progress *progress, int64_t done, int64_t total, double seconds_left,
                        const char *detail);
 
