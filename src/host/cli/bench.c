@@ -81,8 +81,7 @@ static figure summarise(passes *p)
                     p->value[p->size - 1], p->size};
 }
 
-/* ---- one pass through the crystals
- * --------------------------------------------------------------------------------------- */
+/* ---- one pass through the crystals ---- */
 
 typedef struct lane {
     const bench *bench;
@@ -255,7 +254,7 @@ static kt_status time_prediction(lane *l, figure *rate)
     return status;
 }
 
-/* Crystals a second read from CIF files, and turned into graphs; no passes where the data set is a table. */
+/* Crystals a second read from CIF files, and turned into graphs; no passes where there are no such files. */
 static kt_status time_reading(const bench *b, figure *read, figure *built, kt_error *error)
 {
     passes *p = kti_allocate(2, sizeof *p);
@@ -267,25 +266,26 @@ static kt_status time_reading(const bench *b, figure *read, figure *built, kt_er
     bool files = kti_is_folder(b->request->data);
     while (status == KT_OK && files && p->size < MOST_PASSES &&
            (p->size < 3 || kti_seconds() - started < b->request->seconds)) {
+        int found = 0;
         double before = kti_seconds();
-        for (int i = 0; i < b->size && status == KT_OK && files; i++) {
+        for (int i = 0; i < b->size && status == KT_OK; i++) {
             char name[512];
             snprintf(name, sizeof name, "%s/%s.cif", b->request->data, b->dataset.crystals[b->chosen[i]].id);
-            files = kti_file_exists(name);
-            if (files)
-                status = kt_structure_read(name, &structures[i], error);
+            if (kti_file_exists(name))
+                status = kt_structure_read(name, &structures[found++], error);
         }
         const double middle = kti_seconds();
-        for (int i = 0; i < b->size && status == KT_OK && files; i++) {
+        for (int i = 0; i < found && status == KT_OK; i++) {
             kti_graph graph = {0};
             status = kti_graph_create(&structures[i], &options, NULL, &graph, error);
             kti_graph_destroy(&graph);
         }
+        files = found > 0;
         if (files) {
-            p[0].value[p[0].size++] = b->size / (middle - before);
-            p[1].value[p[1].size++] = b->size / (kti_seconds() - middle);
+            p[0].value[p[0].size++] = found / (middle - before);
+            p[1].value[p[1].size++] = found / (kti_seconds() - middle);
         }
-        for (int i = 0; i < b->size; i++)
+        for (int i = 0; i < found; i++)
             kt_structure_destroy(&structures[i]);
         memset(structures, 0, (size_t)b->size * sizeof *structures);
     }
@@ -298,8 +298,7 @@ static kt_status time_reading(const bench *b, figure *read, figure *built, kt_er
     return status;
 }
 
-/* ---- what to time on
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- what to time on ---- */
 
 /* Whether `id` is a line of the list. */
 static bool is_listed(const char *list, const char *id)
@@ -362,9 +361,7 @@ static kt_status prepare(bench *b, kt_error *error)
     return status;
 }
 
-/* ---- results
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- results ---- */
 
 typedef struct results {
     figure step, read, built, predicted;
@@ -398,7 +395,7 @@ static void print_rate(const char *name, figure f)
     if (f.passes)
         printf("  %-28s %9.0f  (%.0f to %.0f)\n", name, f.median, f.least, f.greatest);
     else
-        printf("  %-28s not measured: the data set is a table\n", name);
+        printf("  %-28s not measured: the data set has no CIF files\n", name);
 }
 
 static void print_table(const bench *b, const results *r)
@@ -446,6 +443,26 @@ static kt_status measure(bench *b, results *r, kt_error *error)
             *error = single.error;
     }
     lane_destroy(&single);
+    return status;
+}
+
+static kt_status report(const bench *b, const results *r, kt_error *error)
+{
+    const char *path = b->request->json;
+    const bool instead = path && strcmp(path, "-") == 0;
+    json_t *json = path ? to_json(b, r) : NULL;
+    char *text = json && instead ? json_dumps(json, JSON_INDENT(2)) : NULL;
+    kt_status status = KT_OK;
+    if (!instead)
+        print_table(b, r);
+    if (path && (!json || (instead && !text)))
+        status = kti_fail_memory(error, "the figures");
+    else if (instead)
+        puts(text);
+    else if (path)
+        status = kti_json_write(path, json, error);
+    free(text);
+    json_decref(json);
     return status;
 }
 
@@ -503,16 +520,8 @@ int kti_cli_bench(int argc, char **argv)
     kt_status status = prepare(&b, &error);
     if (status == KT_OK)
         status = measure(&b, &found, &error);
-    json_t *json = status == KT_OK && r.json ? to_json(&b, &found) : NULL;
-    if (status == KT_OK && json && strcmp(r.json, "-") == 0) {
-        json_dumpf(json, stdout, JSON_INDENT(2));
-        putchar('\n');
-    } else if (status == KT_OK) {
-        print_table(&b, &found);
-        if (json)
-            status = kti_json_write(r.json, json, &error);
-    }
-    json_decref(json);
+    if (status == KT_OK)
+        status = report(&b, &found, &error);
     kti_parameters_destroy(&b.parameters);
     kti_device_destroy(b.device);
     kti_dataset_destroy(&b.dataset);
