@@ -1,8 +1,10 @@
 /* The program: finds the command and runs it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/bench.h"
 #include "cli/data.h"
@@ -102,8 +104,18 @@ static int run(int argc, char **argv)
     return found ? found->run(argc - 1, argv + 1) : unknown_command(argv[1]);
 }
 
+/* A standard stream that the parent has closed would give its number to the next file that is opened, and
+ * messages would land in a checkpoint. Writing to what stands here now fails, as it would to a closed one. */
+static void reserve_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDONLY) == -1)
+            return;
+}
+
 int main(int argc, char **argv)
 {
+    reserve_standard_streams();
     /* A parent may have set it to be ignored; a reader that has seen enough (`| head`) ends the program
      * without a word. */
     signal(SIGPIPE, SIG_DFL);
