@@ -1,5 +1,5 @@
 /* kappatune train */
-#include <math.h>
+#define _XOPEN_SOURCE 700 /* realpath */
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -11,11 +11,15 @@
 
 #include <kappatune/train.h>
 
+#include "analysis/metrics.h"
+#include "base/fail.h"
+#include "base/memory.h"
 #include "cli/train.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "data/dataset.h"
 #include "train/recipe.h"
+#include "train/start.h"
 
 static const char help[] =
     "usage: kappatune train RECIPE.json [OPTION...]\n"
@@ -48,7 +52,7 @@ static const char help[] =
     "  --dry-run              show the resolved recipe and the data, and stop\n"
     "\n"
     "The run folder gets recipe.json, metrics.json, predictions.csv, epochs.csv, log.jsonl, rejects.csv and\n"
-    "folds/<n>/{best,last}.safetensors. Ctrl-C and SIGTERM checkpoint, then stop.\n"
+    "folds/<n>/{best,last}.safetensors. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 checkpoint, then stop.\n"
     "Exit status: 0 done, 1 failed or stopped, 2 wrong usage, 3 done with some rows rejected.\n";
 
 static volatile sig_atomic_t stop_asked;
@@ -81,24 +85,10 @@ static void show_message(void *user, const char *text)
         fprintf(stderr, "%s\n", text);
 }
 
-/* ---- the table
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
-static double mean_and_sd(const kt_train_result *result, size_t set, size_t field, double *sd)
-{
-    double sum = 0, squares = 0;
-    for (int i = 0; i < result->folds; i++)
-        sum += *(const double *)((const char *)&result->fold[i] + set + field);
-    const double mean = sum / result->folds;
-    for (int i = 0; i < result->folds; i++) {
-        const double away = *(const double *)((const char *)&result->fold[i] + set + field) - mean;
-        squares += away * away;
-    }
-    *sd = sqrt(squares / result->folds);
-    return mean;
-}
-
-static void print_summary(const kt_train_result *result, const char *name, size_t set)
+/* Mean and standard deviation over the folds with a finite score. */
+static kt_status print_summary(const kt_train_result *result, const char *name, size_t set, kt_error *error)
 {
     static const struct {
         const char *name;
@@ -107,15 +97,28 @@ static void print_summary(const kt_train_result *result, const char *name, size_
                    {"median error", offsetof(kt_scores, medape)},
                    {"kappa_SRE", offsetof(kt_scores, sre)},
                    {"R2(log)", offsetof(kt_scores, r2_log)}};
-    printf("%s:", name);
-    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++) {
-        double sd, mean = mean_and_sd(result, set, columns[i].field, &sd);
-        printf("%s %s %.3f (%.3f)", i ? "," : "", columns[i].name, mean, sd);
+    double *values = kti_allocate((size_t)result->folds, sizeof *values);
+    kt_status status = values ? KT_OK : kti_fail_memory(error, "the table");
+    if (status == KT_OK)
+        printf("%s:", name);
+    for (size_t i = 0; i < sizeof columns / sizeof columns[0] && status == KT_OK; i++) {
+        kti_summary summary;
+        for (int f = 0; f < result->folds; f++)
+            values[f] = *(const double *)((const char *)&result->fold[f] + set + columns[i].field);
+        status = kti_summarise(values, result->folds, &summary, error);
+        if (status != KT_OK)
+            break;
+        printf("%s %s %.3f (%.3f)", i ? "," : "", columns[i].name, summary.mean, summary.sd);
+        if (summary.size < result->folds)
+            printf(" (of %d of %d folds)", summary.size, result->folds);
     }
-    putchar('\n');
+    if (status == KT_OK)
+        putchar('\n');
+    free(values);
+    return status;
 }
 
-static void print_table(const kt_train_options *o, const kt_train_result *result)
+static kt_status print_table(const kt_train_options *o, const kt_train_result *result, kt_error *error)
 {
     static const char *const choices[] = {"an inner part of the training rows",
                                           "the reported rows themselves", "nothing: the last epoch"};
@@ -126,19 +129,23 @@ static void print_table(const kt_train_options *o, const kt_train_result *result
     for (int i = 0; i < result->folds; i++) {
         const kt_fold_result *f = &result->fold[i];
         const kt_scores *s = &f->best;
+        if (f->failed) {
+            printf("%4d  failed: no epoch gave finite predictions\n", f->fold);
+            continue;
+        }
         printf("%4d %6d %6.3f %7.3f %7.2f %7.2f %7.3f %8.3f %9.3f %10.3f%s\n", f->fold, f->best_epoch,
                s->mape, s->medape, s->mae, s->rmse, s->r2, s->r2_log, s->spearman, s->sre,
                f->collapsed ? "  collapsed: predicts a constant" : "");
     }
     putchar('\n');
-    print_summary(result, "mean (std), chosen epoch", offsetof(kt_fold_result, best));
-    if (o->select != KT_SELECT_LAST)
-        print_summary(result, "mean (std), last epoch  ", offsetof(kt_fold_result, last));
+    kt_status status =
+        print_summary(result, "mean (std), chosen epoch", offsetof(kt_fold_result, best), error);
+    if (status == KT_OK && o->select != KT_SELECT_LAST)
+        status = print_summary(result, "mean (std), last epoch  ", offsetof(kt_fold_result, last), error);
+    return status;
 }
 
-/* ---- options
- * ------------------------------------------------------------------------------------------------------------
- */
+/* ---- options ---- */
 
 enum {
     OPTION_DATA = 256,
@@ -193,8 +200,7 @@ typedef struct request {
     bool quiet, progress, dry_run;
 } request;
 
-/* ---- reading them
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- reading them ---- */
 
 static const char command[] = "train";
 static const char *const protocols[] = {"sound", "published", NULL};
@@ -269,14 +275,17 @@ static int read_request(int argc, char **argv, request *r)
 {
     kt_error error = KT_ERROR_NONE;
     int option, choice = 0;
+    bool protocol_asked = false;
     optind = 1;
     while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
         if (option == 'h') {
             fputs(help, stdout);
             return KTI_EXIT_DONE;
         }
-        if (option == OPTION_PROTOCOL)
+        if (option == OPTION_PROTOCOL) {
             choice = kti_option_choice("--protocol", optarg, protocols);
+            protocol_asked = true;
+        }
         if (option == '?' || choice < 0)
             return KTI_EXIT_USAGE;
     }
@@ -286,6 +295,10 @@ static int read_request(int argc, char **argv, request *r)
         return kti_cli_usage(command, "one recipe at a time; `%s` is one too many", argv[optind + 1]);
     if (optind < argc && kti_recipe_read(argv[optind], &r->options, &r->recipe, &error) != KT_OK)
         return kti_cli_fail(&error);
+    /* The recipe's other settings were meant for its own protocol. */
+    if (protocol_asked && (int)r->options.protocol != choice)
+        return kti_cli_usage(command, "--protocol asks for `%s`, but the recipe names `%s`; leave one out",
+                             protocols[choice], protocols[r->options.protocol]);
     optind = 1;
     while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1)
         if (!apply(r, option))
@@ -295,49 +308,103 @@ static int read_request(int argc, char **argv, request *r)
     return -1;
 }
 
-/* runs/NAME, from the data set's last path part. */
+/* runs/NAME, from the last part of the data set's real path: `.` has a name too. */
 static void default_out(request *r)
 {
-    const char *data = r->options.data, *end = data + strlen(data), *dot;
-    while (end > data + 1 && end[-1] == '/')
-        end--;
-    const char *first = end;
-    while (first > data && first[-1] != '/')
-        first--;
-    dot = end - first > 4 && strncmp(end - 4, ".csv", 4) == 0 ? end - 4 : end;
-    snprintf(r->out, sizeof r->out, "runs/%.*s", (int)(dot - first), first);
+    char *real = realpath(r->options.data, NULL);
+    const char *data = real ? real : r->options.data; /* what is not there is refused later */
+    const char *slash = strrchr(data, '/'), *name = slash ? slash + 1 : data;
+    const size_t length = strlen(name);
+    const bool is_table = length > 4 && strcmp(name + length - 4, ".csv") == 0;
+    snprintf(r->out, sizeof r->out, "runs/%.*s", (int)(is_table ? length - 4 : length), name);
     r->options.out = r->out;
+    free(real);
+}
+
+/* Everything that could keep the run from starting. */
+static kt_status check(const kt_train_options *o, kti_dataset *dataset, kt_error *error)
+{
+    kti_start start = {0};
+    kti_dataset_options options = kti_dataset_options_default();
+    options.graph.quotient = o->quotient;
+    options.threads = o->threads;
+    kt_status status = kti_recipe_check(o, error);
+    if (status == KT_OK)
+        status = kti_recipe_check_run(o, error);
+    if (status == KT_OK)
+        status = kti_dataset_read(o->data, &options, dataset, error);
+    if (status == KT_OK)
+        status = kti_start_open(o, &start, error);
+    kti_start_close(&start);
+    return status;
 }
 
 static int dry_run(const request *r)
 {
     kt_error error = KT_ERROR_NONE;
-    kti_dataset dataset;
-    kti_dataset_options options = kti_dataset_options_default();
-    options.graph.quotient = r->options.quotient;
-    options.threads = r->options.threads;
-    if (kti_recipe_check(&r->options, &error) != KT_OK ||
-        kti_dataset_read(r->options.data, &options, &dataset, &error) != KT_OK)
-        return kti_cli_fail(&error);
-    json_t *recipe = kti_recipe_to_json(&r->options);
-    char *text = recipe ? json_dumps(recipe, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
-    printf("%s\n%d usable crystals, %d rejected rows\nwould write to %s\n", text ? text : "", dataset.size,
-           dataset.rejected, r->options.out);
+    kti_dataset dataset = {0};
+    char *text = NULL;
+    kt_status status = check(&r->options, &dataset, &error);
+    if (status == KT_OK) {
+        json_t *recipe = kti_recipe_to_json(&r->options);
+        text = recipe ? json_dumps(recipe, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+        json_decref(recipe);
+        if (!text)
+            status = kti_fail_memory(&error, "the recipe");
+    }
+    int exit_status = KTI_EXIT_DONE;
+    if (status == KT_OK) {
+        for (int i = 0; i < dataset.rejected && !r->quiet; i++) {
+            char reason[900];
+            kt_error_format(&dataset.rejects[i].error, reason, sizeof reason);
+            fprintf(stderr, "rejected: %s\n", reason);
+        }
+        printf("%s\n%d usable crystals, %d rejected rows\nwould write to %s\n", text, dataset.size,
+               dataset.rejected, r->options.out);
+        exit_status = dataset.rejected ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
+    } else {
+        exit_status = kti_cli_fail(&error);
+    }
     free(text);
-    json_decref(recipe);
-    const int rejected = dataset.rejected;
     kti_dataset_destroy(&dataset);
-    return rejected ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
+    return exit_status;
 }
 
 static void catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESETHAND};
+    struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESETHAND}, before;
     sigemptyset(&action.sa_mask);
-    /* The second Ctrl-C kills: the first one's handler is gone. */
+    /* The second Ctrl-C kills: the first one's handler is gone. The others may come twice, from a batch
+     * system and from the shell that ends with it, and must not cut the checkpoint short. */
     sigaction(SIGINT, &action, NULL);
+    action.sa_flags = 0;
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGUSR1, &action, NULL);
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* nohup ignores it */
+        sigaction(SIGHUP, &action, NULL);
+    /* Who reads the progress may go; the run must not. */
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Prints the results; the exit status that they deserve. */
+static int report(const kt_train_options *o, const kt_train_result *result)
+{
+    kt_error error = KT_ERROR_NONE;
+    int failed = 0, exit_status = KTI_EXIT_DONE;
+    if (print_table(o, result, &error) != KT_OK)
+        exit_status = kti_cli_fail(&error);
+    printf("results in %s\n", o->out);
+    for (int i = 0; i < result->folds; i++)
+        failed += result->fold[i].failed;
+    if (result->rejected > 0) {
+        kti_cli_warn("%d rows were rejected; the reasons stand in %s/rejects.csv", result->rejected, o->out);
+        exit_status = exit_status == KTI_EXIT_DONE ? KTI_EXIT_REJECTS : exit_status;
+    }
+    if (failed > 0) {
+        kti_cli_warn("%d of %d folds failed: no epoch gave finite predictions", failed, result->folds);
+        exit_status = KTI_EXIT_FAILED;
+    }
+    return exit_status;
 }
 
 int kti_cli_train(int argc, char **argv)
@@ -365,14 +432,7 @@ int kti_cli_train(int argc, char **argv)
         exit_status = kti_cli_fail(&error);
         goto done;
     }
-    print_table(&r.options, &result);
-    printf("results in %s\n", r.options.out);
-    exit_status = KTI_EXIT_DONE;
-    if (result.rejected > 0) {
-        kti_cli_warn("%d rows were rejected; the reasons stand in %s/rejects.csv", result.rejected,
-                     r.options.out);
-        exit_status = KTI_EXIT_REJECTS;
-    }
+    exit_status = report(&r.options, &result);
     kt_train_result_destroy(&result);
 done:
     json_decref(r.recipe);

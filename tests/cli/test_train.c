@@ -1,0 +1,174 @@
+/* kappatune train: options, the dry run, a short run and its exit status. */
+#include "cli/program.h"
+
+#include <jansson.h>
+#include <sys/stat.h>
+
+#define SHORT "--folds 2 --epochs 2 --threads 2 --quiet"
+
+static int exists(const char *folder, const char *name)
+{
+    struct stat about;
+    return stat(in(folder, name), &about) == 0;
+}
+
+static void help_names_the_signals(void **state)
+{
+    outcome r = {0};
+    run(&r, *state, "$KT train --help");
+    assert_status(&r, 0);
+    assert_says(&r, "usage: kappatune train");
+    assert_says(&r, "Ctrl-C, SIGTERM, SIGHUP and SIGUSR1");
+    outcome_destroy(&r);
+}
+
+static void wrong_usage_is_refused(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder, "$KT train");
+    assert_status(&r, 2);
+    assert_complains(&r, "--data");
+    run(&r, folder, "$KT train --data datasets/togo15.csv --epochs many");
+    assert_status(&r, 2);
+    assert_complains(&r, "--epochs");
+    write_text(folder, "recipe.json", "{\"protocol\": \"published\", \"data\": \"datasets/togo15.csv\"}");
+    run(&r, folder, "$KT train $D/recipe.json --protocol sound --dry-run --out $D/run");
+    assert_status(&r, 2);
+    assert_complains(&r, "--protocol asks for `sound`, but the recipe names `published`");
+    run(&r, folder, "$KT train $D/recipe.json --protocol published --dry-run --out $D/run");
+    assert_status(&r, 0);
+    write_text(folder, "recipe.json", "{\"data\": \"datasets/togo15.csv\"}");
+    run(&r, folder, "$KT train $D/recipe.json --protocol published --dry-run --out $D/run");
+    assert_status(&r, 0);
+    assert_says(&r, "\"published\"");
+    outcome_destroy(&r);
+}
+
+static void a_dry_run_checks_what_a_run_does(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder, "$KT train --data datasets/togo15.csv --dry-run --out $D/run --from $D/none.safetensors");
+    assert_status(&r, 1);
+    assert_complains(&r, "none.safetensors");
+    run(&r, folder,
+        "mkdir $D/run && echo '{}' >$D/run/recipe.json && "
+        "$KT train --data datasets/togo15.csv --dry-run --out $D/run");
+    assert_status(&r, 1);
+    assert_complains(&r, "already holds a run");
+    write_text(folder, "set.csv",
+               "formula,prototype,a,c,u,kappa,id\n"
+               "NaCl,rocksalt,5.64,,,7.1,salt\n"
+               "NaCl,rocksalt,-5.64,,,7.1,negative\n"
+               "Si,diamond,5.43,,,150,si\n");
+    run(&r, folder, "$KT train --data $D/set.csv --dry-run --out $D/other");
+    assert_status(&r, 3);
+    assert_says(&r, "2 usable crystals, 1 rejected rows");
+    assert_complains(&r, "rejected: ");
+    assert_complains(&r, "set.csv:3: ");
+    assert_int_equal(exists(folder, "other"), 0);
+    outcome_destroy(&r);
+}
+
+static void the_run_is_named_after_the_data(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder, "$KT train --data datasets/togo15.csv --dry-run");
+    assert_status(&r, 0);
+    assert_says(&r, "would write to runs/togo15\n");
+    run(&r, folder,
+        "mkdir $D/silicon && cd $D/silicon && echo si,150 >id_prop.csv && "
+        "printf 'Si\\n1\\n0 2.7 2.7\\n2.7 0 2.7\\n2.7 2.7 0\\nSi\\n2\\nDirect\\n0 0 0\\n"
+        ".25 .25 .25\\n' >si.vasp && $KT train --data . --dry-run");
+    assert_status(&r, 0);
+    assert_says(&r, "would write to runs/silicon\n");
+    run(&r, folder, "cd $D/silicon && $KT train --data ../silicon// --dry-run");
+    assert_status(&r, 0);
+    assert_says(&r, "would write to runs/silicon\n");
+    outcome_destroy(&r);
+}
+
+static void a_short_run_leaves_its_files(void **state)
+{
+    static const char *const files[] = {"run/recipe.json",
+                                        "run/metrics.json",
+                                        "run/epochs.csv",
+                                        "run/predictions.csv",
+                                        "run/log.jsonl",
+                                        "run/folds/1/best.safetensors",
+                                        "run/folds/2/last.safetensors"};
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder, "$KT train --data datasets/togo15.csv --out $D/run " SHORT);
+    assert_status(&r, 0);
+    assert_says(&r, "mean (std), chosen epoch: MAPE ");
+    assert_says(&r, "mean (std), last epoch  : MAPE ");
+    assert_null(strstr(r.out, "folds)")); /* all of them are finite */
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (!exists(folder, files[i]))
+            fail_msg("%s is missing", files[i]);
+    char *epochs = read_text(in(folder, "run/epochs.csv"), NULL);
+    assert_int_equal(count_lines(epochs), 1 + 2 * 2);
+    free(epochs);
+
+    run(&r, folder, "$KT train --data datasets/togo15.csv --out $D/run " SHORT);
+    assert_status(&r, 1);
+    assert_complains(&r, "already holds a run");
+    run(&r, folder, "$KT train --data datasets/togo15.csv --out $D/run " SHORT " --resume --batch 16");
+    assert_status(&r, 1);
+    assert_complains(&r, "`batch`");
+    run(&r, folder, "$KT train --data datasets/togo15.csv --out $D/run " SHORT " --resume");
+    assert_status(&r, 0);
+    assert_says(&r, "mean (std), chosen epoch: MAPE ");
+    outcome_destroy(&r);
+}
+
+static void rejects_change_the_exit_status(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        "cp datasets/togo15.csv $D/set.csv && sed -n '$p' $D/set.csv >>$D/set.csv && "
+        "$KT train --data $D/set.csv --out $D/run " SHORT);
+    assert_status(&r, 3);
+    assert_complains(&r, "1 rows were rejected");
+    char *rejects = read_text(in(folder, "run/rejects.csv"), NULL);
+    assert_int_equal(count_lines(rejects), 2);
+    free(rejects);
+    outcome_destroy(&r);
+}
+
+/* Closed, and a pipe that nobody reads any more. */
+static void a_lost_standard_error_does_not_stop_a_run(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        "$KT train --data datasets/togo15.csv --out $D/closed --folds 2 --epochs 2 --progress 2>&-");
+    assert_status(&r, 0);
+    assert_int_equal(exists(folder, "closed/metrics.json"), 1);
+    run(&r, folder,
+        "{ { $KT train --data datasets/togo15.csv --out $D/pipe --folds 2 --epochs 2 --progress; "
+        "echo $? >$D/status; } 2>&1 >/dev/null; } | true; cat $D/status");
+    assert_status(&r, 0);
+    assert_string_equal(r.out, "0\n");
+    assert_int_equal(exists(folder, "pipe/metrics.json"), 1);
+    outcome_destroy(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(help_names_the_signals, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(wrong_usage_is_refused, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_dry_run_checks_what_a_run_does, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(the_run_is_named_after_the_data, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_short_run_leaves_its_files, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(rejects_change_the_exit_status, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_lost_standard_error_does_not_stop_a_run, folder_setup,
+                                        folder_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
