@@ -56,7 +56,7 @@ static const kt_dim3 threadIdx = {0, 0, 0}, blockDim = {1, 1, 1}, gridDim = {1, 
 #define KT_FIRST_CHANNEL ((int)threadIdx.x)
 #define KT_CHANNEL_STRIDE ((int)blockDim.x)
 
-/* A matrix of every fold: element (row, column) of fold f is data[f * fold_stride + row * stride + column]. */
+/* A matrix a fold: element (row, column) of fold f is data[f * fold_stride + row * stride + column]. */
 typedef struct kt_matrix {
     kt_real *data;
     int64_t fold_stride;
