@@ -39,8 +39,7 @@ static double score(const kt_scores *scores, int i)
     return *(const double *)((const char *)scores + score_keys[i].offset);
 }
 
-/* ---- results
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- results ---- */
 
 static kt_status collect(const kti_run *run, kt_train_result *result, kt_error *error)
 {
@@ -79,9 +78,7 @@ static kt_status collect(const kti_run *run, kt_train_result *result, kt_error *
     return status;
 }
 
-/* ---- files
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- files ---- */
 
 static json_t *number(double value)
 {
@@ -220,9 +217,7 @@ static kt_status write_predictions(const kti_run *run, kt_error *error)
     return status;
 }
 
-/* ---- the run
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- the run ---- */
 
 static void say(const kt_train_options *options, const char *format, ...) KTI_PRINTF(2, 3);
 
@@ -268,7 +263,7 @@ static void announce(const kt_train_options *options, const kti_device *device, 
     if (done > 0)
         say(options, "resumed: %lld of %lld epochs are done", (long long)done,
             (long long)run->folds * options->epochs);
-    if (options->from && !options->load_weights)
+    if (options->from && kti_start_fingerprint(&run->start, run->fold[0].number) == 0)
         say(options, "the weights %s are checked but not used: the published code never loads them",
             options->from);
 }

@@ -64,8 +64,7 @@ typedef struct builder {
     view pooled; /* [G, 160] Set2Set of nodes 64, of edges 64, state 32 */
 } builder;
 
-/* ---- memory and views
- * ---------------------------------------------------------------------------------------- */
+/* ---- memory and views ---- */
 
 static void *take(builder *b, size_t bytes)
 {
@@ -137,8 +136,7 @@ static int out_features(int weight)
     return kti_spec(&size)[weight].rows;
 }
 
-/* ---- operations
- * ---------------------------------------------------------------------------------------------- */
+/* ---- operations ---- */
 
 static kti_operation *append(builder *b, kti_operation_kind kind)
 {
@@ -250,8 +248,7 @@ static void add(builder *b, view left, view right, view out)
         (kt_add){b->count[out.rows], out.columns, left.matrix, right.matrix, out.matrix};
 }
 
-/* ---- multi-layer perceptrons
- * ---------------------------------------------------------------------------------- */
+/* ---- multi-layer perceptrons ---- */
 
 /* Layers named prefix + "layers." + i * step + ".weight". */
 static mlp make_mlp(builder *b, const char *prefix, int layers, int step, kt_activation activation,
@@ -308,8 +305,7 @@ static void mlp_backward_through(builder *b, const mlp *m, view gradient, view i
     multiply_back(b, product, m->parameter[0], 0, in_gradient, accumulate);
 }
 
-/* ---- input
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- input ---- */
 
 static void encoder(builder *b, mlp *m, const char *prefix, view in, view out)
 {
@@ -364,8 +360,7 @@ static void input_backward(builder *b)
                                 .table_gradient = parameter_gradient(b, table, 0)};
 }
 
-/* ---- blocks
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- blocks ---- */
 
 /* A dense MLP whose result goes to `out`. */
 static mlp dense(builder *b, int index, const char *name, view in, view out)
@@ -538,8 +533,7 @@ static void block_backward(builder *b, int index)
     }
 }
 
-/* ---- Set2Set
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Set2Set ---- */
 
 static void set2set_forward(builder *b, set2set *s, const char *prefix, view in, const kt_real *weight,
                             const int32_t *start, view out)
@@ -628,8 +622,7 @@ static void set2set_backward(builder *b, const set2set *s, view gradient, view i
                                 .bias_hidden_gradient = parameter_gradient(b, s->parameter + 3, 0)};
 }
 
-/* ---- read-out, head, loss, optimiser
- * ---------------------------------------------------------------------------- */
+/* ---- read-out, head, loss, optimiser ---- */
 
 static void output_forward(builder *b)
 {
@@ -714,8 +707,7 @@ static void optimise(builder *b)
                                                        .share2 = (kt_real)(1 - KTI_ADAM_BETA2)};
 }
 
-/* ---- the whole
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- the whole ---- */
 
 static void place_inputs(builder *b)
 {

@@ -34,8 +34,7 @@ kt_train_options kt_train_options_default(kt_protocol protocol)
     };
 }
 
-/* ---- the keys
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the keys ---- */
 
 typedef enum kind { TEXT, PROTOCOL, SELECT, BOOLEAN, INTEGER, SEED, NUMBER } kind;
 
@@ -234,7 +233,8 @@ kt_status kti_recipe_check(const kt_train_options *options, kt_error *error)
     if (!is_utf8(options->data) || (options->from && !is_utf8(options->from)))
         return kti_fail(error, KT_BAD_ARGUMENT, "the path of the data or of the weights is not UTF-8");
     if (options->only_fold < 0)
-        return kti_fail(error, KT_BAD_ARGUMENT, "fold %d is asked for", options->only_fold);
+        return kti_fail(error, KT_BAD_ARGUMENT,
+                        "`only_fold` is %d; it must be 0 (all folds) or a fold's number", options->only_fold);
     if (options->select == KT_SELECT_INNER && !(options->inner_fraction > 0))
         return kti_fail(error, KT_BAD_ARGUMENT, "an inner selection needs an `inner_fraction` above 0");
     if (options->only_fold > options->folds)
@@ -250,8 +250,7 @@ kt_status kti_recipe_check(const kt_train_options *options, kt_error *error)
     return KT_OK;
 }
 
-/* ---- the run folder
- * -------------------------------------------------------------------------------------------------- */
+/* ---- the run folder ---- */
 
 static kt_status compare(const json_t *stored, const json_t *asked, const char *file, kt_error *error)
 {

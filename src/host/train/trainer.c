@@ -20,8 +20,7 @@ enum { PURPOSE_SHUFFLE = 2, MOST_RESCUES = 5, COLLAPSED_EPOCHS = 10 };
 
 static const double explosion = 10; /* times the least mean loss of an epoch */
 
-/* ---- a worker and what it shares
- * ------------------------------------------------------------------------------- */
+/* ---- a worker and what it shares ---- */
 
 typedef struct team {
     kti_run *run;
@@ -59,8 +58,7 @@ static void report(team *t, const kti_fold *fold, const char *event, int batch, 
     pthread_mutex_unlock(&t->lock);
 }
 
-/* ---- one epoch
- * --------------------------------------------------------------------------------------------------- */
+/* ---- one epoch ---- */
 
 /* Cosine from the first rate to the second over schedule_period ticks (spec, section 4). */
 static double learning_rate(const kt_train_options *o, const kti_fold *fold)
@@ -182,8 +180,7 @@ static kt_status measure_spread(worker *w, const kti_fold *fold, double *record,
     return status;
 }
 
-/* ---- going wrong, and back
- * ----------------------------------------------------------------------------------------- */
+/* ---- going wrong, and back ---- */
 
 /* What is wrong after an epoch; NULL if nothing is. */
 static const char *diagnose(const kti_fold *fold, const double *record)
@@ -264,7 +261,8 @@ static kt_status rescue(worker *w, kti_fold *fold, const char *reason, double *r
         snprintf(remedy, sizeof remedy, "it starts again with newly drawn %s and half the learning rate",
                  o->from && o->load_weights ? "head" : "weights");
     snprintf(text, sizeof text, "fold %d, epoch %d: %s; %s", fold->number, fold->epoch + 1, reason, remedy);
-    report(w->team, fold, leave ? "trouble" : "rescue", 0, !leave || !fold->in_trouble, text);
+    if (!leave || !fold->in_trouble) /* once for a trouble that stays */
+        report(w->team, fold, leave ? "trouble" : "rescue", 0, 1, text);
     fold->in_trouble = true;
     if (leave)
         return KT_OK;
@@ -329,8 +327,7 @@ static kt_status one_epoch(worker *w, kti_fold *fold, kt_error *error)
     return status;
 }
 
-/* ---- a fold from start to end
- * --------------------------------------------------------------------------------------- */
+/* ---- a fold from start to end ---- */
 
 /* Non-zero when the caller asks to stop. */
 static int tell_progress(team *t, const kti_fold *fold)
@@ -422,9 +419,7 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
     return status == KT_OK ? validate(w, fold, error) : status;
 }
 
-/* ---- the team
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- the team ---- */
 
 static kt_status worker_create(worker *w, kt_error *error)
 {
