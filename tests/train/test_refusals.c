@@ -129,15 +129,12 @@ static void test_another_recipe(void **state)
         assert_int_equal(assert_refused(f, o, "`" #field "`", &error), KT_BAD_ARGUMENT);                     \
         assert_non_null(strstr(error.file, "recipe.json"));                                                  \
     } while (0)
-    CHANGED(data, data);
-    CHANGED(from, MEGNET_WEIGHTS);
     CHANGED(protocol, KT_PUBLISHED);
     CHANGED(select, KT_SELECT_OUTER);
     CHANGED(load_weights, false);
     CHANGED(fit_target_on_all, true);
     CHANGED(quotient, false);
     CHANGED(folds, 3);
-    CHANGED(only_fold, 1);
     CHANGED(epochs, EPOCHS + 1);
     CHANGED(batch, 4);
     CHANGED(seed, 43);
@@ -147,8 +144,13 @@ static void test_another_recipe(void **state)
     CHANGED(schedule_ticks, 1);
     CHANGED(inner_fraction, 0.25);
 #undef CHANGED
-    /* What says nothing about the result may change. */
     kt_train_options o = f->options;
+    o.from = MEGNET_WEIGHTS;
+    assert_int_equal(assert_refused(f, o, "other start weights", &error), KT_BAD_FORMAT);
+    assert_non_null(strstr(error.file, "last.safetensors"));
+    /* What says nothing about the result may change: the same data at another place, too. */
+    o = f->options;
+    o.data = data;
     o.threads = 2;
     o.checkpoint_seconds = 0;
     train(&o, NULL);
@@ -248,10 +250,21 @@ static void test_metadata(void **state)
 {
     static const struct {
         const char *key, *value;
-    } cases[] = {{"epoch", "-1"},    {"epoch", "5"},      {"epoch", "1.5"}, {"epoch", "three"},
-                 {"epoch", "1e300"}, {"epoch", NULL},     {"epoch", "1"},   {"best_epoch", "5"},
-                 {"steps", "-3"},    {"fold", "2"},       {"draws", "nan"}, {"rescues", ""},
-                 {"cutoff", "5"},    {"target_mean", "0"}};
+    } cases[] = {{"epoch", "-1"},
+                 {"epoch", "5"},
+                 {"epoch", "1.5"},
+                 {"epoch", "three"},
+                 {"epoch", "1e300"},
+                 {"epoch", NULL},
+                 {"epoch", "1"},
+                 {"best_epoch", "5"},
+                 {"steps", "-3"},
+                 {"fold", "2"},
+                 {"draws", "nan"},
+                 {"rescues", ""},
+                 {"cutoff", "5"},
+                 {"data_fingerprint", "0"},
+                 {"start_fingerprint", NULL}};
     const fixture *f = *state;
     char path[PATH_SIZE];
     size_t size;

@@ -43,6 +43,12 @@ static int has_head(const kti_tensors *tensors)
     return kti_tensors_find(tensors, "head.layers.0.weight") != NULL;
 }
 
+/* The published code never loads the pretrained body, but it does load its own checkpoints, which have a head. */
+static int is_used(const kt_train_options *options, const kti_tensors *tensors)
+{
+    return options->load_weights || has_head(tensors);
+}
+
 /* Loads what a fold takes from the weights: the body always, the head if it is there and `with_head`. */
 static kt_status load(const kti_layout *layout, kt_real *arena, const kti_tensors *tensors, int with_head,
                       const char *name, kt_error *error)
@@ -128,8 +134,10 @@ kt_status kti_start_open(const kt_train_options *options, kti_start *start, kt_e
     status = kti_weights_read(options->from, &start->tensors, error);
     if (status == KT_OK)
         status = try_load(&start->tensors, options->from, error);
-    for (int fold = 0; status == KT_OK && fold <= options->folds; fold++)
-        start->fingerprint[fold] = fold == 0 ? fingerprint_of(&start->tensors) : start->fingerprint[0];
+    const uint64_t fingerprint =
+        status == KT_OK && is_used(options, &start->tensors) ? fingerprint_of(&start->tensors) : 0;
+    for (int fold = 1; fold <= options->folds; fold++)
+        start->fingerprint[fold] = fingerprint;
     if (status == KT_OK)
         return KT_OK;
 fail:
@@ -164,10 +172,8 @@ kt_status kti_start_fill(const kti_start *start, const kt_train_options *options
         tensors = &own;
         name = file;
     }
-    /* The published code never loads the pretrained body, but it does load its own checkpoints, which have a head. */
-    const int used = options->load_weights || has_head(tensors);
     /* A fresh draw replaces a head that led nowhere; the body is the pretrained one again. */
-    if (status == KT_OK && used)
+    if (status == KT_OK && is_used(options, tensors))
         status = load(layout, arena, tensors, draw == 0, name, error);
     kti_tensors_destroy(&own);
     free(file);

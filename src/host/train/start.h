@@ -16,7 +16,7 @@ typedef struct kti_start {
     uint64_t *fingerprint; /* [folds + 1] of the weights that fold n starts from; owned; NULL if random */
 } kti_start;
 
-/* 0 if the start is random. */
+/* 0 if the start is random, or the weights are not used. */
 uint64_t kti_start_fingerprint(const kti_start *start, int fold);
 
 /* Opens options->from: a safetensors file, matgl's state.pt or its folder, or a run folder. A file that

@@ -263,7 +263,7 @@ static kt_status rescue(worker *w, kti_fold *fold, const char *reason, double *r
     snprintf(text, sizeof text, "fold %d, epoch %d: %s; %s", fold->number, fold->epoch + 1, reason, remedy);
     if (!leave || !fold->in_trouble) /* once for a trouble that stays */
         report(w->team, fold, leave ? "trouble" : "rescue", 0, 1, text);
-    fold->in_trouble = true;
+    fold->in_trouble = leave;
     if (leave)
         return KT_OK;
     record[KTI_RESCUED] = 1;
