@@ -172,13 +172,24 @@ static void test_finished(void **state)
     assert_int_equal(run_differs(f->reference, run, FOLDS), 0);
 }
 
+/* A fold that has ended, but whose product a kill prevented: the resumed run writes it. */
+static void test_lost_product(void **state)
+{
+    fixture *f = *state;
+    char run[PATH_SIZE], product[PATH_SIZE];
+    path_in(f->folder.path, "lost", run);
+    assert_int_equal(wait_for(start(f, run, 0)), 0);
+    assert_int_equal(remove(path_in(run, "folds/2/best.safetensors", product)), 0);
+    assert_int_equal(wait_for(start(f, run, 1)), 0);
+    assert_int_equal(run_differs(f->reference, run, FOLDS), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sigkill),
-        cmocka_unit_test(test_sigterm),
-        cmocka_unit_test(test_stop_on_request),
-        cmocka_unit_test(test_finished),
+        cmocka_unit_test(test_sigkill),         cmocka_unit_test(test_sigterm),
+        cmocka_unit_test(test_stop_on_request), cmocka_unit_test(test_finished),
+        cmocka_unit_test(test_lost_product),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -5,6 +5,7 @@
 
 #include "support.h"
 
+#include "base/file.h"
 #include "train/runs.h"
 
 enum { FOLDS = 3 };
@@ -225,6 +226,75 @@ static void test_explosion(void **state)
     check_repeatable(f, options);
 }
 
+/* Nobody would train what a rescue after the last epoch leaves behind. */
+static void test_explosion_at_the_end(void **state)
+{
+    fixture *f = *state;
+    kt_train_result result;
+    kt_train_options options = exploding(f);
+    options.epochs = 2;
+    train(&options, &result);
+    for (int i = 0; i < FOLDS; i++) {
+        assert_true(epoch_value(f->run, i + 1, 2, "train_loss") >
+                    10 * epoch_value(f->run, i + 1, 1, "train_loss"));
+        assert_true(epoch_value(f->run, i + 1, 2, "rescued") == 0);
+        assert_int_equal(result.fold[i].rescues, 0);
+        assert_int_equal(result.fold[i].best_epoch, 1);
+    }
+    kt_train_result_destroy(&result);
+    assert_int_equal(count_events(f->run, "rescue", NULL, NULL, NULL), 0);
+    assert_int_equal(count_events(f->run, "trouble", NULL, NULL, NULL), FOLDS);
+}
+
+/* With KT_SELECT_LAST the product is the last epoch's, whatever happened in it. */
+static void test_last_means_last(void **state)
+{
+    fixture *f = *state;
+    kt_train_result result;
+    kt_train_options options = exploding(f);
+    options.epochs = 2;
+    options.select = KT_SELECT_LAST;
+    train(&options, &result);
+    for (int i = 0; i < FOLDS; i++) {
+        kti_tensors last, best;
+        assert_int_equal(result.fold[i].best_epoch, 2);
+        assert_int_equal(result.fold[i].select_rows, 0);
+        assert_true(result.fold[i].best.mape == result.fold[i].last.mape);
+        read_weights(f->run, i + 1, "last.safetensors", &last);
+        read_weights(f->run, i + 1, "best.safetensors", &best);
+        for (size_t j = 0; j < best.size; j++) {
+            const kti_tensor *other = kti_tensors_find(&last, best.list[j].name);
+            assert_non_null(other);
+            assert_memory_equal(best.list[j].data, other->data, best.list[j].elements * sizeof(float));
+        }
+        kti_tensors_destroy(&last);
+        kti_tensors_destroy(&best);
+    }
+    kt_train_result_destroy(&result);
+}
+
+/* One row to choose the epoch on has no spread, which is no collapse. */
+static void test_few_rows(void **state)
+{
+    fixture *f = *state;
+    kt_train_result result;
+    char data[PATH_SIZE];
+    kt_error error = KT_ERROR_NONE;
+    assert_ok(kti_make_folder(path_in(f->folder.path, "few", data), &error), &error);
+    make_dataset(data, 8, NULL);
+    kt_train_options options = options_of(f, NULL);
+    options.data = data;
+    options.epochs = 12;
+    train(&options, &result);
+    for (int i = 0; i < FOLDS; i++) {
+        assert_int_equal(result.fold[i].select_rows, 1);
+        assert_int_equal(result.fold[i].rescues, 0);
+        assert_false(result.fold[i].collapsed);
+        assert_false(result.fold[i].failed);
+    }
+    kt_train_result_destroy(&result);
+}
+
 /* The published code knows no rescue: it is told, and goes on. */
 static void test_explosion_published(void **state)
 {
@@ -304,9 +374,10 @@ int main(void)
 {
 #define TROUBLE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TROUBLE(test_skipped_steps),      TROUBLE(test_extreme_kappa),       TROUBLE(test_hopeless_weights),
-        TROUBLE(test_explosion),          TROUBLE(test_explosion_published), TROUBLE(test_collapse),
-        TROUBLE(test_collapse_published),
+        TROUBLE(test_skipped_steps),      TROUBLE(test_extreme_kappa),        TROUBLE(test_hopeless_weights),
+        TROUBLE(test_explosion),          TROUBLE(test_explosion_published),  TROUBLE(test_collapse),
+        TROUBLE(test_collapse_published), TROUBLE(test_explosion_at_the_end), TROUBLE(test_last_means_last),
+        TROUBLE(test_few_rows),
     };
 #undef TROUBLE
     return cmocka_run_group_tests(tests, NULL, NULL);
