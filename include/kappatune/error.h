@@ -37,7 +37,10 @@ typedef struct kt_error {
 } kt_error;
 
 /* An error that holds nothing: `kt_error error = KT_ERROR_NONE;` */
-#define KT_ERROR_NONE {KT_OK, "", 0, -1, ""}
+#define KT_ERROR_NONE                                                                                        \
+    {                                                                                                        \
+        KT_OK, "", 0, -1, ""                                                                                 \
+    }
 
 /* The name of a status, for logs: "out of memory", ... Never NULL. */
 KT_API const char *kt_status_name(kt_status status);

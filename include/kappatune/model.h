@@ -31,7 +31,8 @@ typedef struct kt_model kt_model;
 /* Opens `path`: a run folder (its folds/<n>/best.safetensors are the members), a safetensors file, or matgl's state.pt
  * or its folder (formation energies alone). Weights that lack what the property needs are refused, by name. Not to be
  * used by two threads at a time. */
-KT_API kt_status kt_model_open(const char *path, const kt_model_options *options, kt_model **model, kt_error *error);
+KT_API kt_status kt_model_open(const char *path, const kt_model_options *options, kt_model **model,
+                               kt_error *error);
 KT_API void kt_model_close(kt_model *model);
 
 KT_API int kt_model_members(const kt_model *model);
@@ -41,8 +42,8 @@ KT_API int kt_model_member_fold(const kt_model *model, int member);
 
 /* Predicts one crystal: value[members]. KT_BAD_CRYSTAL for an element the network does not know, or no neighbour within
  * the cutoff; KT_NON_FINITE if a member overflows. `file` names the crystal in errors (may be NULL). */
-KT_API kt_status kt_model_predict(kt_model *model, const kt_structure *structure, const char *file, double *value,
-                                  kt_error *error);
+KT_API kt_status kt_model_predict(kt_model *model, const kt_structure *structure, const char *file,
+                                  double *value, kt_error *error);
 
 #ifdef __cplusplus
 }

@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 typedef enum kt_protocol {
-    KT_SOUND,    /* strict loading of weights, target transform of the training rows, nothing chosen on the 20 % */
+    KT_SOUND, /* strict loading of weights, target transform of the training rows, nothing chosen on the 20 % */
     KT_PUBLISHED /* as the published code runs: weights never loaded, transform of all rows, epoch chosen on the 20 % */
 } kt_protocol;
 
@@ -26,36 +26,37 @@ typedef enum kt_select {
 } kt_select;
 
 typedef struct kt_train_progress {
-    int folds, epochs;         /* of the run */
-    int64_t epochs_done;       /* over all folds, earlier ones of a resumed run included */
+    int folds, epochs;   /* of the run */
+    int64_t epochs_done; /* over all folds, earlier ones of a resumed run included */
     int64_t epochs_total;
-    int fold, epoch;           /* the one that just ended; 1-based */
-    double train_loss;         /* mean of the epoch; NaN if no step was finite */
-    double select_mape;        /* of the epoch; NaN if not finite, or with KT_SELECT_LAST */
+    int fold, epoch;    /* the one that just ended; 1-based */
+    double train_loss;  /* mean of the epoch; NaN if no step was finite */
+    double select_mape; /* of the epoch; NaN if not finite, or with KT_SELECT_LAST */
     double seconds, seconds_left;
 } kt_train_progress;
 
 typedef struct kt_train_options {
-    const char *data;  /* a data set: folder with id_prop.csv, or prototype table */
-    const char *from;  /* weights: safetensors, matgl's state.pt, or a run folder; NULL: random */
-    const char *out;   /* the run folder, made if missing; NULL: nothing is written */
+    const char *data;   /* a data set: folder with id_prop.csv, or prototype table */
+    const char *from;   /* weights: safetensors, matgl's state.pt, or a run folder; NULL: random */
+    const char *out;    /* the run folder, made if missing; NULL: nothing is written */
     const char *device; /* "cpu"; NULL is "cpu" */
     kt_protocol protocol;
     kt_select select;
-    bool load_weights;    /* false: `from` is checked but not used, which is the published code's fault 1 */
-    bool fit_target_on_all; /* true: the target transform sees validation rows, part of the published code's fault 3 */
-    bool quotient;        /* exact symmetry quotient */
-    bool resume;          /* go on from the run folder's checkpoints */
-    int folds;            /* 1..: numbers 1 .. folds, each with its split */
-    int only_fold;        /* 0: all; n: fold n alone */
-    int epochs;           /* >= 1 */
-    int batch;            /* crystals a step; the last, smaller batch is kept */
-    int threads;          /* workers; each takes folds */
+    bool load_weights; /* false: `from` is checked but not used, which is the published code's fault 1 */
+    bool
+        fit_target_on_all; /* true: the target transform sees validation rows, part of the published code's fault 3 */
+    bool quotient;         /* exact symmetry quotient */
+    bool resume;           /* go on from the run folder's checkpoints */
+    int folds;             /* 1..: numbers 1 .. folds, each with its split */
+    int only_fold;         /* 0: all; n: fold n alone */
+    int epochs;            /* >= 1 */
+    int batch;             /* crystals a step; the last, smaller batch is kept */
+    int threads;           /* workers; each takes folds */
     uint64_t seed;
     double learning_rate, least_learning_rate; /* cosine from the first to the second ... */
-    int schedule_period;  /* ... over this many ticks; */
-    int schedule_ticks;   /* ticks an epoch: 2, as the published code steps */
-    double inner_fraction; /* of the training rows, kept for the selection of KT_SELECT_INNER */
+    int schedule_period;                       /* ... over this many ticks; */
+    int schedule_ticks;                        /* ticks an epoch: 2, as the published code steps */
+    double inner_fraction;     /* of the training rows, kept for the selection of KT_SELECT_INNER */
     double checkpoint_seconds; /* between checkpoints of a fold; 0: every epoch */
     /* Called after every epoch of every fold, from the workers, one at a time; may be NULL. Non-zero return:
      * checkpoint and stop with KT_INTERRUPTED. */
@@ -78,11 +79,11 @@ typedef struct kt_scores {
 
 typedef struct kt_fold_result {
     int fold, train_rows, select_rows, validate_rows;
-    int best_epoch;        /* 1-based; the last one with KT_SELECT_LAST; 0 if failed */
-    kt_scores best, last;  /* on the 20 %, with the selected epoch's weights and with the last epoch's */
+    int best_epoch;       /* 1-based; the last one with KT_SELECT_LAST; 0 if failed */
+    kt_scores best, last; /* on the 20 %, with the selected epoch's weights and with the last epoch's */
     int skipped_steps, rescues;
-    bool collapsed;        /* the selected weights predict a constant */
-    bool failed;           /* no epoch gave finite predictions: there are no weights, and the scores are NaN */
+    bool collapsed; /* the selected weights predict a constant */
+    bool failed;    /* no epoch gave finite predictions: there are no weights, and the scores are NaN */
 } kt_fold_result;
 
 typedef struct kt_train_result {

@@ -17,8 +17,7 @@ static void fill(double low, double high)
         points[i] = (kt_real)(low + (high - low) * i / (POINTS - 1));
 }
 
-/* ---- ways to compute values [POINTS] from points
- * ---------------------------------------------------------------- */
+/* ---- ways to compute values [POINTS] from points ---- */
 
 enum { SCALAR = -1 }; /* in place of a runner */
 
@@ -147,8 +146,7 @@ static void logarithm(int runner)
         values[i] = kt_log1p(points[i]);
 }
 
-/* ---- what they should be
- * ---------------------------------------------------------------------------------------- */
+/* ---- what they should be ---- */
 
 static double exact_gaussian(double x)
 {
@@ -229,8 +227,7 @@ static void every_function_is_within_its_error(void **state)
     }
 }
 
-/* ---- infinities and NaN
- * ----------------------------------------------------------------------------------------- */
+/* ---- infinities and NaN ---- */
 
 typedef struct limit {
     const char *name;

@@ -51,8 +51,7 @@ static double weighted(const double *x, const double *weight, int size)
     return sum;
 }
 
-/* ---- embedding
- * ------------------------------------------------------------------------------------------------ */
+/* ---- embedding ---- */
 
 enum { NODES = 13, TYPES = 5, C = 6 };
 static int32_t types[NODES];
@@ -77,8 +76,7 @@ static void embedding_gradient(void **state)
     check(embedding_loss, table, TYPES * C, gradient);
 }
 
-/* ---- linear
- * --------------------------------------------------------------------------------------------------- */
+/* ---- linear ---- */
 
 enum { ROWS = 7, OTHERS = 3 };
 static double product[ROWS * C], bias[C], others[OTHERS * C], linear_weight[ROWS * C];
@@ -128,8 +126,7 @@ static void linear_backward(void **state)
     }
 }
 
-/* ---- products
- * ------------------------------------------------------------------------------------------------- */
+/* ---- products ---- */
 
 enum { IN = 5 };
 static double features[ROWS * IN], weights[C * IN];
@@ -154,8 +151,7 @@ static void products(void **state)
     check(gemm_loss, weights, C * IN, weights_gradient);
 }
 
-/* ---- segments
- * ------------------------------------------------------------------------------------------------- */
+/* ---- segments ---- */
 
 enum { SEGMENTS = 4 };
 static const int32_t segment_start[SEGMENTS + 1] = {0, 3, 3, 4, ROWS},
@@ -180,8 +176,7 @@ static void segment_spread(void **state)
     check(segment_loss, segment_in, ROWS * C, gradient);
 }
 
-/* ---- LSTM
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- LSTM ---- */
 
 enum { GRAPHS = 3, GATES = 4 * C };
 static double bias_input[GATES], bias_hidden[GATES], second_products[GRAPHS * GATES];
@@ -251,8 +246,7 @@ static void lstm_cell_gradient(void **state)
     check(cell_loss, second_products, GRAPHS * GATES, gates);
 }
 
-/* ---- attention
- * ------------------------------------------------------------------------------------------------ */
+/* ---- attention ---- */
 
 enum { SETS = 4 };
 static const int32_t set_start[SETS + 1] = {0, 3, 3, 4, ROWS};
@@ -280,8 +274,7 @@ static void attention_backward(void **state)
     check(attention_loss, set_hidden, SETS * C, hidden_gradient);
 }
 
-/* ---- loss
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- loss ---- */
 
 enum { CRYSTALS = 9 };
 static double prediction[CRYSTALS], kappa[CRYSTALS];

@@ -12,8 +12,7 @@ enum {
     GRIDS = sizeof grids / sizeof *grids
 };
 
-/* ---- the kernels
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the kernels ---- */
 
 static uint64_t seed = 1;
 static unsigned char *first_bits; /* of every buffer, one after another */
@@ -120,8 +119,7 @@ KERNEL_TEST(mape_loss)
 KERNEL_TEST(gradient_norm)
 KERNEL_TEST(adam)
 
-/* ---- faults are found
- * ----------------------------------------------------------------------------------------- */
+/* ---- faults are found ---- */
 
 static int period, missing, detected;
 

@@ -8,8 +8,7 @@
 
 #include <stdint.h>
 
-/* ---- activation.c
- * -------------------------------------------------------------------------------------------- */
+/* ---- activation.c ---- */
 
 typedef enum twin_activation { TWIN_LINEAR, TWIN_SOFTPLUS, TWIN_RELU } twin_activation;
 
@@ -19,15 +18,13 @@ double twin_softplus(double x);
 double twin_softplus_derivative(double y);
 double twin_sigmoid(double x);
 
-/* ---- gaussian_expansion.c
- * ------------------------------------------------------------------------------------ */
+/* ---- gaussian_expansion.c ---- */
 
 /* distance [rows], centres [channels], out [rows, channels] */
 void twin_gaussian_expansion(int rows, int channels, const double *distance, const double *centres,
                              double width, double *out);
 
-/* ---- embedding.c
- * --------------------------------------------------------------------------------------------- */
+/* ---- embedding.c ---- */
 
 /* type [rows] row of table; out [rows, channels] */
 void twin_embedding(int rows, int channels, const int32_t *type, const double *table, double *out);
@@ -35,8 +32,7 @@ void twin_embedding(int rows, int channels, const int32_t *type, const double *t
 void twin_embedding_gradient(int rows, int types, int channels, const int32_t *type,
                              const double *out_gradient, double *table_gradient);
 
-/* ---- linear.c
- * ------------------------------------------------------------------------------------------------ */
+/* ---- linear.c ---- */
 
 typedef struct twin_gather {
     const double *data;   /* [other rows, channels] */
@@ -50,8 +46,7 @@ void twin_linear_forward(int rows, int channels, const double *bias, int gathers
 void twin_linear_backward(int rows, int channels, const double *out, const double *gradient,
                           twin_activation activation, double *product_gradient, double *bias_gradient);
 
-/* ---- gemm.c: c (= or +=) ...
- * ---------------------------------------------------------------------------------- */
+/* ---- gemm.c: c (= or +=) ... ---- */
 
 /* c [rows, n], a [rows, k], b [n, k] */
 void twin_gemm_forward(int rows, int n, int k, const double *a, const double *b, int accumulate, double *c);
@@ -62,8 +57,7 @@ void twin_gemm_input_gradient(int rows, int n, int k, const double *a, const dou
 void twin_gemm_weight_gradient(int rows, int m, int n, const double *a, const double *b, int accumulate,
                                double *c);
 
-/* ---- segment.c
- * ------------------------------------------------------------------------------------------------ */
+/* ---- segment.c ---- */
 
 /* start [segments + 1]; order [start[segments]] or NULL; coefficient [rows] or NULL; in [rows, channels] */
 void twin_segment_sum(int segments, int channels, const int32_t *start, const int32_t *order,
@@ -72,13 +66,11 @@ void twin_segment_sum(int segments, int channels, const int32_t *start, const in
 void twin_segment_spread(int rows, int channels, const int32_t *segment, const double *coefficient,
                          const double *in, const double *base, double *out);
 
-/* ---- add.c
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- add.c ---- */
 
 void twin_add(int rows, int channels, const double *left, const double *right, double *out);
 
-/* ---- lstm.c
- * --------------------------------------------------------------------------------------------------- */
+/* ---- lstm.c ---- */
 
 /* gates [graphs, 4 channels]: products on entry (ignored if first), activated i, f, g, o on return.
  * cell_before (NULL if first), cell, hidden [graphs, channels]. */
@@ -94,8 +86,7 @@ void twin_lstm_backward(int graphs, int channels, int first, int last, const dou
 void twin_lstm_bias_gradient(int graphs, int gates, const double *step0, const double *step1,
                              double *bias_gradient);
 
-/* ---- attention.c
- * ---------------------------------------------------------------------------------------------- */
+/* ---- attention.c ---- */
 
 /* start [graphs + 1]; in [rows, channels]; weight, attention [rows]; hidden, out [graphs, channels] */
 void twin_attention_forward(int graphs, int channels, const int32_t *start, const double *in,
@@ -105,15 +96,13 @@ void twin_attention_backward(int graphs, int channels, const int32_t *start, con
                              const double *hidden, const double *attention, const double *out_gradient,
                              int accumulate, double *in_gradient, double *hidden_gradient);
 
-/* ---- mape_loss.c
- * ---------------------------------------------------------------------------------------------- */
+/* ---- mape_loss.c ---- */
 
 /* prediction z and kappa in W/(m K) [graphs]; gradient [graphs] by z; returns the loss. */
 double twin_mape_loss(int graphs, double mean, double sd, const double *prediction, const double *kappa,
                       double *gradient);
 
-/* ---- adam.c
- * --------------------------------------------------------------------------------------------------- */
+/* ---- adam.c ---- */
 
 double twin_gradient_norm(int64_t size, const double *gradient);
 

@@ -146,8 +146,7 @@ static double largest(const kti_layout *layout, const kt_real *gradient, const k
     return most;
 }
 
-/* ---- the quotient
- * ---------------------------------------------------------------------------------------------- */
+/* ---- the quotient ---- */
 
 /* Largest difference of the gradients, each relative to the largest of its tensor. */
 static double compare_gradients(const kti_layout *layout, const kt_real *left, const kt_real *right)
@@ -224,8 +223,7 @@ static void test_quotient_can_fail(void **state)
     assert_true(prediction > 1e-4 && gradient > 1e-4);
 }
 
-/* ---- central differences
- * ------------------------------------------------------------------------------------------ */
+/* ---- central differences ---- */
 
 typedef struct check {
     int checked, wrong, large; /* large: gradients above a hundredth of their tensor's largest */

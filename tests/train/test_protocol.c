@@ -52,8 +52,7 @@ static void permutation(int fold, int size, int32_t *order)
     assert_ok(kti_split_permutation((uint32_t)fold, size, order, &error), &error);
 }
 
-/* ---- the target transform
- * -------------------------------------------------------------------------------------------- */
+/* ---- the target transform ---- */
 
 /* Mean and population standard deviation of log10(kappa + 1) over the first `rows` of a fold's order. */
 static void transform(const fixture *f, int fold, int rows, double *mean, double *sd)
@@ -110,9 +109,7 @@ static void test_target(void **state)
     }
 }
 
-/* ---- the rows
- * ----------------------------------------------------------------------------------------------------------
- */
+/* ---- the rows ---- */
 
 /* ids of the validation rows in predictions.csv are the tail of numpy's permutation, in its order; the scores
  * of metrics.json are theirs. */
@@ -266,8 +263,7 @@ static void test_outer_and_published(void **state)
     assert_true(last_weights_differ(before, after) > 50);
 }
 
-/* ---- start weights
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- start weights ---- */
 
 static void test_published_ignores_weights(void **state)
 {
@@ -401,8 +397,7 @@ static void test_start_from_a_run(void **state)
         kti_tensors_destroy(&theirs[i]);
 }
 
-/* ---- schedule and order
- * ------------------------------------------------------------------------------------------------- */
+/* ---- schedule and order ---- */
 
 static void test_learning_rate(void **state)
 {

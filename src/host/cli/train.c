@@ -1,5 +1,4 @@
 /* kappatune train */
-#define _XOPEN_SOURCE 700 /* realpath */
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>

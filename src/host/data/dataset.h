@@ -14,7 +14,7 @@
 #include "crystal/graph.h"
 
 typedef struct kti_crystal {
-    char *id;        /* owned */
+    char *id; /* owned */
     char formula[64];
     double kappa;    /* W/(m K) at 300 K, > 0 */
     kti_graph graph; /* owned; at least one edge */

@@ -6,7 +6,8 @@
 
 enum { PURPOSE_WEIGHTS = 1 };
 
-void kti_initialise(const kti_layout *layout, kt_real *arena, unsigned parts, uint64_t seed, int fold, int draw)
+void kti_initialise(const kti_layout *layout, kt_real *arena, unsigned parts, uint64_t seed, int fold,
+                    int draw)
 {
     int size;
     const kti_parameter *spec = kti_spec(&size);
