@@ -1,5 +1,6 @@
 /* kappatune train */
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +55,7 @@ static const char help[] =
     "folds/<n>/{best,last}.safetensors. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 checkpoint, then stop.\n"
     "Exit status: 0 done, 1 failed or stopped, 2 wrong usage, 3 done with some rows rejected.\n";
 
-static volatile sig_atomic_t stop_asked;
+static atomic_int stop_asked; /* set by a signal, read by the workers */
 
 static void ask_to_stop(int signal_number)
 {
