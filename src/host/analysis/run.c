@@ -174,6 +174,15 @@ static kt_status write_text(const char *run, const char *name, const kti_text *t
     return status;
 }
 
+/* ",1.25", or "," where there is no finite number. */
+static void add_number(kti_text *text, double value)
+{
+    if (isfinite(value))
+        kti_text_add(text, ",%.9g", value);
+    else
+        kti_text_add(text, ",");
+}
+
 static kt_status write_epochs(const kti_run *run, kt_error *error)
 {
     kti_text text = {0};
@@ -186,10 +195,7 @@ static kt_status write_epochs(const kti_run *run, kt_error *error)
             kti_text_add(&text, "%d,%d", run->fold[f].number, e + 1);
             for (int c = 0; c < KTI_HISTORY_COLUMNS; c++) {
                 const double value = run->fold[f].history[(int64_t)e * KTI_HISTORY_COLUMNS + c];
-                if (value < 0)
-                    kti_text_add(&text, ","); /* there is none */
-                else
-                    kti_text_add(&text, ",%.9g", value);
+                add_number(&text, value < 0 ? NAN : value); /* -1: there is none */
             }
             kti_text_add(&text, "\n");
         }
@@ -208,8 +214,10 @@ static kt_status write_predictions(const kti_run *run, kt_error *error)
             const kti_crystal *crystal = &run->dataset->crystals[rows[i]];
             kti_text_add(&text, "%d,", run->fold[f].number);
             kti_text_add_csv(&text, crystal->id);
-            kti_text_add(&text, ",%.9g,%.9g,%.9g\n", crystal->kappa, run->validation[f].best[i],
-                         run->validation[f].last[i]);
+            add_number(&text, crystal->kappa);
+            add_number(&text, run->validation[f].best[i]);
+            add_number(&text, run->validation[f].last[i]);
+            kti_text_add(&text, "\n");
         }
     }
     kt_status status = write_text(run->options->out, "predictions.csv", &text, error);

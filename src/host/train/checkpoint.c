@@ -82,6 +82,12 @@ static kt_status describe(kti_tensors *tensors, const kti_fold *fold, const kt_t
     kt_status status = kti_architecture_describe(tensors, error);
     if (status == KT_OK)
         status = kti_tensors_set_metadata(tensors, "target", "log10(kappa + 1)", error);
+    if (status == KT_OK) {
+        char text[512];
+        snprintf(text, sizeof text, "trained by kappatune on %s from %s", dataset,
+                 fold->start_fingerprint ? options->from : "random weights");
+        status = kti_tensors_set_metadata(tensors, "provenance", text, error);
+    }
     if (status == KT_OK)
         status = kti_metadata_set_number(tensors, "target_mean", fold->target_mean, error);
     if (status == KT_OK)
