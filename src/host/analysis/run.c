@@ -114,7 +114,6 @@ static kt_status add_summary(json_t *object, const kt_train_result *result, int 
 
 static kt_status write_metrics(const kti_run *run, const kt_train_result *result, kt_error *error)
 {
-    static const char *const selections[] = {"inner", "outer", "last"};
     const kt_train_options *o = run->options;
     kt_status status = KT_OK;
     json_t *root = json_object(), *folds = json_array(), *summary = json_object(),
@@ -127,8 +126,8 @@ static kt_status write_metrics(const kti_run *run, const kt_train_result *result
         json_decref(last_summary);
         goto done;
     }
-    json_object_set_new(root, "protocol", json_string(o->protocol == KT_SOUND ? "sound" : "published"));
-    json_object_set_new(root, "select", json_string(selections[o->select]));
+    json_object_set_new(root, "protocol", json_string(kti_protocol_names[o->protocol]));
+    json_object_set_new(root, "select", json_string(kti_select_names[o->select]));
     json_object_set_new(root, "dataset", json_string(run->dataset->name));
     json_object_set_new(root, "units", json_string("W/(m K)"));
     json_object_set_new(root, "crystals", json_integer(result->crystals));

@@ -124,7 +124,7 @@ static kt_status print_table(const kt_train_options *o, const kt_train_result *r
                                           "the reported rows themselves", "nothing: the last epoch"};
     printf("\nkappa in W/(m K) on the 20 %% that a fold does not train on; protocol %s; the epoch is chosen "
            "on %s.\n\n",
-           o->protocol == KT_SOUND ? "sound" : "published", choices[o->select]);
+           kti_protocol_names[o->protocol], choices[o->select]);
     printf("fold  epoch   MAPE  median     MAE    RMSE      R2  R2(log)  Spearman  kappa_SRE\n");
     for (int i = 0; i < result->folds; i++) {
         const kt_fold_result *f = &result->fold[i];
@@ -203,8 +203,6 @@ typedef struct request {
 /* ---- reading them ---- */
 
 static const char command[] = "train";
-static const char *const protocols[] = {"sound", "published", NULL};
-static const char *const selections[] = {"inner", "outer", "last", NULL};
 
 /* One option other than --protocol, which decides the defaults and was read before; false: wrong usage. */
 static bool apply(request *r, int option)
@@ -218,7 +216,7 @@ static bool apply(request *r, int option)
     case OPTION_DATA: o->data = optarg; break;
     case OPTION_FROM: o->from = strcmp(optarg, "random") == 0 ? NULL : optarg; break;
     case OPTION_SELECT:
-        choice = kti_option_choice("--select", optarg, selections);
+        choice = kti_option_choice("--select", optarg, kti_select_names);
         fine = choice >= 0;
         o->select = (kt_select)(fine ? choice : 0);
         break;
@@ -283,7 +281,7 @@ static int read_request(int argc, char **argv, request *r)
             return KTI_EXIT_DONE;
         }
         if (option == OPTION_PROTOCOL) {
-            choice = kti_option_choice("--protocol", optarg, protocols);
+            choice = kti_option_choice("--protocol", optarg, kti_protocol_names);
             protocol_asked = true;
         }
         if (option == '?' || choice < 0)
@@ -298,7 +296,7 @@ static int read_request(int argc, char **argv, request *r)
     /* The recipe's other settings were meant for its own protocol. */
     if (protocol_asked && (int)r->options.protocol != choice)
         return kti_cli_usage(command, "--protocol asks for `%s`, but the recipe names `%s`; leave one out",
-                             protocols[choice], protocols[r->options.protocol]);
+                             kti_protocol_names[choice], kti_protocol_names[r->options.protocol]);
     optind = 1;
     while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1)
         if (!apply(r, option))

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "model/architecture.h"
 #include "model/safetensors.h"
+#include "train/recipe.h"
 
 static const struct {
     kti_arena_role role;
@@ -78,7 +79,6 @@ static kt_status check_fingerprint(const kti_tensors *tensors, const char *file,
 static kt_status describe(kti_tensors *tensors, const kti_fold *fold, const kt_train_options *options,
                           const char *dataset, kt_error *error)
 {
-    static const char *const selections[] = {"inner", "outer", "last"};
     kt_status status = kti_architecture_describe(tensors, error);
     if (status == KT_OK)
         status = kti_tensors_set_metadata(tensors, "target", "log10(kappa + 1)", error);
@@ -99,10 +99,9 @@ static kt_status describe(kti_tensors *tensors, const kti_fold *fold, const kt_t
     if (status == KT_OK)
         status = kti_tensors_set_metadata(tensors, "dataset", dataset, error);
     if (status == KT_OK)
-        status = kti_tensors_set_metadata(tensors, "protocol",
-                                          options->protocol == KT_SOUND ? "sound" : "published", error);
+        status = kti_tensors_set_metadata(tensors, "protocol", kti_protocol_names[options->protocol], error);
     if (status == KT_OK)
-        status = kti_tensors_set_metadata(tensors, "select", selections[options->select], error);
+        status = kti_tensors_set_metadata(tensors, "select", kti_select_names[options->select], error);
     return status;
 }
 

@@ -9,8 +9,8 @@
 #include "base/json.h"
 #include "train/checkpoint.h"
 
-static const char *const protocol_names[] = {"sound", "published"};
-static const char *const select_names[] = {"inner", "outer", "last"};
+const char *const kti_protocol_names[] = {"sound", "published", NULL};
+const char *const kti_select_names[] = {"inner", "outer", "last", NULL};
 
 kt_train_options kt_train_options_default(kt_protocol protocol)
 {
@@ -80,8 +80,8 @@ static json_t *value_to_json(const kt_train_options *options, const key *k)
         const char *text = *(const char *const *)field(options, k);
         return text ? json_string(text) : json_null();
     }
-    case PROTOCOL: return json_string(protocol_names[options->protocol]);
-    case SELECT: return json_string(select_names[options->select]);
+    case PROTOCOL: return json_string(kti_protocol_names[options->protocol]);
+    case SELECT: return json_string(kti_select_names[options->select]);
     case BOOLEAN: return json_boolean(*(const bool *)field(options, k));
     case INTEGER: return json_integer(*(const int *)field(options, k));
     case SEED: return json_integer((json_int_t)options->seed);
@@ -136,7 +136,7 @@ static kt_status read_value(const json_t *root, const char *file, const key *k, 
         break;
     case PROTOCOL: /* read before all others */ break;
     case SELECT:
-        status = read_choice(root, file, k, select_names, 3, &choice, error);
+        status = read_choice(root, file, k, kti_select_names, 3, &choice, error);
         if (status == KT_OK)
             options->select = (kt_select)choice;
         break;
@@ -188,7 +188,7 @@ kt_status kti_recipe_read(const char *path, kt_train_options *options, json_t **
     for (int i = 0; i < KEYS && status == KT_OK; i++)
         if (keys[i].kind == PROTOCOL && json_object_get(*root, keys[i].name)) {
             int choice = 0;
-            status = read_choice(*root, path, &keys[i], protocol_names, 2, &choice, error);
+            status = read_choice(*root, path, &keys[i], kti_protocol_names, 2, &choice, error);
             if (status == KT_OK)
                 reset(&read, (kt_protocol)choice);
         }

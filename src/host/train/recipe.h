@@ -9,6 +9,10 @@
 
 #include "base/lock.h"
 
+/* "sound", "published" and "inner", "outer", "last": by value, ended by NULL. */
+extern const char *const kti_protocol_names[];
+extern const char *const kti_select_names[];
+
 /* The options as JSON: everything that decides the result, nothing that does not (threads, progress). NULL
  * when memory is short. */
 json_t *kti_recipe_to_json(const kt_train_options *options);
