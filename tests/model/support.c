@@ -87,3 +87,19 @@ void expect_consistent(kt_status status, const kt_error *error)
     if (status != KT_OK && (error->message[0] == '\0' || error->file[0] == '\0'))
         fail_msg("`%s` without a message or a file: `%s`", kt_status_name(status), error->message);
 }
+
+folder scratch;
+
+int make_scratch(void **state)
+{
+    (void)state;
+    folder_make(&scratch);
+    return 0;
+}
+
+int remove_scratch(void **state)
+{
+    (void)state;
+    folder_remove(&scratch);
+    return 0;
+}

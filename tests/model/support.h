@@ -28,6 +28,11 @@ void folder_remove(folder *made);
 /* "folder/name", valid until the fourth next call. */
 const char *folder_path(const folder *made, const char *name);
 
+/* The folder of a test program, and the group fixtures that make and remove it. */
+extern folder scratch;
+int make_scratch(void **state);
+int remove_scratch(void **state);
+
 void write_bytes(const char *path, const void *data, size_t size);
 /* The whole of a file, freed with free(). */
 char *read_bytes(const char *path, size_t *size);

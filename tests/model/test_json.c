@@ -7,22 +7,6 @@
 
 #include "base/json.h"
 
-static folder scratch;
-
-static int make_scratch(void **state)
-{
-    (void)state;
-    folder_make(&scratch);
-    return 0;
-}
-
-static int remove_scratch(void **state)
-{
-    (void)state;
-    folder_remove(&scratch);
-    return 0;
-}
-
 static void written_json_reads_back(void **state)
 {
     (void)state;

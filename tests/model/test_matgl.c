@@ -27,22 +27,6 @@ typedef struct parts {
     } list[ENTRIES];
 } parts;
 
-static folder scratch;
-
-static int make_scratch(void **state)
-{
-    (void)state;
-    folder_make(&scratch);
-    return 0;
-}
-
-static int remove_scratch(void **state)
-{
-    (void)state;
-    folder_remove(&scratch);
-    return 0;
-}
-
 static void parts_read(parts *of, const char *path)
 {
     int code = 0;

@@ -7,22 +7,6 @@
 
 #include "model/safetensors.h"
 
-static folder scratch;
-
-static int make_scratch(void **state)
-{
-    (void)state;
-    folder_make(&scratch);
-    return 0;
-}
-
-static int remove_scratch(void **state)
-{
-    (void)state;
-    folder_remove(&scratch);
-    return 0;
-}
-
 /* Content of a file: length, header text, data; every data byte zero. free() it. */
 static char *compose(const char *header, size_t data_size, size_t *size)
 {

@@ -75,6 +75,8 @@ static kt_status load_member(kt_model *model, int index, int fold, const char *f
 static kt_status list_folds(const char *path, int folds[MOST_MEMBERS], int *count, kt_error *error)
 {
     *count = 0;
+    if (!kti_is_folder(path))
+        return KT_OK;
     for (int fold = 1; fold <= MOST_MEMBERS; fold++) {
         char *file = kti_checkpoint_path(path, fold, "best.safetensors");
         if (!file)

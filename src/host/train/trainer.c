@@ -371,8 +371,7 @@ static kt_status save(worker *w, const kti_fold *fold, kt_error *error)
 static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
 {
     kti_run *run = w->team->run;
-    const int position = (int)(fold - run->fold);
-    kti_validation *v = &run->validation[position];
+    kti_validation *v = &run->validation[fold->index];
     const int32_t *rows = kti_fold_validate(fold);
     v->best = kti_allocate((size_t)fold->validate_rows, sizeof *v->best);
     v->last = kti_allocate((size_t)fold->validate_rows, sizeof *v->last);
