@@ -25,6 +25,17 @@ typedef enum kt_select {
     KT_SELECT_LAST   /* no choice: the last epoch */
 } kt_select;
 
+typedef enum kt_freeze {
+    KT_FREEZE_NONE,
+    KT_FREEZE_BODY /* the body's weights stay as loaded; the head alone is trained */
+} kt_freeze;
+
+typedef enum kt_loss {
+    KT_LOSS_MAPE,        /* mean absolute percentage error of kappa, in W/(m K) */
+    KT_LOSS_LOG,         /* mean squared error of the standardised log10(kappa + 1) */
+    KT_LOSS_LOG_ABSOLUTE /* its mean absolute error */
+} kt_loss;
+
 typedef struct kt_train_progress {
     int folds, epochs;   /* of the run */
     int64_t epochs_done; /* over all folds, earlier ones of a resumed run included */
@@ -54,8 +65,18 @@ typedef struct kt_train_options {
     int threads;           /* workers; each takes folds */
     uint64_t seed;
     double learning_rate, least_learning_rate; /* cosine from the first to the second ... */
-    int schedule_period;                       /* ... over this many ticks; */
+    int schedule_period;                       /* ... over this many ticks (0: the run's length); */
     int schedule_ticks;                        /* ticks an epoch: 2, as the published code steps */
+    kt_loss loss;          /* that is minimised; scores are those of kappa, whichever it is */
+    kt_freeze freeze;      /* what keeps its start weights */
+    double body_rate;      /* factor on the body's learning rate */
+    double weight_decay;   /* decoupled (AdamW), of the weight matrices; 0: none */
+    double clip_norm;      /* largest norm of a step's gradient, longer ones are scaled to it; 0: any */
+    double weight_average; /* decay a step of the running mean of the weights, which is then what is scored,
+                              selected and kept; 0: the weights themselves are */
+    double label_noise;  /* sd of the noise on log10(kappa) of training rows, drawn anew each epoch, in units
+                              of the target's sd */
+    bool physics_inputs; /* physical features beside the network's state and node inputs */
     double inner_fraction;     /* of the training rows, kept for the selection of KT_SELECT_INNER */
     double checkpoint_seconds; /* between checkpoints of a fold; 0: every epoch */
     /* Called after every epoch of every fold, from the workers, one at a time; may be NULL. Non-zero return:

@@ -11,6 +11,8 @@
 
 const char *const kti_protocol_names[] = {"sound", "published", NULL};
 const char *const kti_select_names[] = {"inner", "outer", "last", NULL};
+const char *const kti_loss_names[] = {"mape", "log", "log_absolute", NULL};
+const char *const kti_freeze_names[] = {"none", "body", NULL};
 
 kt_train_options kt_train_options_default(kt_protocol protocol)
 {
@@ -29,6 +31,7 @@ kt_train_options kt_train_options_default(kt_protocol protocol)
         .least_learning_rate = 1e-5,
         .schedule_period = 1000,
         .schedule_ticks = 2,
+        .body_rate = 1,
         .inner_fraction = 0.2,
         .checkpoint_seconds = 30,
     };
@@ -36,7 +39,7 @@ kt_train_options kt_train_options_default(kt_protocol protocol)
 
 /* ---- the keys ---- */
 
-typedef enum kind { TEXT, PROTOCOL, SELECT, BOOLEAN, INTEGER, SEED, NUMBER } kind;
+typedef enum kind { TEXT, PROTOCOL, SELECT, LOSS, FREEZE, BOOLEAN, INTEGER, SEED, NUMBER } kind;
 
 typedef struct key {
     const char *name;
@@ -61,8 +64,16 @@ static const key keys[] = {
     {"seed", SEED, AT(seed), 0, 0},
     {"learning_rate", NUMBER, AT(learning_rate), 0, 1},
     {"least_learning_rate", NUMBER, AT(least_learning_rate), 0, 1},
-    {"schedule_period", INTEGER, AT(schedule_period), 1, 100000000},
+    {"schedule_period", INTEGER, AT(schedule_period), 0, 100000000},
     {"schedule_ticks", INTEGER, AT(schedule_ticks), 0, 1000},
+    {"loss", LOSS, AT(loss), 0, 0},
+    {"freeze", FREEZE, AT(freeze), 0, 0},
+    {"body_rate", NUMBER, AT(body_rate), 0, 100},
+    {"weight_decay", NUMBER, AT(weight_decay), 0, 10},
+    {"clip_norm", NUMBER, AT(clip_norm), 0, 1e9},
+    {"weight_average", NUMBER, AT(weight_average), 0, 0.999999},
+    {"label_noise", NUMBER, AT(label_noise), 0, 10},
+    {"physics_inputs", BOOLEAN, AT(physics_inputs), 0, 0},
     {"inner_fraction", NUMBER, AT(inner_fraction), 0, 0.9},
 };
 
@@ -82,6 +93,8 @@ static json_t *value_to_json(const kt_train_options *options, const key *k)
     }
     case PROTOCOL: return json_string(kti_protocol_names[options->protocol]);
     case SELECT: return json_string(kti_select_names[options->select]);
+    case LOSS: return json_string(kti_loss_names[options->loss]);
+    case FREEZE: return json_string(kti_freeze_names[options->freeze]);
     case BOOLEAN: return json_boolean(*(const bool *)field(options, k));
     case INTEGER: return json_integer(*(const int *)field(options, k));
     case SEED: return json_integer((json_int_t)options->seed);
@@ -139,6 +152,16 @@ static kt_status read_value(const json_t *root, const char *file, const key *k, 
         status = read_choice(root, file, k, kti_select_names, 3, &choice, error);
         if (status == KT_OK)
             options->select = (kt_select)choice;
+        break;
+    case LOSS:
+        status = read_choice(root, file, k, kti_loss_names, 3, &choice, error);
+        if (status == KT_OK)
+            options->loss = (kt_loss)choice;
+        break;
+    case FREEZE:
+        status = read_choice(root, file, k, kti_freeze_names, 2, &choice, error);
+        if (status == KT_OK)
+            options->freeze = (kt_freeze)choice;
         break;
     case BOOLEAN: status = kti_json_boolean(root, file, k->name, to, error); break;
     case INTEGER:

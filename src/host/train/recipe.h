@@ -9,9 +9,11 @@
 
 #include "base/lock.h"
 
-/* "sound", "published" and "inner", "outer", "last": by value, ended by NULL. */
+/* The words that stand for the values of kt_protocol, kt_select, kt_loss and kt_freeze, in their order, ended by NULL. */
 extern const char *const kti_protocol_names[];
 extern const char *const kti_select_names[];
+extern const char *const kti_loss_names[];
+extern const char *const kti_freeze_names[];
 
 /* The options as JSON: everything that decides the result, nothing that does not (threads, progress). NULL
  * when memory is short. */

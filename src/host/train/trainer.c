@@ -60,10 +60,12 @@ static void report(team *t, const kti_fold *fold, const char *event, int batch, 
 
 /* ---- one epoch ---- */
 
-/* Cosine from the first rate to the second over schedule_period ticks (spec, section 4). */
+/* Cosine from the first rate to the second over schedule_period ticks (spec, section 4), or over the run. */
 static double learning_rate(const kt_train_options *o, const kti_fold *fold)
 {
-    const double angle = 3.14159265358979323846 * o->schedule_ticks * fold->epoch / o->schedule_period;
+    const double pi = 3.14159265358979323846;
+    const double angle = o->schedule_period ? pi * o->schedule_ticks * fold->epoch / o->schedule_period
+                                            : pi * fold->epoch / o->epochs;
     return fold->rate_scale *
            (o->least_learning_rate + (o->learning_rate - o->least_learning_rate) * (1 + cos(angle)) / 2);
 }
