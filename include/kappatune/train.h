@@ -1,4 +1,5 @@
-/* Training: nine cross-validation folds of one data set, side by side.
+/* Training: nine cross-validation folds of one data set or of several joined ones, side by side; one stage
+ * (kt_train), or the stages of a recipe one after another (kt_train_recipe).
  *
  * Units: kappa in W/(m K) at 300 K. Errors (MAPE, ...) are fractions.
  */
@@ -13,6 +14,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+enum { KT_MOST_DATA_SETS = 8 };
 
 typedef enum kt_protocol {
     KT_SOUND, /* strict loading of weights, target transform of the training rows, nothing chosen on the 20 % */
@@ -37,32 +40,51 @@ typedef enum kt_loss {
 } kt_loss;
 
 typedef struct kt_train_progress {
-    int folds, epochs;   /* of the run */
-    int64_t epochs_done; /* over all folds, earlier ones of a resumed run included */
+    const char *stage;        /* its name; "" for kt_train */
+    int stage_number, stages; /* 1-based; 1 of 1 for kt_train */
+    int64_t rows_done;        /* training rows times epochs, over all folds and stages, done earlier or now */
+    int64_t rows_total;       /* of them */
+    int folds, epochs;        /* of the stage */
+    int64_t epochs_done;      /* of the stage, over all folds, earlier ones of a resumed run included */
     int64_t epochs_total;
-    int fold, epoch;    /* the one that just ended; 1-based */
-    double train_loss;  /* mean of the epoch; NaN if no step was finite */
-    double select_mape; /* of the epoch; NaN if not finite, or with KT_SELECT_LAST */
-    double seconds, seconds_left;
+    int fold, epoch;     /* the one that just ended; 1-based */
+    double train_loss;   /* mean of the epoch; NaN if no step was finite */
+    double select_mape;  /* of the epoch; NaN if not finite, or with KT_SELECT_LAST */
+    double seconds;      /* since this call of kt_train or kt_train_recipe began to train */
+    double seconds_left; /* of all stages, at the present rate of rows */
 } kt_train_progress;
 
 typedef struct kt_train_options {
-    const char *data;   /* a data set: folder with id_prop.csv, or prototype table */
-    const char *from;   /* weights: safetensors, matgl's state.pt, or a run folder; NULL: random */
+    /* Data sets: each a folder with id_prop.csv, or a prototype table; the first NULL ends the list. Several are each
+     * split by the fold's number on its own, then joined part by part. */
+    const char *data[KT_MOST_DATA_SETS];
+    /* Weights: safetensors, matgl's state.pt, or a run folder, fold by fold; NULL: random. */
+    const char *from;
+    /* Name of the earlier stage of a recipe whose fold n is where fold n starts; NULL: `from` decides. kt_train_recipe
+     * finds the stage's folder; for kt_train, `from` is that folder, and this is how recipe.json and the
+     * checkpoints name it. */
+    const char *from_stage;
     const char *out;    /* the run folder, made if missing; NULL: nothing is written */
     const char *device; /* "cpu"; NULL is "cpu" */
     kt_protocol protocol;
     kt_select select;
     bool load_weights; /* false: `from` is checked but not used, which is the published code's fault 1 */
-    bool
-        fit_target_on_all; /* true: the target transform sees validation rows, part of the published code's fault 3 */
-    bool quotient;         /* exact symmetry quotient */
-    bool resume;           /* go on from the run folder's checkpoints */
-    int folds;             /* 1..: numbers 1 .. folds, each with its split */
-    int only_fold;         /* 0: all; n: fold n alone */
-    int epochs;            /* >= 1 */
-    int batch;             /* crystals a step; the last, smaller batch is kept */
-    int threads;           /* workers; each takes folds */
+    /* true: the target transform sees validation rows, part of the published code's fault 3 */
+    bool fit_target_on_all;
+    /* true: each data set is standardised on its own, as the published code does; false: all together */
+    bool target_per_data_set;
+    /* true: predictions are decoded with the target transform that the start weights carry, while labels are standardised
+     * with the data's own, so that loss and selection are of a compressed kappa, 10^(z sd_start + mean_start) - 1 for
+     * z = (log10(kappa + 1) - mean) / sd: the published code's fault 2. Scores are given in both units. Without
+     * effect unless the start weights are used and have a head. */
+    bool restore_target;
+    bool quotient; /* exact symmetry quotient */
+    bool resume;   /* go on from the run folder's checkpoints */
+    int folds;     /* 1..: numbers 1 .. folds, each with its split */
+    int only_fold; /* 0: all; n: fold n alone */
+    int epochs;    /* >= 1 */
+    int batch;     /* crystals a step; the last, smaller batch is kept */
+    int threads;   /* workers; each takes folds */
     uint64_t seed;
     double learning_rate, least_learning_rate; /* cosine from the first to the second ... */
     int schedule_period;                       /* ... over this many ticks (0: the run's length); */
@@ -102,6 +124,10 @@ typedef struct kt_fold_result {
     int fold, train_rows, select_rows, validate_rows;
     int best_epoch;       /* 1-based; the last one with KT_SELECT_LAST; 0 if failed */
     kt_scores best, last; /* on the 20 %, with the selected epoch's weights and with the last epoch's */
+    kt_scores set_best[KT_MOST_DATA_SETS]; /* the same of each data set apart; rows 0 where there is none */
+    kt_scores set_last[KT_MOST_DATA_SETS];
+    /* The same of the compressed kappa; rows 0 unless restore_target had an effect. */
+    kt_scores published_best, published_last;
     int skipped_steps, rescues;
     bool collapsed; /* the selected weights predict a constant */
     bool failed;    /* no epoch gave finite predictions: there are no weights, and the scores are NaN */
@@ -109,16 +135,78 @@ typedef struct kt_fold_result {
 
 typedef struct kt_train_result {
     int crystals, rejected; /* usable rows, rejected rows */
+    int data_sets;
+    char *data_set[KT_MOST_DATA_SETS]; /* their names; owned */
     int folds;
     kt_fold_result *fold; /* [folds]; owned */
 } kt_train_result;
 
-/* Trains. *result is the caller's (kt_train_result_destroy). With rejected rows the run goes on; they stand in
- * out/rejects.csv. Writes into `out`: recipe.json, metrics.json, predictions.csv, epochs.csv, log.jsonl and
- * folds/<n>/{best,last}.safetensors. Same options and data, same bits on the same kind of processor, for any number
- * of threads, and after a kill and a resume. */
+/* Trains one stage. *result is the caller's (kt_train_result_destroy). With rejected rows the run goes on; they stand in
+ * out/rejects.csv. Writes into `out`: recipe.json, metrics.json (last of all: where it is, the run has finished),
+ * predictions.csv, epochs.csv, log.jsonl and folds/<n>/{best,last}.safetensors. Same options and data, same bits on the
+ * same kind of processor, for any number of threads, and after a kill and a resume. */
 KT_API kt_status kt_train(const kt_train_options *options, kt_train_result *result, kt_error *error);
+
+/* The results of a finished run of one stage (RUN, or RUN/stages/NAME), from its metrics.json. KT_IO where it has none
+ * yet, KT_BAD_FORMAT for what is no such file. */
+KT_API kt_status kt_train_result_read(const char *run, kt_train_result *result, kt_error *error);
 KT_API void kt_train_result_destroy(kt_train_result *result);
+
+/* ---- recipes ----
+ *
+ * A recipe file is a JSON object. Of one stage, it has the keys that a run folder's recipe.json has, each of them
+ * optional: "data" (a path, or a list of up to eight), "from" (a path or "random"), "protocol", "select", "epochs", ...
+ *
+ *     {"data": "datasets/togo15.csv", "from": "weights/megnet-eform.safetensors", "epochs": 300}
+ *
+ * Of several stages, it has "stages" instead, and beside it keys that are the defaults of every stage. A stage
+ * has a "name" (letters, digits, - and _; its own) and the keys of one stage; its "from" may be {"stage": NAME}, an earlier
+ * stage: fold n starts from that stage's fold n. Stages need not be a chain.
+ *
+ *     {"protocol": "sound", "folds": 9, "stages": [
+ *         {"name": "FEAF", "data": "data/aflow_agl", "from": "weights/megnet-eform.safetensors", "epochs": 80},
+ *         {"name": "FEAFTG15", "data": "data/togo15", "from": {"stage": "FEAF"}},
+ *         {"name": "RWTG15", "data": "data/togo15"}]}
+ *
+ * Unknown keys are refused. Relative paths are relative to the working directory.
+ */
+
+typedef struct kt_stage {
+    const char *name;         /* "" in a recipe of one stage */
+    kt_train_options options; /* its `out` and `resume` are not used */
+} kt_stage;
+
+typedef struct kt_recipe {
+    bool staged; /* it has "stages", if only one; else there is one stage */
+    int stages;
+    kt_stage *stage; /* [stages]; what it holds may be altered before training */
+    void *text;      /* keeps the strings that the stages point into */
+} kt_recipe;
+
+/* Reads a recipe over `common`: what the file does not say stays as it is there; a "protocol" key resets all that decides
+ * a result to that protocol's defaults first. Its strings must outlive the recipe. After an error *recipe is
+ * empty. */
+KT_API kt_status kt_recipe_read(const char *path, const kt_train_options *common, kt_recipe *recipe,
+                                kt_error *error);
+KT_API void kt_recipe_destroy(kt_recipe *recipe);
+
+typedef struct kt_recipe_result {
+    int stages;
+    kt_train_result *stage; /* [stages] in the recipe's order; owned */
+    bool *reused;           /* [stages] the stage had finished before and was not trained again; owned */
+} kt_recipe_result;
+
+/* Trains the stages of a recipe in order. Of a recipe of one stage, `out` is a run folder as kt_train writes it, or NULL.
+ * Of several, `out` holds recipe.json (every stage in full), metrics.json (the finished stages in order, each with its
+ * name and all of its metrics.json but the folds) and stages/<name>/, a run folder each.
+ *
+ * With `resume`, a finished stage whose data and start weights are what they were is not trained again, and a stage that
+ * was begun goes on, to the same bits. A stage that was begun must still be in the recipe, unchanged, else KT_BAD_ARGUMENT
+ * with its name; others may be added, altered or dropped. All data are read, and all stages checked, before anything is
+ * trained. */
+KT_API kt_status kt_train_recipe(const kt_recipe *recipe, const char *out, bool resume,
+                                 kt_recipe_result *result, kt_error *error);
+KT_API void kt_recipe_result_destroy(kt_recipe_result *result);
 
 #ifdef __cplusplus
 }

@@ -86,7 +86,7 @@ void make_dataset(const char *folder, int crystals, const double *kappa)
 kt_train_options small_options(const char *data, const char *out)
 {
     kt_train_options options = kt_train_options_default(KT_SOUND);
-    options.data = data;
+    options.data[0] = data;
     options.out = out;
     options.folds = 3;
     options.epochs = 6;

@@ -99,7 +99,7 @@ static void test_target(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char run[PATH_SIZE];
         kt_train_options options = kt_train_options_default(cases[i].protocol);
-        options.data = f->data;
+        options.data[0] = f->data;
         options.out = path_in(f->folder.path, cases[i].name, run);
         options.select = cases[i].select;
         options.folds = 3;
@@ -272,7 +272,7 @@ static void test_published_ignores_weights(void **state)
     messages *said = calloc(1, sizeof *said);
     assert_non_null(said);
     kt_train_options options = kt_train_options_default(KT_PUBLISHED);
-    options.data = f->data;
+    options.data[0] = f->data;
     options.folds = 1;
     options.epochs = 2;
     options.message = collect_message;
@@ -317,7 +317,7 @@ static void check_refused_start(const fixture *f, const char *from, const char *
         kt_train_result result;
         char run[PATH_SIZE];
         kt_train_options options = kt_train_options_default((kt_protocol)protocol);
-        options.data = f->data;
+        options.data[0] = f->data;
         options.out = path_in(f->folder.path, "never", run);
         options.from = from;
         options.folds = 3;

@@ -58,7 +58,7 @@ static void assert_refused(fixture *f, kt_status status, const char *part)
     if (!strstr(f->error.message, part))
         fail_msg("\"%s\" does not say \"%s\"", f->error.message, part);
     assert_null(f->root);
-    assert_null(f->options.data);
+    assert_null(f->options.data[0]);
     assert_int_equal(f->options.epochs, before.epochs);
     assert_int_equal(f->options.seed, before.seed);
 }
@@ -109,8 +109,9 @@ static void test_round_trip(void **state)
 {
     fixture *f = *state;
     kt_train_options o = kt_train_options_default(KT_PUBLISHED);
-    o.data = "some \"data\" \xc3\x85";
-    o.from = "w";
+    o.data[0] = "some \"data\" \xc3\x85";
+    o.data[1] = "more";
+    o.from_stage = "FEAF";
     o.select = KT_SELECT_LAST;
     o.quotient = false;
     o.folds = 5;
@@ -122,6 +123,14 @@ static void test_round_trip(void **state)
     o.least_learning_rate = 1;
     o.schedule_period = 77;
     o.schedule_ticks = 0;
+    o.loss = KT_LOSS_LOG_ABSOLUTE;
+    o.freeze = KT_FREEZE_BODY;
+    o.body_rate = 0.1;
+    o.weight_decay = 1e-4;
+    o.clip_norm = 2;
+    o.weight_average = 0.99;
+    o.label_noise = 0.05;
+    o.physics_inputs = true;
     o.inner_fraction = 1.0 / 3;
     json_t *json = kti_recipe_to_json(&o);
     assert_non_null(json);
@@ -130,7 +139,10 @@ static void test_round_trip(void **state)
     assert_ok(kti_recipe_read(f->path, &f->options, &f->root, &f->error), &f->error);
     json_t *again = kti_recipe_to_json(&f->options);
     assert_true(json_equal(json, again));
-    assert_string_equal(f->options.data, o.data);
+    assert_string_equal(f->options.data[0], o.data[0]);
+    assert_string_equal(f->options.data[1], o.data[1]);
+    assert_null(f->options.data[2]);
+    assert_string_equal(f->options.from_stage, "FEAF");
     assert_true(f->options.learning_rate == o.learning_rate && f->options.inner_fraction == o.inner_fraction);
     assert_true(f->options.seed == o.seed);
     assert_int_equal(f->options.protocol, KT_PUBLISHED);
@@ -141,7 +153,7 @@ static void test_round_trip(void **state)
     again = kti_recipe_to_json(&defaults);
     const char *key;
     json_t *value;
-    assert_int_equal(json_object_size(json), 16);
+    assert_int_equal(json_object_size(json), 26);
     json_object_foreach(json, key, value) if (json_equal(value, json_object_get(again, key)))
         fail_msg("`%s` did not make the journey", key);
     json_decref(again);
@@ -157,7 +169,14 @@ static void test_wrong_values(void **state)
         {"{\"threads\": 2}", "`threads`"}, /* says nothing about the result */
         {"{\"out\": \"x\"}", "`out`"},
         {"{\"data\": 3}", "`data`"},
+        {"{\"data\": []}", "`data` lists 0 data sets"},
+        {"{\"data\": [1, 2]}", "`data`"},
+        {"{\"data\": [\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]}", "`data` lists 9 data sets"},
         {"{\"from\": []}", "`from`"},
+        {"{\"from\": {}}", "`from`"},
+        {"{\"from\": {\"stage\": 1}}", "`from`"},
+        {"{\"from\": {\"stage\": \"a\", \"fold\": 1}}", "`from`"},
+        {"{\"restore_target\": 1}", "`restore_target`"},
         {"{\"protocol\": \"Sound\"}", "`protocol`"},
         {"{\"protocol\": 1}", "`protocol`"},
         {"{\"select\": \"both\"}", "\"inner\", \"outer\", \"last\""},
@@ -177,7 +196,7 @@ static void test_wrong_values(void **state)
         {"{\"learning_rate\": 2}", "`learning_rate`"},
         {"{\"learning_rate\": \"fast\"}", "`learning_rate`"},
         {"{\"least_learning_rate\": 1.1}", "`least_learning_rate`"},
-        {"{\"schedule_period\": 0}", "`schedule_period`"},
+        {"{\"schedule_period\": -1}", "`schedule_period`"},
         {"{\"schedule_ticks\": -1}", "`schedule_ticks`"},
         {"{\"inner_fraction\": 0.95}", "`inner_fraction`"},
         {"{\"data\": \"x\", \"epochs\": 5, \"seed\": 7, \"batch\": true}", "`batch`"},
@@ -237,7 +256,7 @@ static void test_damaged(void **state)
 {
     fixture *f = *state;
     kt_train_options o = kt_train_options_default(KT_SOUND);
-    o.data = "datasets/togo15.csv";
+    o.data[0] = "datasets/togo15.csv";
     json_t *json = kti_recipe_to_json(&o);
     char *text = json_dumps(json, JSON_INDENT(2)), *copy;
     const size_t size = strlen(text);
@@ -279,7 +298,7 @@ static void test_check(void **state)
 {
     (void)state;
     kt_train_options good = kt_train_options_default(KT_SOUND);
-    good.data = "x";
+    good.data[0] = "x";
     assert_check(good, NULL);
 #define BAD(field, value, says)                                                                              \
     do {                                                                                                     \
@@ -287,7 +306,7 @@ static void test_check(void **state)
         o.field = (value);                                                                                   \
         assert_check(o, says);                                                                               \
     } while (0)
-    BAD(data, NULL, "data set");
+    BAD(data[0], NULL, "data set");
     BAD(folds, 0, "`folds`");
     BAD(folds, 1001, "`folds`");
     BAD(only_fold, 10, "9 folds");
@@ -305,7 +324,7 @@ static void test_check(void **state)
     BAD(learning_rate, INFINITY, "`learning_rate`");
     BAD(learning_rate, 0, NULL);
     BAD(least_learning_rate, NAN, "`least_learning_rate`");
-    BAD(schedule_period, 0, "`schedule_period`");
+    BAD(schedule_period, -1, "`schedule_period`");
     BAD(schedule_ticks, -1, "`schedule_ticks`");
     BAD(inner_fraction, 0.91, "`inner_fraction`");
     BAD(inner_fraction, NAN, "`inner_fraction`");

@@ -150,7 +150,7 @@ static void test_another_recipe(void **state)
     assert_non_null(strstr(error.file, "last.safetensors"));
     /* What says nothing about the result may change: the same data at another place, too. */
     o = f->options;
-    o.data = data;
+    o.data[0] = data;
     o.threads = 2;
     o.checkpoint_seconds = 0;
     train(&o, NULL);

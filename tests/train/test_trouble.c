@@ -95,7 +95,7 @@ static void test_skipped_steps(void **state)
     int in_csv = 0, in_result = 0, fold, epoch, batch;
     make_dataset(path_in(f->folder.path, "beyond", data), SMALL_SET, kappa);
     kt_train_options options = options_of(f, NULL);
-    options.data = data;
+    options.data[0] = data;
     train(&options, &result);
     for (int i = 0; i < FOLDS; i++) {
         in_result += result.fold[i].skipped_steps;
@@ -283,7 +283,7 @@ static void test_few_rows(void **state)
     assert_ok(kti_make_folder(path_in(f->folder.path, "few", data), &error), &error);
     make_dataset(data, 8, NULL);
     kt_train_options options = options_of(f, NULL);
-    options.data = data;
+    options.data[0] = data;
     options.epochs = 12;
     train(&options, &result);
     for (int i = 0; i < FOLDS; i++) {

@@ -291,7 +291,7 @@ kt_status kt_train(const kt_train_options *options, kt_train_result *result, kt_
     data_options.graph.quotient = options->quotient;
     data_options.threads = options->threads;
     if (status == KT_OK)
-        status = kti_dataset_read(options->data, &data_options, &dataset, error);
+        status = kti_dataset_read(options->data[0], &data_options, &dataset, error);
     if (status == KT_OK)
         status = kti_run_create(device, options, &dataset, &run, error);
     /* The folder is touched only when everything else is in order. */

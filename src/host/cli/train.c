@@ -213,7 +213,7 @@ static bool apply(request *r, int option)
     bool fine = true;
     switch (option) {
     case OPTION_PROTOCOL: break;
-    case OPTION_DATA: o->data = optarg; break;
+    case OPTION_DATA: o->data[0] = optarg; break;
     case OPTION_FROM: o->from = strcmp(optarg, "random") == 0 ? NULL : optarg; break;
     case OPTION_SELECT:
         choice = kti_option_choice("--select", optarg, kti_select_names);
@@ -301,7 +301,7 @@ static int read_request(int argc, char **argv, request *r)
     while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1)
         if (!apply(r, option))
             return KTI_EXIT_USAGE;
-    if (!r->options.data)
+    if (!r->options.data[0])
         return kti_cli_usage(command, "name a data set with --data, or a recipe");
     return -1;
 }
@@ -309,8 +309,8 @@ static int read_request(int argc, char **argv, request *r)
 /* runs/NAME, from the last part of the data set's real path: `.` has a name too. */
 static void default_out(request *r)
 {
-    char *real = realpath(r->options.data, NULL);
-    const char *data = real ? real : r->options.data; /* what is not there is refused later */
+    char *real = realpath(r->options.data[0], NULL);
+    const char *data = real ? real : r->options.data[0]; /* what is not there is refused later */
     const char *slash = strrchr(data, '/'), *name = slash ? slash + 1 : data;
     const size_t length = strlen(name);
     const bool is_table = length > 4 && strcmp(name + length - 4, ".csv") == 0;
@@ -330,7 +330,7 @@ static kt_status check(const kt_train_options *o, kti_dataset *dataset, kt_error
     if (status == KT_OK)
         status = kti_recipe_check_run(o, error);
     if (status == KT_OK)
-        status = kti_dataset_read(o->data, &options, dataset, error);
+        status = kti_dataset_read(o->data[0], &options, dataset, error);
     if (status == KT_OK)
         status = kti_start_open(o, &start, error);
     kti_start_close(&start);

@@ -21,6 +21,8 @@ kt_train_options kt_train_options_default(kt_protocol protocol)
         .select = protocol == KT_SOUND ? KT_SELECT_INNER : KT_SELECT_OUTER,
         .load_weights = protocol == KT_SOUND,
         .fit_target_on_all = protocol == KT_PUBLISHED,
+        .target_per_data_set = protocol == KT_PUBLISHED,
+        .restore_target = protocol == KT_PUBLISHED,
         .quotient = true,
         .folds = 9,
         .epochs = 300,
@@ -39,7 +41,7 @@ kt_train_options kt_train_options_default(kt_protocol protocol)
 
 /* ---- the keys ---- */
 
-typedef enum kind { TEXT, PROTOCOL, SELECT, LOSS, FREEZE, BOOLEAN, INTEGER, SEED, NUMBER } kind;
+typedef enum kind { DATA, FROM, PROTOCOL, SELECT, LOSS, FREEZE, BOOLEAN, INTEGER, SEED, NUMBER } kind;
 
 typedef struct key {
     const char *name;
@@ -51,12 +53,14 @@ typedef struct key {
 #define AT(field) offsetof(kt_train_options, field)
 
 static const key keys[] = {
-    {"data", TEXT, AT(data), 0, 0},
-    {"from", TEXT, AT(from), 0, 0},
+    {"data", DATA, AT(data), 0, 0},
+    {"from", FROM, AT(from), 0, 0},
     {"protocol", PROTOCOL, AT(protocol), 0, 0},
     {"select", SELECT, AT(select), 0, 0},
     {"load_weights", BOOLEAN, AT(load_weights), 0, 0},
     {"fit_target_on_all", BOOLEAN, AT(fit_target_on_all), 0, 0},
+    {"target_per_data_set", BOOLEAN, AT(target_per_data_set), 0, 0},
+    {"restore_target", BOOLEAN, AT(restore_target), 0, 0},
     {"quotient", BOOLEAN, AT(quotient), 0, 0},
     {"folds", INTEGER, AT(folds), 1, 1000},
     {"epochs", INTEGER, AT(epochs), 1, 1000000},
@@ -84,13 +88,34 @@ static const void *field(const kt_train_options *options, const key *k)
     return (const char *)options + k->offset;
 }
 
+/* A path, or a list of several. */
+static json_t *data_to_json(const kt_train_options *options)
+{
+    if (!options->data[0])
+        return json_null();
+    if (!options->data[1])
+        return json_string(options->data[0]);
+    json_t *list = json_array();
+    for (int i = 0; i < KT_MOST_DATA_SETS && options->data[i] && list; i++)
+        if (json_array_append_new(list, json_string(options->data[i])) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    return list;
+}
+
+static json_t *from_to_json(const kt_train_options *options)
+{
+    if (options->from_stage)
+        return json_pack("{s:s}", "stage", options->from_stage);
+    return options->from ? json_string(options->from) : json_null();
+}
+
 static json_t *value_to_json(const kt_train_options *options, const key *k)
 {
     switch (k->kind) {
-    case TEXT: {
-        const char *text = *(const char *const *)field(options, k);
-        return text ? json_string(text) : json_null();
-    }
+    case DATA: return data_to_json(options);
+    case FROM: return from_to_json(options);
     case PROTOCOL: return json_string(kti_protocol_names[options->protocol]);
     case SELECT: return json_string(kti_select_names[options->select]);
     case LOSS: return json_string(kti_loss_names[options->loss]);
@@ -131,6 +156,36 @@ static kt_status read_choice(const json_t *root, const char *file, const key *k,
                          size > 2 ? "\"" : "");
 }
 
+static kt_status read_data(const json_t *root, const char *file, kt_train_options *options, kt_error *error)
+{
+    const json_t *value = json_object_get(root, "data");
+    const size_t size = json_is_array(value) ? json_array_size(value) : 1;
+    memset(options->data, 0, sizeof options->data);
+    if (json_is_null(value))
+        return KT_OK;
+    if (size < 1 || size > KT_MOST_DATA_SETS)
+        return kti_fail_file(error, KT_BAD_FORMAT, file, "`data` lists %zu data sets; it can be 1 to %d",
+                             size, KT_MOST_DATA_SETS);
+    for (size_t i = 0; i < size; i++) {
+        options->data[i] = json_string_value(json_is_array(value) ? json_array_get(value, i) : value);
+        if (!options->data[i])
+            return kti_fail_file(error, KT_BAD_FORMAT, file, "`data` must be a path, or a list of paths");
+    }
+    return KT_OK;
+}
+
+static kt_status read_from(const json_t *root, const char *file, kt_train_options *options, kt_error *error)
+{
+    const json_t *value = json_object_get(root, "from");
+    const char *text = json_string_value(value), *stage = json_string_value(json_object_get(value, "stage"));
+    if (!json_is_null(value) && !text && !(stage && json_object_size(value) == 1))
+        return kti_fail_file(error, KT_BAD_FORMAT, file,
+                             "`from` must be a path, \"random\" or {\"stage\": NAME}");
+    options->from = text && strcmp(text, "random") != 0 ? text : NULL;
+    options->from_stage = stage;
+    return KT_OK;
+}
+
 static kt_status read_value(const json_t *root, const char *file, const key *k, kt_train_options *options,
                             kt_error *error)
 {
@@ -139,14 +194,8 @@ static kt_status read_value(const json_t *root, const char *file, const key *k, 
     int64_t integer;
     kt_status status = KT_OK;
     switch (k->kind) {
-    case TEXT:
-        if (json_is_null(json_object_get(root, k->name)))
-            *(const char **)to = NULL;
-        else
-            status = kti_json_string(root, file, k->name, (const char **)to, error);
-        if (status == KT_OK && k->offset == AT(from) && options->from && strcmp(options->from, "random") == 0)
-            options->from = NULL;
-        break;
+    case DATA: status = read_data(root, file, options, error); break;
+    case FROM: status = read_from(root, file, options, error); break;
     case PROTOCOL: /* read before all others */ break;
     case SELECT:
         status = read_choice(root, file, k, kti_select_names, 3, &choice, error);
@@ -184,8 +233,9 @@ static void reset(kt_train_options *options, kt_protocol protocol)
 {
     const kt_train_options before = *options;
     *options = kt_train_options_default(protocol);
-    options->data = before.data;
+    memcpy(options->data, before.data, sizeof options->data);
     options->from = before.from;
+    options->from_stage = before.from_stage;
     options->out = before.out;
     options->device = before.device;
     options->resume = before.resume;
@@ -249,12 +299,15 @@ kt_status kti_recipe_check(const kt_train_options *options, kt_error *error)
             return kti_fail(error, KT_BAD_ARGUMENT, "`%s` is %g; it must be between %g and %g", k->name,
                             value, k->least, k->most);
     }
-    if (!options->data)
+    if (!options->data[0])
         return kti_fail(error, KT_BAD_ARGUMENT, "no data set is named");
     if (options->out && *options->out == '\0')
         return kti_fail(error, KT_BAD_ARGUMENT, "the name of the run folder is empty");
-    if (!is_utf8(options->data) || (options->from && !is_utf8(options->from)))
-        return kti_fail(error, KT_BAD_ARGUMENT, "the path of the data or of the weights is not UTF-8");
+    for (int i = 0; i < KT_MOST_DATA_SETS && options->data[i]; i++)
+        if (!is_utf8(options->data[i]))
+            return kti_fail(error, KT_BAD_ARGUMENT, "the path of the data is not UTF-8");
+    if (options->from && !is_utf8(options->from))
+        return kti_fail(error, KT_BAD_ARGUMENT, "the path of the weights is not UTF-8");
     if (options->only_fold < 0)
         return kti_fail(error, KT_BAD_ARGUMENT,
                         "`only_fold` is %d; it must be 0 (all folds) or a fold's number", options->only_fold);
@@ -281,7 +334,8 @@ static kt_status compare(const json_t *stored, const json_t *asked, const char *
         const json_t *left = json_object_get(stored, keys[i].name),
                      *right = json_object_get(asked, keys[i].name);
         /* One data set has many paths; a changed one is noticed by its fingerprint in the checkpoints. */
-        if (keys[i].kind == TEXT || (left && json_equal(left, right)))
+        if (keys[i].kind == DATA || (left && json_equal(left, right)) ||
+            (keys[i].kind == FROM && !json_is_object(left) && !json_is_object(right)))
             continue;
         char *was = left ? json_dumps(left, JSON_ENCODE_ANY) : NULL, *is = json_dumps(right, JSON_ENCODE_ANY);
         kt_status status =

@@ -343,16 +343,22 @@ static int tell_progress(team *t, const kti_fold *fold)
         const double passed = kti_seconds() - t->started;
         const int64_t total = (int64_t)t->run->folds * o->epochs;
         const double left = passed / (double)(done - t->epochs_before) * (double)(total - done);
-        const kt_train_progress progress = {t->run->folds,
-                                            o->epochs,
-                                            done,
-                                            total,
-                                            fold->number,
-                                            fold->epoch,
-                                            record[KTI_TRAIN_LOSS] < 0 ? NAN : record[KTI_TRAIN_LOSS],
-                                            record[KTI_SELECT_MAPE] < 0 ? NAN : record[KTI_SELECT_MAPE],
-                                            passed,
-                                            left};
+        const kt_train_progress progress = {
+            .stage = "",
+            .stage_number = 1,
+            .stages = 1,
+            .rows_done = done * fold->train_rows, /* as many in every fold */
+            .rows_total = total * fold->train_rows,
+            .folds = t->run->folds,
+            .epochs = o->epochs,
+            .epochs_done = done,
+            .epochs_total = total,
+            .fold = fold->number,
+            .epoch = fold->epoch,
+            .train_loss = record[KTI_TRAIN_LOSS] < 0 ? NAN : record[KTI_TRAIN_LOSS],
+            .select_mape = record[KTI_SELECT_MAPE] < 0 ? NAN : record[KTI_SELECT_MAPE],
+            .seconds = passed,
+            .seconds_left = left};
         stop = o->progress(o->user, &progress);
     }
     pthread_mutex_unlock(&t->lock);
