@@ -142,14 +142,16 @@ typedef struct kt_attention_backward {
     kt_matrix hidden_gradient; /* [G, channels] += */
 } kt_attention_backward;
 
+enum { KT_DATA_SETS = 8 }; /* that can be trained on together, each with a target transform */
+
 /* What the host tells a fold's step, one float row. */
 enum {
     KT_STEP_LEARNING_RATE,
     KT_STEP_CORRECTION1, /* 1 / (1 - beta1^t) */
     KT_STEP_CORRECTION2, /* 1 / sqrt(1 - beta2^t) */
-    KT_STEP_TARGET_MEAN, /* of log10(kappa + 1) */
-    KT_STEP_TARGET_SD,
-    KT_STEP_VALUES
+    KT_STEP_TARGET_MEAN, /* of log10(kappa + 1), one for each data set */
+    KT_STEP_TARGET_SD = KT_STEP_TARGET_MEAN + KT_DATA_SETS,
+    KT_STEP_VALUES = KT_STEP_TARGET_SD + KT_DATA_SETS
 };
 
 /* What a fold's step tells the host. */
@@ -161,6 +163,7 @@ enum {
 
 typedef struct kt_mape_loss {
     kt_count graphs;
+    kt_index data_set;    /* [G] whose target transform is the graph's */
     kt_matrix step;       /* [1, KT_STEP_VALUES] */
     kt_matrix prediction; /* [G, 1] standardised */
     kt_matrix kappa;      /* [G, 1] W/(m K) */

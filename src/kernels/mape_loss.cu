@@ -3,9 +3,10 @@
  *     k_hat = 10^(z sd + mean) - 1;  loss = mean over graphs of |k - k_hat| / max(|k|, 1.17e-6)
  *     dloss/dz = sign(k_hat - k) / max(|k|, 1.17e-6) * ln(10) sd 10^(z sd + mean) / G
  *
- * F folds; prediction z, kappa k, gradient [G, 1], '='; result[KT_RESULT_LOSS], '='. An overflow gives an
+ * mean and sd are those of the graph's data set.
+ * F folds; data_set [G]; prediction z, kappa k, gradient [G, 1], '='; result[KT_RESULT_LOSS], '='. An overflow gives an
  * infinite loss, which Adam takes as the sign to skip the step.
- * Deterministic: one thread a fold, graphs in order. Moves 12 G bytes.
+ * Deterministic: one thread a fold, graphs in order. Moves 16 G bytes.
  * Launch: any block and grid; one thread a fold works.
  */
 #include "kernels/arguments.h"
@@ -18,8 +19,10 @@ KT_KERNEL(mape_loss, kt_mape_loss)
     const kt_real *step = kt_rows(a.step, fold), *z = kt_rows(a.prediction, fold),
                   *kappa = kt_rows(a.kappa, fold);
     kt_real *gradient = kt_rows(a.gradient, fold), sum = 0;
-    const kt_real mean = step[KT_STEP_TARGET_MEAN], sd = step[KT_STEP_TARGET_SD];
+    const int32_t *data_set = kt_entries(a.data_set, fold);
     for (int g = 0; g < graphs; g++) {
+        const kt_real mean = step[KT_STEP_TARGET_MEAN + data_set[g]],
+                      sd = step[KT_STEP_TARGET_SD + data_set[g]];
         const kt_real truth = kappa[(int64_t)g * a.kappa.stride];
         const kt_real size = kt_absolute(truth);
         const kt_real scale = 1 / (size > (kt_real)1.17e-6 ? size : (kt_real)1.17e-6);

@@ -278,11 +278,13 @@ static void attention_backward(void **state)
 
 enum { CRYSTALS = 9 };
 static double prediction[CRYSTALS], kappa[CRYSTALS];
+static const int32_t loss_set[CRYSTALS] = {0, 0, 1, 0, 1, 1, 1, 0, 1};
+static const double loss_mean[] = {1.44, 0.7322}, loss_sd[] = {0.7541, 0.3762};
 
 static double mape_loss(void)
 {
     double gradient[CRYSTALS];
-    return twin_mape_loss(CRYSTALS, 1.44, 0.7541, prediction, kappa, gradient);
+    return twin_mape_loss(CRYSTALS, loss_set, loss_mean, loss_sd, prediction, kappa, gradient);
 }
 
 static void mape_loss_gradient(void **state)
@@ -291,9 +293,33 @@ static void mape_loss_gradient(void **state)
     (void)state;
     draw(prediction, CRYSTALS, -1, 1);
     for (int i = 0; i < CRYSTALS; i++) /* on both sides of the truth, away from it */
-        kappa[i] = (pow(10, prediction[i] * 0.7541 + 1.44) - 1) * (i % 2 ? 0.6 : 1.7);
-    twin_mape_loss(CRYSTALS, 1.44, 0.7541, prediction, kappa, gradient);
+        kappa[i] = (pow(10, prediction[i] * loss_sd[loss_set[i]] + loss_mean[loss_set[i]]) - 1) *
+                   (i % 2 ? 0.6 : 1.7);
+    twin_mape_loss(CRYSTALS, loss_set, loss_mean, loss_sd, prediction, kappa, gradient);
     check(mape_loss, prediction, CRYSTALS, gradient);
+}
+
+static int log_absolute;
+
+static double log_loss(void)
+{
+    double gradient[CRYSTALS];
+    return twin_log_loss(CRYSTALS, log_absolute, loss_set, loss_mean, loss_sd, prediction, kappa, gradient);
+}
+
+static void log_loss_gradient(void **state)
+{
+    double gradient[CRYSTALS];
+    (void)state;
+    draw(prediction, CRYSTALS, -1, 1);
+    for (int i = 0; i < CRYSTALS; i++)
+        kappa[i] = pow(10, (prediction[i] + (i % 2 ? 0.4 : -0.7)) * loss_sd[loss_set[i]] +
+                               loss_mean[loss_set[i]]) -
+                   1;
+    for (log_absolute = 0; log_absolute < 2; log_absolute++) {
+        twin_log_loss(CRYSTALS, log_absolute, loss_set, loss_mean, loss_sd, prediction, kappa, gradient);
+        check(log_loss, prediction, CRYSTALS, gradient);
+    }
 }
 
 int main(void)
@@ -303,6 +329,7 @@ int main(void)
         cmocka_unit_test(products),           cmocka_unit_test(segment_spread),
         cmocka_unit_test(lstm_backward),      cmocka_unit_test(lstm_cell_gradient),
         cmocka_unit_test(attention_backward), cmocka_unit_test(mape_loss_gradient),
+        cmocka_unit_test(log_loss_gradient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -98,9 +98,10 @@ void twin_attention_backward(int graphs, int channels, const int32_t *start, con
 
 /* ---- mape_loss.c ---- */
 
-/* prediction z and kappa in W/(m K) [graphs]; gradient [graphs] by z; returns the loss. */
-double twin_mape_loss(int graphs, double mean, double sd, const double *prediction, const double *kappa,
-                      double *gradient);
+/* data_set, prediction z and kappa in W/(m K) [graphs]; mean and sd [data sets]; gradient [graphs] by z;
+ * returns the loss. */
+double twin_mape_loss(int graphs, const int32_t *data_set, const double *mean, const double *sd,
+                      const double *prediction, const double *kappa, double *gradient);
 
 /* ---- adam.c ---- */
 

@@ -79,6 +79,7 @@ kti_batch kti_batch_layout(kti_capacity capacity, void *block)
     batch.incoming_start = INTEGERS(nodes + 1);
     batch.outgoing_start = INTEGERS(nodes + 1);
     batch.outgoing_edge = INTEGERS(edges);
+    batch.data_set = INTEGERS(graphs);
     batch.graph_node_start = INTEGERS(graphs + 1);
     batch.graph_edge_start = INTEGERS(graphs + 1);
     batch.node_weight = REALS(nodes);
@@ -158,6 +159,7 @@ int kti_batch_pack(kti_batch *batch, const kti_graph *const *graphs, const doubl
         batch->graph_node_start[g] = nodes;
         batch->graph_edge_start[g] = edges;
         pack_graph(batch, graphs[g], g, nodes, edges);
+        batch->data_set[g] = 0;
         batch->kappa[g] = kappa ? (kt_real)kappa[g] : 0;
         nodes += graphs[g]->nodes;
         edges += graphs[g]->edges;

@@ -32,6 +32,7 @@ typedef struct kti_batch {
     int32_t *edge_source, *edge_target, *edge_graph; /* [edges] */
     int32_t *incoming_start;                         /* [nodes + 1] edges by target */
     int32_t *outgoing_start, *outgoing_edge;         /* [nodes + 1], [edges] edges by source */
+    int32_t *data_set;                               /* [graphs] whose target transform is the graph's */
     int32_t *graph_node_start, *graph_edge_start;    /* [graphs + 1] */
     kt_real *node_weight;                            /* [nodes] multiplicity */
     kt_real *node_mean_graph;                        /* [nodes] coefficient in the graph's mean */
@@ -45,7 +46,8 @@ typedef struct kti_batch {
  * address to learn where each array lies there. */
 kti_batch kti_batch_layout(kti_capacity capacity, void *block);
 
-/* Packs `count` graphs, in order, into a batch of host memory; kappa may be NULL (no target). The caller has
+/* Packs `count` graphs, in order, into a batch of host memory; kappa may be NULL (no target); data_set is
+ * 0 for all of them, for the caller to change. The caller has
  * chosen them to fit the capacity; 0 on success, -1 if they do not fit. */
 int kti_batch_pack(kti_batch *batch, const kti_graph *const *graphs, const double *kappa, int count);
 

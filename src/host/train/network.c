@@ -657,12 +657,14 @@ static void loss_and_backward(builder *b)
     kt_matrix step = {b->network->step, 0, KT_STEP_VALUES},
               result = {b->network->result, 0, KT_RESULT_VALUES};
     b->family = KTI_FAMILY_LOSS;
-    append(b, KTI_OP_MAPE_LOSS)->arguments.mape_loss = (kt_mape_loss){.graphs = b->count[GRAPHS],
-                                                                      .step = step,
-                                                                      .prediction = mlp_out(&b->head).matrix,
-                                                                      .kappa = batch_column(b->batch.kappa),
-                                                                      .gradient = gradient.matrix,
-                                                                      .result = result};
+    append(b, KTI_OP_MAPE_LOSS)->arguments.mape_loss =
+        (kt_mape_loss){.graphs = b->count[GRAPHS],
+                       .data_set = batch_index(b->batch.data_set),
+                       .step = step,
+                       .prediction = mlp_out(&b->head).matrix,
+                       .kappa = batch_column(b->batch.kappa),
+                       .gradient = gradient.matrix,
+                       .result = result};
     b->family = KTI_FAMILY_HEAD;
     mlp_backward_through(b, &b->head, gradient, readout, 0);
     b->family = KTI_FAMILY_READOUT;
