@@ -1,7 +1,7 @@
-/* Adam over the whole parameter arena, in PyTorch's form, and the norm of the gradient before it.
+/* Adam over a range of the parameter arena, in PyTorch's form, and the norm of the gradient before it.
  *
- *     m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
- *     p -= lr correction1 m / (sqrt(v) correction2 + epsilon)
+ *     g = gradient min(1, clip / norm);  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+ *     p -= factor lr correction1 m / (sqrt(v) correction2 + epsilon)
  *
  * F folds; all [P] a fold, in place. A step whose loss or gradient norm is not finite changes nothing.
  * The norm is summed in chunks of KT_NORM_CHUNK in 16 fixed lanes, then chunk by chunk: the same bits for
@@ -55,21 +55,21 @@ KT_KERNEL(adam, kt_adam)
 {
     const int fold = blockIdx.z;
     const kt_real *step = kt_rows(a.step, fold), *result = kt_rows(a.result, fold);
-    /* x - x is zero for finite x alone. */
-    if (result[KT_RESULT_LOSS] - result[KT_RESULT_LOSS] != 0 ||
-        result[KT_RESULT_GRADIENT_NORM] - result[KT_RESULT_GRADIENT_NORM] != 0)
+    if (!kt_step_is_finite(result))
         return;
+    const kt_real norm = result[KT_RESULT_GRADIENT_NORM];
+    const kt_real scale = a.clip_norm > 0 && norm > a.clip_norm ? a.clip_norm / norm : 1;
     const kt_real *KT_RESTRICT gradient = kt_rows(a.gradient, fold);
     kt_real *KT_RESTRICT parameter = kt_rows(a.parameter, fold);
     kt_real *KT_RESTRICT moment1 = kt_rows(a.moment1, fold);
     kt_real *KT_RESTRICT moment2 = kt_rows(a.moment2, fold);
-    const kt_real rate = step[KT_STEP_LEARNING_RATE] * step[KT_STEP_CORRECTION1];
+    const kt_real rate = a.rate_factor * step[KT_STEP_LEARNING_RATE] * step[KT_STEP_CORRECTION1];
     const kt_real correction = step[KT_STEP_CORRECTION2];
     const kt_real beta1 = a.beta1, beta2 = a.beta2, epsilon = a.epsilon, share1 = a.share1, share2 = a.share2;
     const int64_t first = (int64_t)blockIdx.x * blockDim.x + threadIdx.x,
                   stride = (int64_t)gridDim.x * blockDim.x;
     for (int64_t i = first; i < a.size; i += stride) {
-        const kt_real g = gradient[i];
+        const kt_real g = scale * gradient[i];
         const kt_real m = beta1 * moment1[i] + share1 * g;
         const kt_real v = beta2 * moment2[i] + share2 * g * g;
         moment1[i] = m;

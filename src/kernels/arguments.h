@@ -151,7 +151,9 @@ enum {
     KT_STEP_CORRECTION2, /* 1 / sqrt(1 - beta2^t) */
     KT_STEP_TARGET_MEAN, /* of log10(kappa + 1), one for each data set */
     KT_STEP_TARGET_SD = KT_STEP_TARGET_MEAN + KT_DATA_SETS,
-    KT_STEP_VALUES = KT_STEP_TARGET_SD + KT_DATA_SETS
+    KT_STEP_AVERAGE_SHARE =
+        KT_STEP_TARGET_SD + KT_DATA_SETS, /* of the present weights in their running mean */
+    KT_STEP_VALUES
 };
 
 /* What a fold's step tells the host. */
@@ -160,6 +162,13 @@ enum {
     KT_RESULT_GRADIENT_NORM, /* of the whole model */
     KT_RESULT_VALUES
 };
+
+/* Whether a step may change anything: x - x is zero for finite x alone. */
+KT_INLINE int kt_step_is_finite(const kt_real *result)
+{
+    return result[KT_RESULT_LOSS] - result[KT_RESULT_LOSS] == 0 &&
+           result[KT_RESULT_GRADIENT_NORM] - result[KT_RESULT_GRADIENT_NORM] == 0;
+}
 
 typedef struct kt_mape_loss {
     kt_count graphs;
@@ -171,10 +180,21 @@ typedef struct kt_mape_loss {
     kt_matrix result;     /* [1, KT_RESULT_VALUES] */
 } kt_mape_loss;
 
+typedef struct kt_log_loss {
+    kt_count graphs;
+    kt_index data_set;    /* [G] whose target transform is the graph's */
+    int absolute;         /* the mean absolute error instead of the mean squared one */
+    kt_matrix step;       /* [1, KT_STEP_VALUES] */
+    kt_matrix prediction; /* [G, 1] standardised */
+    kt_matrix kappa;      /* [G, 1] W/(m K) */
+    kt_matrix gradient;   /* [G, 1] by the prediction */
+    kt_matrix result;     /* [1, KT_RESULT_VALUES] */
+} kt_log_loss;
+
 enum { KT_NORM_CHUNK = 4096 };
 
 typedef struct kt_gradient_norm {
-    int64_t size;       /* of the parameter arena, a multiple of 16 */
+    int64_t size;       /* of the parameters that are trained, a multiple of 16 */
     kt_matrix gradient; /* [1, size] */
     kt_matrix partial;  /* [1, ceil(size / KT_NORM_CHUNK)] */
     kt_matrix result;   /* [1, KT_RESULT_VALUES] */
@@ -187,6 +207,24 @@ typedef struct kt_adam {
     kt_matrix gradient, parameter, moment1, moment2; /* [1, size] */
     kt_real beta1, beta2, epsilon;
     kt_real share1, share2; /* 1 - beta1, 1 - beta2, rounded once: in float32 1 - 0.999f is wrong by 1.3e-5 */
+    kt_real rate_factor;    /* on the learning rate */
+    kt_real clip_norm;      /* a gradient with a larger norm is scaled to it; 0: none is */
 } kt_adam;
+
+typedef struct kt_weight_decay {
+    int64_t size;
+    kt_matrix step;      /* [1, KT_STEP_VALUES] */
+    kt_matrix result;    /* [1, KT_RESULT_VALUES] */
+    kt_matrix decays;    /* [1, size] 1 where a parameter decays, 0 elsewhere; the same for all folds */
+    kt_matrix parameter; /* [1, size] */
+    kt_real amount;      /* the decay, times the factor on the learning rate */
+} kt_weight_decay;
+
+typedef struct kt_weight_average {
+    int64_t size;
+    kt_matrix step;               /* [1, KT_STEP_VALUES] */
+    kt_matrix result;             /* [1, KT_RESULT_VALUES] */
+    kt_matrix parameter, average; /* [1, size] */
+} kt_weight_average;
 
 #endif

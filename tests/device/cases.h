@@ -24,8 +24,11 @@ void cases_lstm_bias_gradient(case_visitor *visit);
 void cases_attention_forward(case_visitor *visit);
 void cases_attention_backward(case_visitor *visit);
 void cases_mape_loss(case_visitor *visit);
+void cases_log_loss(case_visitor *visit);
 void cases_gradient_norm(case_visitor *visit);
+void cases_weight_decay(case_visitor *visit);
 void cases_adam(case_visitor *visit);
+void cases_weight_average(case_visitor *visit);
 void cases_gemm(case_visitor *visit);
 
 /* rows and channels of the row-wise kernels */

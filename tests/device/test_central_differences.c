@@ -313,9 +313,9 @@ static void log_loss_gradient(void **state)
     (void)state;
     draw(prediction, CRYSTALS, -1, 1);
     for (int i = 0; i < CRYSTALS; i++)
-        kappa[i] = pow(10, (prediction[i] + (i % 2 ? 0.4 : -0.7)) * loss_sd[loss_set[i]] +
-                               loss_mean[loss_set[i]]) -
-                   1;
+        kappa[i] =
+            pow(10, (prediction[i] + (i % 2 ? 0.4 : -0.7)) * loss_sd[loss_set[i]] + loss_mean[loss_set[i]]) -
+            1;
     for (log_absolute = 0; log_absolute < 2; log_absolute++) {
         twin_log_loss(CRYSTALS, log_absolute, loss_set, loss_mean, loss_sd, prediction, kappa, gradient);
         check(log_loss, prediction, CRYSTALS, gradient);

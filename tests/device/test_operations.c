@@ -114,8 +114,11 @@ OPERATION_TEST(lstm_bias_gradient)
 OPERATION_TEST(attention_forward)
 OPERATION_TEST(attention_backward)
 OPERATION_TEST(mape_loss)
+OPERATION_TEST(log_loss)
 OPERATION_TEST(gradient_norm)
+OPERATION_TEST(weight_decay)
 OPERATION_TEST(adam)
+OPERATION_TEST(weight_average)
 OPERATION_TEST(gemm)
 
 /* 10^(z sd + mean) beyond the type: the loss is infinite, and so is what keeps Adam from stepping. A batch
@@ -136,7 +139,13 @@ static void overflow_and_an_empty_batch_keep_adam_from_stepping(void **state)
             const kt_matrix moment1 = fixture_matrix(f, "moment1", 1, SIZE, 1, 2);
             const kt_matrix moment2 = fixture_matrix(f, "moment2", 1, SIZE, 1, 2);
             fixture_append(f, KTI_OP_MAPE_LOSS)->arguments.mape_loss =
-                (kt_mape_loss){fixture_count(f, graphs), step, prediction, kappa, gradient, result};
+                (kt_mape_loss){.graphs = fixture_count(f, graphs),
+                               .data_set = fixture_index(f, 1, 1),
+                               .step = step,
+                               .prediction = prediction,
+                               .kappa = kappa,
+                               .gradient = gradient,
+                               .result = result};
             fixture_append(f, KTI_OP_ADAM)->arguments.adam = (kt_adam){.size = SIZE,
                                                                        .step = step,
                                                                        .result = result,
@@ -145,7 +154,8 @@ static void overflow_and_an_empty_batch_keep_adam_from_stepping(void **state)
                                                                        .moment1 = moment1,
                                                                        .moment2 = moment2,
                                                                        .beta1 = (kt_real)0.9,
-                                                                       .beta2 = (kt_real)0.999};
+                                                                       .beta2 = (kt_real)0.999,
+                                                                       .rate_factor = 1};
             fixture_reset(f);
             run(f, runner, 0, 1);
             assert_true(graphs ? isinf(result.data[KT_RESULT_LOSS]) : isnan(result.data[KT_RESULT_LOSS]));
@@ -179,8 +189,11 @@ int main(void)
         cmocka_unit_test(attention_forward_equals_its_twin),
         cmocka_unit_test(attention_backward_equals_its_twin),
         cmocka_unit_test(mape_loss_equals_its_twin),
+        cmocka_unit_test(log_loss_equals_its_twin),
         cmocka_unit_test(gradient_norm_equals_its_twin),
+        cmocka_unit_test(weight_decay_equals_its_twin),
         cmocka_unit_test(adam_equals_its_twin),
+        cmocka_unit_test(weight_average_equals_its_twin),
         cmocka_unit_test(gemm_equals_its_twin),
         cmocka_unit_test(overflow_and_an_empty_batch_keep_adam_from_stepping),
     };

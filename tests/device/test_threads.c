@@ -116,8 +116,11 @@ KERNEL_TEST(lstm_bias_gradient)
 KERNEL_TEST(attention_forward)
 KERNEL_TEST(attention_backward)
 KERNEL_TEST(mape_loss)
+KERNEL_TEST(log_loss)
 KERNEL_TEST(gradient_norm)
+KERNEL_TEST(weight_decay)
 KERNEL_TEST(adam)
+KERNEL_TEST(weight_average)
 
 /* ---- faults are found ---- */
 
@@ -259,8 +262,11 @@ int main(void)
         cmocka_unit_test(attention_forward_has_the_same_bits_in_every_shape),
         cmocka_unit_test(attention_backward_has_the_same_bits_in_every_shape),
         cmocka_unit_test(mape_loss_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(log_loss_has_the_same_bits_in_every_shape),
         cmocka_unit_test(gradient_norm_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(weight_decay_has_the_same_bits_in_every_shape),
         cmocka_unit_test(adam_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(weight_average_has_the_same_bits_in_every_shape),
         cmocka_unit_test(every_barrier_of_the_attention_is_needed),
         cmocka_unit_test(a_shape_that_is_not_allowed_is_seen),
     };

@@ -8,9 +8,11 @@
 #include "kernels/embedding.cu"
 #include "kernels/gaussian_expansion.cu"
 #include "kernels/linear.cu"
+#include "kernels/log_loss.cu"
 #include "kernels/lstm.cu"
 #include "kernels/mape_loss.cu"
 #include "kernels/segment.cu"
+#include "kernels/weights.cu"
 
 #define KERNEL(name, type)                                                                                   \
     static void start_##name(const void *arguments)                                                          \
@@ -32,9 +34,12 @@ KERNEL(lstm_bias_gradient, kt_lstm_bias_gradient)
 KERNEL(attention_forward, kt_attention_forward)
 KERNEL(attention_backward, kt_attention_backward)
 KERNEL(mape_loss, kt_mape_loss)
+KERNEL(log_loss, kt_log_loss)
 KERNEL(gradient_norm_partial, kt_gradient_norm)
 KERNEL(gradient_norm, kt_gradient_norm)
+KERNEL(weight_decay, kt_weight_decay)
 KERNEL(adam, kt_adam)
+KERNEL(weight_average, kt_weight_average)
 
 launch_rule threaded_rule(kti_operation_kind kind)
 {
@@ -43,7 +48,9 @@ launch_rule threaded_rule(kti_operation_kind kind)
     case KTI_OP_LSTM_BIAS_GRADIENT: return ONE_BLOCK_A_FOLD;
     case KTI_OP_ATTENTION_FORWARD:
     case KTI_OP_ATTENTION_BACKWARD:
-    case KTI_OP_ADAM: return ONE_LINE;
+    case KTI_OP_WEIGHT_DECAY:
+    case KTI_OP_ADAM:
+    case KTI_OP_WEIGHT_AVERAGE: return ONE_LINE;
     default: return ANY_SHAPE;
     }
 }
@@ -66,11 +73,14 @@ int threaded_run(const kti_operation *operation, const threads_launch *launch)
     case KTI_OP_ATTENTION_FORWARD: return threads_run(start_attention_forward, a, launch);
     case KTI_OP_ATTENTION_BACKWARD: return threads_run(start_attention_backward, a, launch);
     case KTI_OP_MAPE_LOSS: return threads_run(start_mape_loss, a, launch);
+    case KTI_OP_LOG_LOSS: return threads_run(start_log_loss, a, launch);
     case KTI_OP_GRADIENT_NORM:
         if (threads_run(start_gradient_norm_partial, a, launch) != 0)
             return -1;
         return threads_run(start_gradient_norm, a, launch);
+    case KTI_OP_WEIGHT_DECAY: return threads_run(start_weight_decay, a, launch);
     case KTI_OP_ADAM: return threads_run(start_adam, a, launch);
+    case KTI_OP_WEIGHT_AVERAGE: return threads_run(start_weight_average, a, launch);
     case KTI_OP_GEMM:
     case KTI_OP_KINDS: break;
     }

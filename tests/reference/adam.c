@@ -16,8 +16,10 @@ void twin_adam_step(const twin_adam *a, int64_t size, const double *gradient, do
     if (!isfinite(a->loss) || !isfinite(a->norm))
         return;
     for (int64_t i = 0; i < size; i++) {
-        moment1[i] = a->beta1 * moment1[i] + (1 - a->beta1) * gradient[i];
-        moment2[i] = a->beta2 * moment2[i] + (1 - a->beta2) * gradient[i] * gradient[i];
+        const double g =
+            a->clip_norm > 0 && a->norm > a->clip_norm ? gradient[i] / a->norm * a->clip_norm : gradient[i];
+        moment1[i] = a->beta1 * moment1[i] + (1 - a->beta1) * g;
+        moment2[i] = a->beta2 * moment2[i] + (1 - a->beta2) * g * g;
         const double m = moment1[i] / (1 - pow(a->beta1, a->step));
         const double v = moment2[i] / (1 - pow(a->beta2, a->step));
         parameter[i] -= a->rate * m / (sqrt(v) + a->epsilon);

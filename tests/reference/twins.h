@@ -103,18 +103,30 @@ void twin_attention_backward(int graphs, int channels, const int32_t *start, con
 double twin_mape_loss(int graphs, const int32_t *data_set, const double *mean, const double *sd,
                       const double *prediction, const double *kappa, double *gradient);
 
+/* ---- log_loss.c ---- */
+
+/* As twin_mape_loss; of the standardised log10(kappa + 1), squared or absolute. */
+double twin_log_loss(int graphs, int absolute, const int32_t *data_set, const double *mean, const double *sd,
+                     const double *prediction, const double *kappa, double *gradient);
+
 /* ---- adam.c ---- */
 
 double twin_gradient_norm(int64_t size, const double *gradient);
 
 typedef struct twin_adam {
     double rate, beta1, beta2, epsilon;
-    int step; /* from 1 */
-    double loss, norm;
+    int step;                     /* from 1 */
+    double loss, norm, clip_norm; /* clip_norm 0: no clipping */
 } twin_adam;
 
 /* PyTorch's form; a step whose loss or norm is not finite changes nothing. */
 void twin_adam_step(const twin_adam *a, int64_t size, const double *gradient, double *parameter,
                     double *moment1, double *moment2);
+
+/* ---- weights.c ---- */
+
+/* The decay of AdamW, before the step: where decays is 1. */
+void twin_weight_decay(int64_t size, double rate, double decay, const double *decays, double *parameter);
+void twin_weight_average(int64_t size, double share, const double *parameter, double *average);
 
 #endif

@@ -107,11 +107,12 @@ static kti_plan *make_plan(fixture *f, const crystals *c)
     kt_error error = KT_ERROR_NONE;
     const kti_graph *list[128];
     kti_plan *plan;
+    const kt_train_options training = kt_train_options_default(KT_SOUND);
     assert_true(c->size <= 128);
     for (int i = 0; i < c->size; i++)
         list[i] = &c->graphs[i];
     assert_ok(kti_plan_create(f->device, 0, &f->parameters, kti_capacity_of(list, c->size, BATCH),
-                              KTI_TARGET_KAPPA, 1, &plan, &error),
+                              KTI_TARGET_KAPPA, &training, &plan, &error),
               &error);
     kti_plan_step(plan)[KT_STEP_TARGET_MEAN] = (kt_real)1.44;
     kti_plan_step(plan)[KT_STEP_TARGET_SD] = (kt_real)0.7541;

@@ -78,6 +78,7 @@ static kti_plan *reference_plan(fixture *f)
 {
     kt_error error = KT_ERROR_NONE;
     kti_plan *plan;
+    const kt_train_options training = kt_train_options_default(KT_SOUND);
     const kti_graph *list[GOLDEN_GRAPHS];
     double kappa[GOLDEN_GRAPHS];
     const kti_tensor *target = kti_tensors_find(&f->activations, "target_standardised");
@@ -90,8 +91,8 @@ static kti_plan *reference_plan(fixture *f)
         kappa[g] = pow(10, kti_tensor_value(target, (size_t)g) * sd + mean) - 1;
     }
     assert_ok(kti_plan_create(f->device, 0, &f->parameters,
-                              kti_capacity_of(list, GOLDEN_GRAPHS, GOLDEN_GRAPHS), KTI_TARGET_KAPPA, 1, &plan,
-                              &error),
+                              kti_capacity_of(list, GOLDEN_GRAPHS, GOLDEN_GRAPHS), KTI_TARGET_KAPPA,
+                              &training, &plan, &error),
               &error);
     set_target(plan, mean, sd);
     assert_int_equal(kti_batch_pack(kti_plan_batch(plan), list, kappa, GOLDEN_GRAPHS), 0);
@@ -214,6 +215,7 @@ static double run_trajectory(fixture *f, int quotient, double *last_predictions)
     kti_dataset dataset;
     kti_dataset_options options = kti_dataset_options_default();
     kti_plan *plan;
+    const kt_train_options training = kt_train_options_default(KT_SOUND);
     double worst = 0;
     options.graph.quotient = quotient;
     assert_ok(kti_dataset_read(DATA "togo15", &options, &dataset, &error), &error);
@@ -222,7 +224,7 @@ static double run_trajectory(fixture *f, int quotient, double *last_predictions)
         graphs[i] = &dataset.crystals[i].graph;
     restart(f);
     assert_ok(kti_plan_create(f->device, 0, &f->parameters, kti_capacity_of(graphs, dataset.size, 8),
-                              KTI_TARGET_KAPPA, 1, &plan, &error),
+                              KTI_TARGET_KAPPA, &training, &plan, &error),
               &error);
     kt_real *step = kti_plan_step(plan);
     set_target(plan, json_real_value(json_object_get(f->trajectory, "target_mean")),

@@ -104,8 +104,9 @@ static kt_status lane_create(lane *l, const bench *b, int index, kt_error *error
     l->predicted = kti_allocate(batch, sizeof *l->predicted);
     if (!l->graphs || !l->kappa || !l->predicted)
         return kti_fail_memory(error, "the benchmark");
+    const kt_train_options training = kt_train_options_default(KT_SOUND);
     return kti_plan_create(b->device, index, (kti_parameters *)&b->parameters, b->capacity, KTI_TARGET_KAPPA,
-                           1, &l->plan, error);
+                           &training, &l->plan, error);
 }
 
 static void lane_destroy(lane *l)

@@ -9,9 +9,11 @@
 #include "kernels/embedding.cu"
 #include "kernels/gaussian_expansion.cu"
 #include "kernels/linear.cu"
+#include "kernels/log_loss.cu"
 #include "kernels/lstm.cu"
 #include "kernels/mape_loss.cu"
 #include "kernels/segment.cu"
+#include "kernels/weights.cu"
 
 static int round_up(int columns)
 {
@@ -64,11 +66,14 @@ static void run(const kti_operation *operation, int fold, kt_real *scratch)
     case KTI_OP_ATTENTION_FORWARD: attention_forward(block, operation->arguments.attention_forward); break;
     case KTI_OP_ATTENTION_BACKWARD: attention_backward(block, operation->arguments.attention_backward); break;
     case KTI_OP_MAPE_LOSS: mape_loss(block, operation->arguments.mape_loss); break;
+    case KTI_OP_LOG_LOSS: log_loss(block, operation->arguments.log_loss); break;
     case KTI_OP_GRADIENT_NORM:
         gradient_norm_partial(block, operation->arguments.gradient_norm);
         gradient_norm(block, operation->arguments.gradient_norm);
         break;
+    case KTI_OP_WEIGHT_DECAY: weight_decay(block, operation->arguments.weight_decay); break;
     case KTI_OP_ADAM: adam(block, operation->arguments.adam); break;
+    case KTI_OP_WEIGHT_AVERAGE: weight_average(block, operation->arguments.weight_average); break;
     case KTI_OP_KINDS: break;
     }
 }

@@ -25,8 +25,11 @@ typedef enum kti_operation_kind {
     KTI_OP_ATTENTION_FORWARD,
     KTI_OP_ATTENTION_BACKWARD,
     KTI_OP_MAPE_LOSS,
+    KTI_OP_LOG_LOSS,
     KTI_OP_GRADIENT_NORM,
+    KTI_OP_WEIGHT_DECAY,
     KTI_OP_ADAM,
+    KTI_OP_WEIGHT_AVERAGE,
     KTI_OP_KINDS
 } kti_operation_kind;
 
@@ -78,8 +81,11 @@ typedef struct kti_operation {
         kt_attention_forward attention_forward;
         kt_attention_backward attention_backward;
         kt_mape_loss mape_loss;
+        kt_log_loss log_loss;
         kt_gradient_norm gradient_norm;
+        kt_weight_decay weight_decay;
         kt_adam adam;
+        kt_weight_average weight_average;
     } arguments;
 } kti_operation;
 

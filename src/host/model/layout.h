@@ -2,7 +2,8 @@
  *
  * Rows are padded to multiples of 16 numbers, so that every row of every matrix
  * is aligned and kernels have no ragged ends; the padding is zero and stays zero
- * under Adam. All four arenas (parameters, gradients, two moments) share this layout.
+ * under Adam. All arenas (parameters, gradients, moments, averages) share this layout. The body comes
+ * first, so that what is frozen or trained at another rate is one range.
  */
 #ifndef KTI_MODEL_LAYOUT_H
 #define KTI_MODEL_LAYOUT_H
@@ -15,6 +16,8 @@ typedef struct kti_layout {
     int64_t offset[128]; /* of each parameter of the table, in numbers */
     int stride[128];     /* between its rows */
     int64_t size;        /* of a fold's arena, a multiple of 16 */
+    int64_t body_size;   /* the body is [0, body_size) */
+    int64_t head_offset; /* the head is [head_offset, size) */
 } kti_layout;
 
 /* The layout of the whole table. */

@@ -17,7 +17,8 @@ static const struct {
     const char *prefix, *best_prefix;
 } roles[] = {{KTI_ROLE_VALUE, "", "best."},
              {KTI_ROLE_MOMENT1, "adam.m.", "best.adam.m."},
-             {KTI_ROLE_MOMENT2, "adam.v.", "best.adam.v."}};
+             {KTI_ROLE_MOMENT2, "adam.v.", "best.adam.v."},
+             {KTI_ROLE_AVERAGE, "average.", "best.average."}};
 
 enum { ROLES = sizeof roles / sizeof roles[0] };
 
@@ -116,13 +117,15 @@ static kt_status store_state(kti_tensors *tensors, const kti_fold *fold, const k
     if (!arena)
         return kti_fail_memory(error, "a checkpoint");
     for (int i = 0; i < ROLES && status == KT_OK; i++) {
+        if (!kti_parameters_have(parameters, roles[i].role))
+            continue;
         status = kti_parameters_download(parameters, roles[i].role, fold->index, arena, error);
         if (status == KT_OK)
             status =
                 kti_arena_store(&parameters->layout, arena, roles[i].prefix, KTI_ALL_PARTS, tensors, error);
         if (status == KT_OK && fold->best_epoch > 0)
-            status = kti_arena_store(&parameters->layout, fold->best[i], roles[i].best_prefix, KTI_ALL_PARTS,
-                                     tensors, error);
+            status = kti_arena_store(&parameters->layout, fold->best[roles[i].role], roles[i].best_prefix,
+                                     KTI_ALL_PARTS, tensors, error);
     }
     free(arena);
     const int64_t shape[2] = {fold->epoch, KTI_HISTORY_COLUMNS};
@@ -157,7 +160,7 @@ kt_status kti_checkpoint_write(const char *run, const kti_fold *fold, const kti_
     if (status == KT_OK && fold->best_epoch > 0) {
         status = describe(&product, fold, options, dataset, error);
         if (status == KT_OK)
-            status = kti_arena_store(&parameters->layout, fold->best[0], "",
+            status = kti_arena_store(&parameters->layout, fold->best[kti_parameters_product(parameters)], "",
                                      1u << KTI_PART_BODY | 1u << KTI_PART_HEAD, &product, error);
         if (status == KT_OK)
             status = kti_safetensors_write(best, &product, error);
@@ -228,13 +231,15 @@ static kt_status load_state(const kti_tensors *state, const char *file, kti_fold
     if (!arena)
         return kti_fail_memory(error, "a checkpoint");
     for (int i = 0; i < ROLES && status == KT_OK; i++) {
+        if (!kti_parameters_have(parameters, roles[i].role))
+            continue;
         status =
             kti_arena_load(&parameters->layout, arena, state, roles[i].prefix, KTI_ALL_PARTS, file, error);
         if (status == KT_OK)
             status = kti_parameters_upload(parameters, roles[i].role, fold->index, arena, error);
         if (status == KT_OK && fold->best_epoch > 0)
-            status = kti_arena_load(&parameters->layout, fold->best[i], state, roles[i].best_prefix,
-                                    KTI_ALL_PARTS, file, error);
+            status = kti_arena_load(&parameters->layout, fold->best[roles[i].role], state,
+                                    roles[i].best_prefix, KTI_ALL_PARTS, file, error);
     }
     free(arena);
     return status;

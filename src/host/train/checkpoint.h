@@ -1,8 +1,8 @@
 /* Checkpoints of a fold.
  *
  * folds/<n>/last.safetensors holds all that a resumed run needs, in one file, so that no crash can leave
- * halves of two states: weights, Adam's moments (adam.m., adam.v.), the same of the selected epoch (best.),
- * the history. folds/<n>/best.safetensors is the product: the selected weights alone.
+ * halves of two states: weights, Adam's moments (adam.m., adam.v.), the weights' running mean (average.) where there is one, the same of the
+ * selected epoch (best.), the history. folds/<n>/best.safetensors is the product: the selected weights alone.
  */
 #ifndef KTI_TRAIN_CHECKPOINT_H
 #define KTI_TRAIN_CHECKPOINT_H

@@ -41,10 +41,15 @@ kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *op
     *fold = (kti_fold){.number = number, .index = index, .rate_scale = 1, .least_loss = -1};
     const int size = dataset->size, outer = kti_split_train_size(size);
     fold->order = kti_allocate((size_t)size, sizeof *fold->order);
-    for (int i = 0; i < 3; i++)
-        fold->best[i] = kti_allocate((size_t)arena_size, sizeof(kt_real));
+    bool has_best = true;
+    for (kti_arena_role role = 0; role < KTI_ROLES; role++) {
+        if (role == KTI_ROLE_AVERAGE && options->weight_average == 0)
+            continue;
+        fold->best[role] = kti_allocate((size_t)arena_size, sizeof(kt_real));
+        has_best = has_best && fold->best[role];
+    }
     fold->history = kti_allocate((size_t)options->epochs * KTI_HISTORY_COLUMNS, sizeof *fold->history);
-    if (!fold->order || !fold->best[0] || !fold->best[1] || !fold->best[2] || !fold->history) {
+    if (!fold->order || !has_best || !fold->history) {
         status = kti_fail_memory(error, "a fold");
         goto fail;
     }
@@ -93,8 +98,8 @@ fail:
 void kti_fold_destroy(kti_fold *fold)
 {
     free(fold->order);
-    for (int i = 0; i < 3; i++)
-        free(fold->best[i]);
+    for (kti_arena_role role = 0; role < KTI_ROLES; role++)
+        free(fold->best[role]);
     free(fold->history);
     *fold = (kti_fold){0};
 }

@@ -10,7 +10,7 @@
 #include <kappatune/train.h>
 
 #include "data/dataset.h"
-#include "kernels/kernel.h"
+#include "train/parameters.h"
 
 /* One row of a fold's history, in this order in epochs.csv and in checkpoints. A value that is not there is
  * -1. */
@@ -49,9 +49,9 @@ typedef struct kti_fold {
     int best_epoch;    /* 0 before there is one */
     double best_mape;
     int64_t best_steps;
-    kt_real
-        *best[3];    /* [layout.size] each: weights and Adam's moments after best_epoch, host memory; owned */
-    double *history; /* [epochs, KTI_HISTORY_COLUMNS]; owned */
+    kt_real *best[KTI_ROLES]; /* [layout.size] each arena after best_epoch, host memory; owned; NULL for those
+                                 that the run does not have */
+    double *history;          /* [epochs, KTI_HISTORY_COLUMNS]; owned */
 } kti_fold;
 
 /* Splits and fits the transform. Folds too small to train (no row to train, to select or to validate on) and

@@ -650,13 +650,23 @@ static void output_forward(builder *b)
     b->network->views.prediction = mlp_out(&b->head).matrix;
 }
 
-static void loss_and_backward(builder *b)
+static void loss(builder *b, view gradient)
 {
-    const view gradient = matrix(b, GRAPHS, 1), readout = matrix(b, GRAPHS, KTI_READOUT);
-    const view pooled = matrix(b, GRAPHS, POOLED);
     kt_matrix step = {b->network->step, 0, KT_STEP_VALUES},
               result = {b->network->result, 0, KT_RESULT_VALUES};
     b->family = KTI_FAMILY_LOSS;
+    if (b->request->training->loss != KT_LOSS_MAPE) {
+        append(b, KTI_OP_LOG_LOSS)->arguments.log_loss =
+            (kt_log_loss){.graphs = b->count[GRAPHS],
+                          .data_set = batch_index(b->batch.data_set),
+                          .absolute = b->request->training->loss == KT_LOSS_LOG_ABSOLUTE,
+                          .step = step,
+                          .prediction = mlp_out(&b->head).matrix,
+                          .kappa = batch_column(b->batch.kappa),
+                          .gradient = gradient.matrix,
+                          .result = result};
+        return;
+    }
     append(b, KTI_OP_MAPE_LOSS)->arguments.mape_loss =
         (kt_mape_loss){.graphs = b->count[GRAPHS],
                        .data_set = batch_index(b->batch.data_set),
@@ -665,7 +675,19 @@ static void loss_and_backward(builder *b)
                        .kappa = batch_column(b->batch.kappa),
                        .gradient = gradient.matrix,
                        .result = result};
+}
+
+static void loss_and_backward(builder *b)
+{
+    const view gradient = matrix(b, GRAPHS, 1), readout = matrix(b, GRAPHS, KTI_READOUT);
+    const view pooled = matrix(b, GRAPHS, POOLED);
+    loss(b, gradient);
     b->family = KTI_FAMILY_HEAD;
+    if (b->request->training->freeze == KT_FREEZE_BODY) {
+        const view product = mlp_backward(b, &b->head, gradient, 0);
+        weight_gradient(b, product, b->head.in, b->head.parameter[0], 0);
+        return;
+    }
     mlp_backward_through(b, &b->head, gradient, readout, 0);
     b->family = KTI_FAMILY_READOUT;
     mlp_backward_through(b, &b->readout, readout, pooled, 0);
@@ -680,33 +702,78 @@ static void loss_and_backward(builder *b)
     input_backward(b);
 }
 
-static void optimise(builder *b)
+/* A fold's arena from `first` on. */
+static kt_matrix range(const builder *b, kt_real *arena, int64_t first)
+{
+    return (kt_matrix){arena + first, layout(b)->size, (int32_t)layout(b)->size};
+}
+
+/* The lane's gradient from `first` on. */
+static kt_matrix gradient_from(const builder *b, int64_t first)
+{
+    kt_real *gradient = b->network->gradient;
+    return (kt_matrix){gradient ? gradient + first : NULL, 0, (int32_t)layout(b)->size};
+}
+
+/* One step of the parameters [first, first + size). */
+static void step_range(builder *b, int64_t first, int64_t size, double rate_factor)
 {
     const kti_parameters *p = b->request->parameters;
-    const int64_t size = layout(b)->size;
-    const int64_t chunks = (size + KT_NORM_CHUNK - 1) / KT_NORM_CHUNK;
-    kt_matrix step = {b->network->step, 0, KT_STEP_VALUES},
-              result = {b->network->result, 0, KT_RESULT_VALUES};
-    kt_matrix gradient = {b->network->gradient, 0, (int32_t)size};
-    b->family = KTI_FAMILY_OPTIMISER;
-    append(b, KTI_OP_GRADIENT_NORM)->arguments.gradient_norm =
-        (kt_gradient_norm){.size = size,
-                           .gradient = gradient,
-                           .partial = {take(b, (size_t)chunks * sizeof(kt_real)), 0, (int32_t)chunks},
-                           .result = result};
-    b->network->backward_size = b->network->size;
+    const kt_train_options *training = b->request->training;
+    const kt_matrix step = {b->network->step, 0, KT_STEP_VALUES},
+                    result = {b->network->result, 0, KT_RESULT_VALUES};
+    if (training->weight_decay > 0)
+        append(b, KTI_OP_WEIGHT_DECAY)->arguments.weight_decay =
+            (kt_weight_decay){.size = size,
+                              .step = step,
+                              .result = result,
+                              .decays = {p->decays + first, 0, (int32_t)size},
+                              .parameter = range(b, p->value, first),
+                              .amount = (kt_real)(rate_factor * training->weight_decay)};
     append(b, KTI_OP_ADAM)->arguments.adam = (kt_adam){.size = size,
                                                        .step = step,
                                                        .result = result,
-                                                       .gradient = gradient,
-                                                       .parameter = {p->value, size, (int32_t)size},
-                                                       .moment1 = {p->moment1, size, (int32_t)size},
-                                                       .moment2 = {p->moment2, size, (int32_t)size},
+                                                       .gradient = gradient_from(b, first),
+                                                       .parameter = range(b, p->value, first),
+                                                       .moment1 = range(b, p->moment1, first),
+                                                       .moment2 = range(b, p->moment2, first),
                                                        .beta1 = (kt_real)KTI_ADAM_BETA1,
                                                        .beta2 = (kt_real)KTI_ADAM_BETA2,
                                                        .epsilon = (kt_real)1e-8,
                                                        .share1 = (kt_real)(1 - KTI_ADAM_BETA1),
-                                                       .share2 = (kt_real)(1 - KTI_ADAM_BETA2)};
+                                                       .share2 = (kt_real)(1 - KTI_ADAM_BETA2),
+                                                       .rate_factor = (kt_real)rate_factor,
+                                                       .clip_norm = (kt_real)training->clip_norm};
+}
+
+static void optimise(builder *b)
+{
+    const kti_parameters *p = b->request->parameters;
+    const kt_train_options *training = b->request->training;
+    const int frozen = training->freeze == KT_FREEZE_BODY;
+    const int64_t head = layout(b)->head_offset, first = frozen ? head : 0, size = layout(b)->size - first;
+    const int64_t chunks = (size + KT_NORM_CHUNK - 1) / KT_NORM_CHUNK;
+    const kt_matrix result = {b->network->result, 0, KT_RESULT_VALUES};
+    b->family = KTI_FAMILY_OPTIMISER;
+    append(b, KTI_OP_GRADIENT_NORM)->arguments.gradient_norm =
+        (kt_gradient_norm){.size = size,
+                           .gradient = gradient_from(b, first),
+                           .partial = {take(b, (size_t)chunks * sizeof(kt_real)), 0, (int32_t)chunks},
+                           .result = result};
+    b->network->backward_size = b->network->size;
+    if (frozen || training->body_rate == 1) {
+        step_range(b, first, size, 1);
+    } else {
+        step_range(b, 0, layout(b)->body_size, training->body_rate);
+        step_range(b, head, layout(b)->size - head, 1);
+    }
+    if (training->weight_average > 0)
+        append(b, KTI_OP_WEIGHT_AVERAGE)->arguments.weight_average =
+            (kt_weight_average){.size = layout(b)->size,
+                                .step = {b->network->step, 0, KT_STEP_VALUES},
+                                .result = result,
+                                .parameter = range(b, p->value, 0),
+                                .average = range(b, p->average, 0)};
 }
 
 /* ---- the whole ---- */
@@ -719,7 +786,7 @@ static void place_inputs(builder *b)
     b->batch = kti_batch_layout(capacity, network->batch_block);
     network->step = take(b, KT_STEP_VALUES * sizeof(kt_real));
     network->result = take(b, KT_RESULT_VALUES * sizeof(kt_real));
-    if (b->request->train)
+    if (b->request->training)
         network->gradient = take(b, (size_t)layout(b)->size * sizeof(kt_real));
     b->count[EDGES] = batch_index(b->batch.edge_count);
     b->count[NODES] = batch_index(b->batch.node_count);
@@ -751,7 +818,7 @@ kt_status kti_network_build(const kti_network_request *request, kti_network *net
 {
     builder b = {.request = request, .network = network};
     *network = (kti_network){0};
-    if (request->train && request->output != KTI_TARGET_KAPPA)
+    if (request->training && request->output != KTI_TARGET_KAPPA)
         return kti_fail(error, KT_BAD_ARGUMENT, "only kappa can be trained");
     place_inputs(&b);
     for (int i = 0; i < KTI_BLOCKS; i++) {
@@ -764,7 +831,7 @@ kt_status kti_network_build(const kti_network_request *request, kti_network *net
         block_forward(&b, i);
     output_forward(&b);
     network->forward_size = network->size;
-    if (request->train) {
+    if (request->training) {
         loss_and_backward(&b);
         optimise(&b);
     }

@@ -7,6 +7,8 @@
 #ifndef KTI_TRAIN_NETWORK_H
 #define KTI_TRAIN_NETWORK_H
 
+#include <kappatune/train.h>
+
 #include "data/batch.h"
 #include "device/operation.h"
 #include "train/parameters.h"
@@ -33,7 +35,9 @@ typedef struct kti_network_request {
     const kti_parameters *parameters;
     kti_capacity capacity;
     kti_target output;
-    int train;       /* add loss, backward, gradient norm and Adam (KTI_TARGET_KAPPA only) */
+    /* Not NULL: add loss, backward, gradient norm and the optimiser (KTI_TARGET_KAPPA only), as `loss`, `freeze`,
+     * `body_rate`, `weight_decay`, `clip_norm` and `weight_average` say; the parameters must have what they need. */
+    const kt_train_options *training;
     void *workspace; /* device memory of workspace_bytes, zeroed; NULL to learn how many */
 } kti_network_request;
 
@@ -41,7 +45,7 @@ typedef struct kti_network {
     kti_operation *list; /* owned */
     int size;
     int forward_size;  /* list[0 .. forward_size) gives the prediction */
-    int backward_size; /* list[0 .. backward_size) gives loss, gradient and its norm; Adam follows */
+    int backward_size; /* list[0 .. backward_size) gives loss, gradient and its norm; the optimiser follows */
     size_t workspace_bytes;
     kti_plan_views views;
     void *batch_block;      /* where the packed batch goes, laid out by kti_batch_layout */

@@ -1,6 +1,7 @@
 #include "train/parameters.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -16,23 +17,59 @@ static void fill_centres(kt_real *centres)
     centres[9] = (kt_real)0.45454543829f;
 }
 
-kt_status kti_parameters_create(kti_device *device, int folds, int train, kti_parameters *parameters,
+/* Weights that features are multiplied by; not biases, and not the embedding, of which a batch uses a few rows alone:
+ * decay would wipe out the elements that the data lack. */
+static int weight_decays(const kti_parameter *parameter)
+{
+    return parameter->rank == 2 && parameter->initialiser != KTI_INIT_NORMAL &&
+           parameter->part != KTI_PART_EFORM;
+}
+
+static kt_status create_decays(kti_parameters *parameters, kt_error *error)
+{
+    int size;
+    const kti_parameter *spec = kti_spec(&size);
+    const kti_layout *layout = &parameters->layout;
+    const size_t bytes = (size_t)layout->size * sizeof(kt_real);
+    kt_real *decays = kti_allocate((size_t)layout->size, sizeof *decays);
+    if (!decays)
+        return kti_fail_memory(error, "the weight decay");
+    for (int i = 0; i < size; i++)
+        for (int64_t at = 0; at < (int64_t)spec[i].rows * layout->stride[i]; at++)
+            decays[layout->offset[i] + at] = (kt_real)weight_decays(&spec[i]);
+    kt_status status = kti_device_allocate(parameters->device, bytes, "the weight decay",
+                                           (void **)&parameters->decays, error);
+    if (status == KT_OK)
+        status = kti_device_upload(parameters->device, parameters->decays, decays, bytes, error);
+    free(decays);
+    return status;
+}
+
+kt_status kti_parameters_create(kti_device *device, int folds, unsigned use, kti_parameters *parameters,
                                 kt_error *error)
 {
     kt_real centres[KTI_GAUSSIANS];
     *parameters = (kti_parameters){.device = device, .layout = kti_layout_create(), .folds = folds};
     size_t bytes = (size_t)folds * (size_t)parameters->layout.size * sizeof(kt_real);
-    void **arenas[] = {(void **)&parameters->value, (void **)&parameters->moment1,
-                       (void **)&parameters->moment2};
+    const struct {
+        unsigned needed;
+        void **arena;
+    } arenas[] = {{0, (void **)&parameters->value},
+                  {KTI_TRAINED, (void **)&parameters->moment1},
+                  {KTI_TRAINED, (void **)&parameters->moment2},
+                  {KTI_AVERAGED, (void **)&parameters->average}};
     kt_status status = KT_OK;
-    for (int i = 0; i < (train ? 3 : 1) && status == KT_OK; i++)
-        status = kti_device_allocate(device, bytes, "the model's parameters", arenas[i], error);
+    for (size_t i = 0; i < sizeof arenas / sizeof arenas[0] && status == KT_OK; i++)
+        if ((use & arenas[i].needed) == arenas[i].needed)
+            status = kti_device_allocate(device, bytes, "the model's parameters", arenas[i].arena, error);
     if (status == KT_OK)
         status = kti_device_allocate(device, sizeof centres, "the Gaussian centres",
                                      (void **)&parameters->centres, error);
     fill_centres(centres);
     if (status == KT_OK)
         status = kti_device_upload(device, parameters->centres, centres, sizeof centres, error);
+    if (status == KT_OK && use & KTI_DECAYED)
+        status = create_decays(parameters, error);
     if (status != KT_OK)
         kti_parameters_destroy(parameters);
     return status;
@@ -45,16 +82,37 @@ void kti_parameters_destroy(kti_parameters *parameters)
     kti_device_release(parameters->device, parameters->value);
     kti_device_release(parameters->device, parameters->moment1);
     kti_device_release(parameters->device, parameters->moment2);
+    kti_device_release(parameters->device, parameters->average);
     kti_device_release(parameters->device, parameters->centres);
+    kti_device_release(parameters->device, parameters->decays);
     *parameters = (kti_parameters){0};
+}
+
+static kt_real *arena_of(const kti_parameters *parameters, kti_arena_role role)
+{
+    switch (role) {
+    case KTI_ROLE_VALUE: return parameters->value;
+    case KTI_ROLE_MOMENT1: return parameters->moment1;
+    case KTI_ROLE_MOMENT2: return parameters->moment2;
+    case KTI_ROLE_AVERAGE: return parameters->average;
+    case KTI_ROLES: break;
+    }
+    return NULL;
+}
+
+bool kti_parameters_have(const kti_parameters *parameters, kti_arena_role role)
+{
+    return arena_of(parameters, role) != NULL;
+}
+
+kti_arena_role kti_parameters_product(const kti_parameters *parameters)
+{
+    return parameters->average ? KTI_ROLE_AVERAGE : KTI_ROLE_VALUE;
 }
 
 static kt_real *fold_arena(const kti_parameters *parameters, kti_arena_role role, int fold)
 {
-    kt_real *arena = role == KTI_ROLE_VALUE     ? parameters->value
-                     : role == KTI_ROLE_MOMENT1 ? parameters->moment1
-                                                : parameters->moment2;
-    return arena + (int64_t)fold * parameters->layout.size;
+    return arena_of(parameters, role) + (int64_t)fold * parameters->layout.size;
 }
 
 kt_status kti_parameters_download(const kti_parameters *parameters, kti_arena_role role, int fold,

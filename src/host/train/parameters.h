@@ -1,9 +1,11 @@
-/* The parameters of F folds on a device, with their Adam moments.
+/* The parameters of F folds on a device, with what their training needs: Adam's moments, running means.
  *
- * Three arenas [F, layout.size]; each fold's part follows the layout.
+ * Arenas [F, layout.size]; each fold's part follows the layout.
  */
 #ifndef KTI_TRAIN_PARAMETERS_H
 #define KTI_TRAIN_PARAMETERS_H
+
+#include <stdbool.h>
 
 #include "device/device.h"
 #include "model/layout.h"
@@ -14,14 +16,36 @@ typedef struct kti_parameters {
     kti_layout layout;
     int folds;
     kt_real *value, *moment1, *moment2; /* device memory; the moments are NULL for prediction alone */
+    kt_real *average;                   /* device memory; NULL unless KTI_AVERAGED */
     kt_real *centres;                   /* [KTI_GAUSSIANS] device memory, shared by all folds */
+    kt_real *decays; /* [layout.size] the same, 1 where weights decay; NULL unless KTI_DECAYED */
 } kti_parameters;
 
-kt_status kti_parameters_create(kti_device *device, int folds, int train, kti_parameters *parameters,
+/* What parameters are for, beside prediction. */
+enum {
+    KTI_TRAINED = 1,  /* there are moments */
+    KTI_AVERAGED = 2, /* and a running mean */
+    KTI_DECAYED = 4   /* and it is known which weights decay */
+};
+
+/* `use`: the bits above, 0 for prediction alone. */
+kt_status kti_parameters_create(kti_device *device, int folds, unsigned use, kti_parameters *parameters,
                                 kt_error *error);
 void kti_parameters_destroy(kti_parameters *parameters);
 
-typedef enum kti_arena_role { KTI_ROLE_VALUE, KTI_ROLE_MOMENT1, KTI_ROLE_MOMENT2 } kti_arena_role;
+typedef enum kti_arena_role {
+    KTI_ROLE_VALUE,
+    KTI_ROLE_MOMENT1,
+    KTI_ROLE_MOMENT2,
+    KTI_ROLE_AVERAGE,
+    KTI_ROLES
+} kti_arena_role;
+
+/* Whether these parameters have an arena of the role. */
+bool kti_parameters_have(const kti_parameters *parameters, kti_arena_role role);
+
+/* The role whose weights are scored, selected and kept: the running mean where there is one. */
+kti_arena_role kti_parameters_product(const kti_parameters *parameters);
 
 /* Copies a fold's arena to host memory [layout.size] or back. */
 kt_status kti_parameters_download(const kti_parameters *parameters, kti_arena_role role, int fold,

@@ -17,11 +17,12 @@ struct kti_plan {
 };
 
 kt_status kti_plan_create(kti_device *device, int lane, kti_parameters *parameters, kti_capacity capacity,
-                          kti_target output, int train, kti_plan **plan, kt_error *error)
+                          kti_target output, const kt_train_options *training, kti_plan **plan,
+                          kt_error *error)
 {
     kt_status status = KT_OK;
     kti_plan *made = kti_allocate(1, sizeof *made);
-    kti_network_request request = {parameters, capacity, output, train, NULL};
+    kti_network_request request = {parameters, capacity, output, training, NULL};
     *plan = NULL;
     if (!made)
         return kti_fail_memory(error, "the plan");
@@ -31,9 +32,10 @@ kt_status kti_plan_create(kti_device *device, int lane, kti_parameters *paramete
     status = kti_network_build(&request, &made->network, error);
     if (status != KT_OK)
         goto fail;
-    status = kti_device_allocate(device, made->network.workspace_bytes,
-                                 train ? "the workspace of a training step" : "the workspace of a prediction",
-                                 &made->workspace, error);
+    status =
+        kti_device_allocate(device, made->network.workspace_bytes,
+                            training ? "the workspace of a training step" : "the workspace of a prediction",
+                            &made->workspace, error);
     if (status != KT_OK)
         goto fail;
     kti_network_destroy(&made->network);

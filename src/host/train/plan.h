@@ -11,9 +11,11 @@
 
 typedef struct kti_plan kti_plan;
 
-/* `train` adds loss, backward and Adam (KTI_TARGET_KAPPA only). */
+/* `training` adds loss, backward and optimiser (KTI_TARGET_KAPPA only; see kti_network_request); NULL for prediction
+ * alone. */
 kt_status kti_plan_create(kti_device *device, int lane, kti_parameters *parameters, kti_capacity capacity,
-                          kti_target output, int train, kti_plan **plan, kt_error *error);
+                          kti_target output, const kt_train_options *training, kti_plan **plan,
+                          kt_error *error);
 void kti_plan_destroy(kti_plan *plan);
 
 /* The batch that the next run uses, in host memory: pack it, then run. */

@@ -16,9 +16,10 @@
 #include "train/journal.h"
 #include "train/plan.h"
 
-enum { PURPOSE_SHUFFLE = 2, MOST_RESCUES = 5, COLLAPSED_EPOCHS = 10 };
+enum { PURPOSE_SHUFFLE = 2, PURPOSE_NOISE = 3, MOST_RESCUES = 5, COLLAPSED_EPOCHS = 10 };
 
-static const double explosion = 10; /* times the least mean loss of an epoch */
+static const double explosion = 10;       /* times the least mean loss of an epoch */
+static const double loss_of_constant = 1; /* squared, of the standardised target; absolute at most that */
 
 /* ---- a worker and what it shares ---- */
 
@@ -39,10 +40,12 @@ typedef struct team {
 typedef struct worker {
     team *team;
     int lane;
-    kti_plan *plan;
+    kti_plan *plan;         /* of a step */
+    kti_plan *average_plan; /* of a prediction by the running mean of the weights; NULL where there is none */
     const kti_graph **graphs; /* [batch] */
     double *kappa;            /* [batch] */
     int32_t *order;           /* [most training rows] */
+    double *noise;            /* [most rows] factors on kappa */
     double *predicted;        /* [most rows] */
     kt_real *standardised;    /* [batch] */
     kt_real *arena;           /* [layout.size] */
@@ -70,14 +73,26 @@ static double learning_rate(const kt_train_options *o, const kti_fold *fold)
            (o->least_learning_rate + (o->learning_rate - o->least_learning_rate) * (1 + cos(angle)) / 2);
 }
 
-static int fill_batch(worker *w, const int32_t *rows, int count)
+/* Packs rows for a plan. */
+static int fill_batch(worker *w, kti_plan *plan, const int32_t *rows, int count)
 {
     const kti_dataset *dataset = w->team->run->dataset;
     for (int i = 0; i < count; i++) {
         w->graphs[i] = &dataset->crystals[rows[i]].graph;
         w->kappa[i] = dataset->crystals[rows[i]].kappa;
     }
-    return kti_batch_pack(kti_plan_batch(w->plan), w->graphs, w->kappa, count);
+    return kti_batch_pack(kti_plan_batch(plan), w->graphs, w->kappa, count);
+}
+
+/* Factors on the kappa of all rows for an epoch of label noise. Relative noise, so that a soft crystal's kappa stays
+ * positive; for all others it is noise on log10(kappa + 1). */
+static void draw_noise(worker *w, const kti_fold *fold)
+{
+    const kti_run *run = w->team->run;
+    kti_random random =
+        kti_random_stream(run->options->seed, PURPOSE_NOISE, (uint32_t)fold->number, (uint32_t)fold->epoch);
+    for (int i = 0; i < run->dataset->size; i++)
+        w->noise[i] = pow(10, run->options->label_noise * fold->target_sd * kti_random_normal(&random));
 }
 
 static void set_step(worker *w, const kti_fold *fold, double rate)
@@ -88,6 +103,10 @@ static void set_step(worker *w, const kti_fold *fold, double rate)
     step[KT_STEP_CORRECTION2] = (kt_real)(1 / sqrt(1 - pow(KTI_ADAM_BETA2, (double)fold->steps + 1)));
     step[KT_STEP_TARGET_MEAN] = (kt_real)fold->target_mean;
     step[KT_STEP_TARGET_SD] = (kt_real)fold->target_sd;
+    /* A young mean forgets faster, so that it is not made of the start weights for long. */
+    const double decay =
+        fmin(w->team->run->options->weight_average, (2 + (double)fold->steps) / (11 + (double)fold->steps));
+    step[KT_STEP_AVERAGE_SHARE] = (kt_real)(1 - decay);
 }
 
 static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error *error)
@@ -100,11 +119,15 @@ static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error
     kti_random random =
         kti_random_stream(o->seed, PURPOSE_SHUFFLE, (uint32_t)fold->number, (uint32_t)fold->epoch);
     kti_random_shuffle(&random, w->order, fold->train_rows);
+    if (o->label_noise > 0)
+        draw_noise(w, fold);
     for (int first = 0, batch = 1; first < fold->train_rows; first += o->batch, batch++) {
         const int count = fold->train_rows - first < o->batch ? fold->train_rows - first : o->batch;
         kt_real result[KT_RESULT_VALUES];
-        if (fill_batch(w, w->order + first, count) != 0)
+        if (fill_batch(w, w->plan, w->order + first, count) != 0)
             return kti_fail(error, KT_BAD_ARGUMENT, "a batch does not fit the plan");
+        for (int i = 0; i < count && o->label_noise > 0; i++)
+            kti_plan_batch(w->plan)->kappa[i] *= (kt_real)w->noise[w->order[first + i]];
         set_step(w, fold, rate);
         kt_status status = kti_plan_train(w->plan, fold->index, result, error);
         if (status != KT_OK)
@@ -134,16 +157,17 @@ static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error
     return KT_OK;
 }
 
-/* kappa of rows [size], from the fold's present weights. */
+/* kappa of rows [size], from the fold's present weights, or their running mean. */
 static kt_status predict(worker *w, const kti_fold *fold, const int32_t *rows, int size, double *kappa,
                          kt_error *error)
 {
     const int batch = w->team->run->options->batch;
+    kti_plan *plan = w->average_plan ? w->average_plan : w->plan;
     for (int first = 0; first < size; first += batch) {
         const int count = size - first < batch ? size - first : batch;
-        if (fill_batch(w, rows + first, count) != 0)
+        if (fill_batch(w, plan, rows + first, count) != 0)
             return kti_fail(error, KT_BAD_ARGUMENT, "a batch does not fit the plan");
-        kt_status status = kti_plan_predict(w->plan, fold->index, w->standardised, error);
+        kt_status status = kti_plan_predict(plan, fold->index, w->standardised, error);
         if (status != KT_OK)
             return status;
         for (int i = 0; i < count; i++)
@@ -185,20 +209,20 @@ static kt_status measure_spread(worker *w, const kti_fold *fold, double *record,
 /* ---- going wrong, and back ---- */
 
 /* What is wrong after an epoch; NULL if nothing is. */
-static const char *diagnose(const kti_fold *fold, const double *record)
+static const char *diagnose(const kt_train_options *o, const kti_fold *fold, const double *record)
 {
+    /* Of standardised numbers; a loss that small may well jump, and a squared one jumps further. */
+    const int logarithmic = o->loss != KT_LOSS_MAPE;
+    const double factor = o->loss == KT_LOSS_LOG ? explosion * explosion : explosion;
     if (record[KTI_TRAIN_LOSS] < 0)
         return "no step of the epoch was finite";
-    if (fold->least_loss >= 0 && record[KTI_TRAIN_LOSS] > explosion * fold->least_loss)
+    if (fold->least_loss >= 0 && record[KTI_TRAIN_LOSS] > factor * fold->least_loss &&
+        (!logarithmic || record[KTI_TRAIN_LOSS] > loss_of_constant))
         return "the loss exploded";
     if (fold->collapsed_epochs >= COLLAPSED_EPOCHS)
         return "the predictions collapsed to one number";
     return NULL;
 }
-
-static const kti_arena_role roles[] = {KTI_ROLE_VALUE, KTI_ROLE_MOMENT1, KTI_ROLE_MOMENT2};
-
-enum { ROLES = sizeof roles / sizeof roles[0] };
 
 /* Start weights, no moments. */
 static kt_status begin(worker *w, kti_fold *fold, kt_error *error)
@@ -214,6 +238,8 @@ static kt_status begin(worker *w, kti_fold *fold, kt_error *error)
                                 w->arena, error);
     if (status == KT_OK)
         status = kti_parameters_upload(parameters, KTI_ROLE_VALUE, fold->index, w->arena, error);
+    if (status == KT_OK && kti_parameters_have(parameters, KTI_ROLE_AVERAGE))
+        status = kti_parameters_upload(parameters, KTI_ROLE_AVERAGE, fold->index, w->arena, error);
     fold->steps = 0;
     fold->least_loss = -1;
     return status;
@@ -221,21 +247,23 @@ static kt_status begin(worker *w, kti_fold *fold, kt_error *error)
 
 static kt_status keep_best(worker *w, kti_fold *fold, kt_error *error)
 {
+    const kti_parameters *parameters = &w->team->run->parameters;
     kt_status status = KT_OK;
     fold->best_steps = fold->steps;
-    for (int i = 0; i < ROLES && status == KT_OK; i++)
-        status =
-            kti_parameters_download(&w->team->run->parameters, roles[i], fold->index, fold->best[i], error);
+    for (kti_arena_role role = 0; role < KTI_ROLES && status == KT_OK; role++)
+        if (kti_parameters_have(parameters, role))
+            status = kti_parameters_download(parameters, role, fold->index, fold->best[role], error);
     return status;
 }
 
 static kt_status return_to_best(worker *w, kti_fold *fold, kt_error *error)
 {
+    kti_parameters *parameters = &w->team->run->parameters;
     kt_status status = KT_OK;
     fold->steps = fold->best_steps;
-    for (int i = 0; i < ROLES && status == KT_OK; i++)
-        status =
-            kti_parameters_upload(&w->team->run->parameters, roles[i], fold->index, fold->best[i], error);
+    for (kti_arena_role role = 0; role < KTI_ROLES && status == KT_OK; role++)
+        if (kti_parameters_have(parameters, role))
+            status = kti_parameters_upload(parameters, role, fold->index, fold->best[role], error);
     return status;
 }
 
@@ -312,7 +340,7 @@ static kt_status one_epoch(worker *w, kti_fold *fold, kt_error *error)
         return status;
     status = measure_spread(w, fold, record, error);
     fold->collapsed_epochs = kti_spread_is_flat(record[KTI_SPREAD]) ? fold->collapsed_epochs + 1 : 0;
-    const char *trouble = diagnose(fold, record);
+    const char *trouble = diagnose(o, fold, record);
     if (record[KTI_TRAIN_LOSS] >= 0 && (fold->least_loss < 0 || record[KTI_TRAIN_LOSS] < fold->least_loss))
         fold->least_loss = record[KTI_TRAIN_LOSS];
     if (status == KT_OK && (!trouble || o->protocol == KT_PUBLISHED))
@@ -381,6 +409,7 @@ static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
     kti_run *run = w->team->run;
     kti_validation *v = &run->validation[fold->index];
     const int32_t *rows = kti_fold_validate(fold);
+    const kti_arena_role role = kti_parameters_product(&run->parameters);
     v->best = kti_allocate((size_t)fold->validate_rows, sizeof *v->best);
     v->last = kti_allocate((size_t)fold->validate_rows, sizeof *v->last);
     if (!v->best || !v->last)
@@ -391,13 +420,13 @@ static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
         return KT_OK;
     }
     if (status == KT_OK)
-        status = kti_parameters_download(&run->parameters, KTI_ROLE_VALUE, fold->index, w->arena, error);
+        status = kti_parameters_download(&run->parameters, role, fold->index, w->arena, error);
     if (status == KT_OK)
-        status = kti_parameters_upload(&run->parameters, KTI_ROLE_VALUE, fold->index, fold->best[0], error);
+        status = kti_parameters_upload(&run->parameters, role, fold->index, fold->best[role], error);
     if (status == KT_OK)
         status = predict(w, fold, rows, fold->validate_rows, v->best, error);
     if (status == KT_OK)
-        status = kti_parameters_upload(&run->parameters, KTI_ROLE_VALUE, fold->index, w->arena, error);
+        status = kti_parameters_upload(&run->parameters, role, fold->index, w->arena, error);
     return status;
 }
 
@@ -433,16 +462,23 @@ static kt_status worker_create(worker *w, kt_error *error)
     kti_run *run = w->team->run;
     const size_t rows = (size_t)run->dataset->size, batch = (size_t)run->options->batch;
     kt_status status = kti_plan_create(run->parameters.device, w->lane, &run->parameters, w->team->capacity,
-                                       KTI_TARGET_KAPPA, 1, &w->plan, error);
+                                       KTI_TARGET_KAPPA, run->options, &w->plan, error);
+    if (status == KT_OK && kti_parameters_have(&run->parameters, KTI_ROLE_AVERAGE)) {
+        kti_parameters average = run->parameters;
+        average.value = average.average;
+        status = kti_plan_create(average.device, w->lane, &average, w->team->capacity, KTI_TARGET_KAPPA, NULL,
+                                 &w->average_plan, error);
+    }
     if (status != KT_OK)
         return status;
     w->graphs = kti_allocate(batch, sizeof *w->graphs);
     w->kappa = kti_allocate(batch, sizeof *w->kappa);
     w->standardised = kti_allocate(batch, sizeof *w->standardised);
     w->order = kti_allocate(rows, sizeof *w->order);
+    w->noise = kti_allocate(rows, sizeof *w->noise);
     w->predicted = kti_allocate(rows, sizeof *w->predicted);
     w->arena = kti_allocate((size_t)run->parameters.layout.size, sizeof *w->arena);
-    return w->graphs && w->kappa && w->standardised && w->order && w->predicted && w->arena
+    return w->graphs && w->kappa && w->standardised && w->order && w->noise && w->predicted && w->arena
                ? KT_OK
                : kti_fail_memory(error, "a worker");
 }
@@ -450,10 +486,12 @@ static kt_status worker_create(worker *w, kt_error *error)
 static void worker_destroy(worker *w)
 {
     kti_plan_destroy(w->plan);
+    kti_plan_destroy(w->average_plan);
     free(w->graphs);
     free(w->kappa);
     free(w->standardised);
     free(w->order);
+    free(w->noise);
     free(w->predicted);
     free(w->arena);
 }
@@ -578,7 +616,9 @@ kt_status kti_run_create(kti_device *device, const kt_train_options *options, co
         status = kti_fail_memory(error, "the folds");
         goto fail;
     }
-    status = kti_parameters_create(device, folds, 1, &run->parameters, error);
+    const unsigned use = KTI_TRAINED | (options->weight_average > 0 ? KTI_AVERAGED : 0) |
+                         (options->weight_decay > 0 ? KTI_DECAYED : 0);
+    status = kti_parameters_create(device, folds, use, &run->parameters, error);
     const uint64_t data_fingerprint = fingerprint_of(dataset);
     for (int i = 0; i < folds && status == KT_OK; i++) {
         const int number = options->only_fold ? options->only_fold : i + 1;

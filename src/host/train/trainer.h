@@ -3,8 +3,8 @@
  *
  * What happens when training goes wrong is stated and deterministic (KT_SOUND):
  *   - a step whose loss or gradient norm is not finite changes nothing (the Adam kernel sees to it);
- *   - an epoch explodes when its mean loss exceeds ten times the least so far, or when none of its steps was
- * finite;
+ *   - an epoch explodes when its mean loss exceeds ten times the least so far (a squared one a hundred times; one
+ * of logarithms must also be worse than that of a constant), or when none of its steps was finite;
  *   - a fold has collapsed when ten epochs in a row predict the same number for every crystal;
  *   - a fold that explodes or collapses goes back to the weights and moments after its best epoch (or, when
  * it has none that does not predict a constant, to its start with a freshly drawn head), and its learning

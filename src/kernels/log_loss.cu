@@ -1,0 +1,37 @@
+/* Loss of the standardised logarithm, where every crystal counts alike, soft or stiff.
+ *
+ *     d = z - (log10(k + 1) - mean) / sd
+ *     squared:   loss = mean over graphs of d^2;  dloss/dz = 2 d / G
+ *     absolute:  loss = mean over graphs of |d|;  dloss/dz = sign(d) / G
+ *
+ * mean and sd are those of the graph's data set.
+ * F folds; data_set [G]; prediction z, kappa k, gradient [G, 1], '='; result[KT_RESULT_LOSS], '='.
+ * Deterministic: one thread a fold, graphs in order. Moves 16 G bytes.
+ * Launch: any block and grid; one thread a fold works.
+ */
+#include "kernels/arguments.h"
+
+KT_KERNEL(log_loss, kt_log_loss)
+{
+    const int fold = blockIdx.z, graphs = *kt_entries(a.graphs, fold);
+    if (blockIdx.x != 0 || threadIdx.x != 0 || threadIdx.y != 0)
+        return;
+    const kt_real *step = kt_rows(a.step, fold), *z = kt_rows(a.prediction, fold),
+                  *kappa = kt_rows(a.kappa, fold);
+    kt_real *gradient = kt_rows(a.gradient, fold), sum = 0;
+    const int32_t *data_set = kt_entries(a.data_set, fold);
+    for (int g = 0; g < graphs; g++) {
+        const kt_real mean = step[KT_STEP_TARGET_MEAN + data_set[g]],
+                      sd = step[KT_STEP_TARGET_SD + data_set[g]];
+#ifdef KT_REAL_DOUBLE
+        const kt_real logarithm = log1p(kappa[(int64_t)g * a.kappa.stride]) / KT_LN10;
+#else
+        const kt_real logarithm = log1pf(kappa[(int64_t)g * a.kappa.stride]) / KT_LN10;
+#endif
+        const kt_real d = z[(int64_t)g * a.prediction.stride] - (logarithm - mean) / sd;
+        const kt_real sign = d > 0 ? 1 : d < 0 ? -1 : 0;
+        sum += a.absolute ? sign * d : d * d;
+        gradient[(int64_t)g * a.gradient.stride] = (a.absolute ? sign : 2 * d) / graphs;
+    }
+    kt_rows(a.result, fold)[KT_RESULT_LOSS] = sum / graphs;
+}
