@@ -2,29 +2,73 @@
 
 #include <string.h>
 
-/* Pauling's scale as tabulated in the CRC Handbook; 0 where it has no value. Pm, Eu, Tb and Yb, which it
- * leaves out, have the estimates in common use, so that a formula puts them with their neighbours. */
+/* Electronegativity: Pauling's scale as tabulated in the CRC Handbook; 0 where it has no value. Pm, Eu, Tb and Yb,
+ * which it leaves out, have the estimates in common use, so that a formula puts them with their neighbours.
+ * Mass (u): the abridged standard atomic weights of IUPAC (2021), of the longest-lived isotope where there is none.
+ * Radius (pm): the empirical one of Slater (J. Chem. Phys. 41 (1964) 3199); for the noble gases, At and Fr, which
+ * he leaves out, the covalent one of Cordero et al. (Dalton Trans. (2008) 2832). Nothing above plutonium. */
 static const struct element {
     char symbol[3];
-    double electronegativity;
-} elements[KTI_ATOMIC_NUMBERS] = {
-    {"H", 2.20},  {"He", 0},    {"Li", 0.98}, {"Be", 1.57}, {"B", 2.04},  {"C", 2.55},  {"N", 3.04},
-    {"O", 3.44},  {"F", 3.98},  {"Ne", 0},    {"Na", 0.93}, {"Mg", 1.31}, {"Al", 1.61}, {"Si", 1.90},
-    {"P", 2.19},  {"S", 2.58},  {"Cl", 3.16}, {"Ar", 0},    {"K", 0.82},  {"Ca", 1.00}, {"Sc", 1.36},
-    {"Ti", 1.54}, {"V", 1.63},  {"Cr", 1.66}, {"Mn", 1.55}, {"Fe", 1.83}, {"Co", 1.88}, {"Ni", 1.91},
-    {"Cu", 1.90}, {"Zn", 1.65}, {"Ga", 1.81}, {"Ge", 2.01}, {"As", 2.18}, {"Se", 2.55}, {"Br", 2.96},
-    {"Kr", 3.00}, {"Rb", 0.82}, {"Sr", 0.95}, {"Y", 1.22},  {"Zr", 1.33}, {"Nb", 1.6},  {"Mo", 2.16},
-    {"Tc", 1.9},  {"Ru", 2.2},  {"Rh", 2.28}, {"Pd", 2.20}, {"Ag", 1.93}, {"Cd", 1.69}, {"In", 1.78},
-    {"Sn", 1.96}, {"Sb", 2.05}, {"Te", 2.1},  {"I", 2.66},  {"Xe", 2.6},  {"Cs", 0.79}, {"Ba", 0.89},
-    {"La", 1.10}, {"Ce", 1.12}, {"Pr", 1.13}, {"Nd", 1.14}, {"Pm", 1.13}, {"Sm", 1.17}, {"Eu", 1.2},
-    {"Gd", 1.20}, {"Tb", 1.2},  {"Dy", 1.22}, {"Ho", 1.23}, {"Er", 1.24}, {"Tm", 1.25}, {"Yb", 1.1},
-    {"Lu", 1.27}, {"Hf", 1.3},  {"Ta", 1.5},  {"W", 2.36},  {"Re", 1.9},  {"Os", 2.2},  {"Ir", 2.20},
-    {"Pt", 2.28}, {"Au", 2.54}, {"Hg", 2.00}, {"Tl", 1.62}, {"Pb", 2.33}, {"Bi", 2.02}, {"Po", 2.0},
-    {"At", 2.2},  {"Rn", 0},    {"Fr", 0.7},  {"Ra", 0.9},  {"Ac", 1.1},  {"Th", 1.3},  {"Pa", 1.5},
-    {"U", 1.38},  {"Np", 1.36}, {"Pu", 1.28}, {"Am", 1.3},  {"Cm", 1.3},  {"Bk", 1.3},  {"Cf", 1.3},
-    {"Es", 1.3},  {"Fm", 1.3},  {"Md", 1.3},  {"No", 1.3},  {"Lr", 1.3},  {"Rf", 0},    {"Db", 0},
-    {"Sg", 0},    {"Bh", 0},    {"Hs", 0},    {"Mt", 0},    {"Ds", 0},    {"Rg", 0},    {"Cn", 0},
-    {"Nh", 0},    {"Fl", 0},    {"Mc", 0},    {"Lv", 0},    {"Ts", 0},    {"Og", 0}};
+    double electronegativity, mass, radius;
+} elements[KTI_ATOMIC_NUMBERS] = {{"H", 2.20, 1.008, 25},    {"He", 0, 4.0026, 28},
+                                  {"Li", 0.98, 6.94, 145},   {"Be", 1.57, 9.0122, 105},
+                                  {"B", 2.04, 10.81, 85},    {"C", 2.55, 12.011, 70},
+                                  {"N", 3.04, 14.007, 65},   {"O", 3.44, 15.999, 60},
+                                  {"F", 3.98, 18.998, 50},   {"Ne", 0, 20.180, 58},
+                                  {"Na", 0.93, 22.990, 180}, {"Mg", 1.31, 24.305, 150},
+                                  {"Al", 1.61, 26.982, 125}, {"Si", 1.90, 28.085, 110},
+                                  {"P", 2.19, 30.974, 100},  {"S", 2.58, 32.06, 100},
+                                  {"Cl", 3.16, 35.45, 100},  {"Ar", 0, 39.95, 106},
+                                  {"K", 0.82, 39.098, 220},  {"Ca", 1.00, 40.078, 180},
+                                  {"Sc", 1.36, 44.956, 160}, {"Ti", 1.54, 47.867, 140},
+                                  {"V", 1.63, 50.942, 135},  {"Cr", 1.66, 51.996, 140},
+                                  {"Mn", 1.55, 54.938, 140}, {"Fe", 1.83, 55.845, 140},
+                                  {"Co", 1.88, 58.933, 135}, {"Ni", 1.91, 58.693, 135},
+                                  {"Cu", 1.90, 63.546, 135}, {"Zn", 1.65, 65.38, 135},
+                                  {"Ga", 1.81, 69.723, 130}, {"Ge", 2.01, 72.630, 125},
+                                  {"As", 2.18, 74.922, 115}, {"Se", 2.55, 78.971, 115},
+                                  {"Br", 2.96, 79.904, 115}, {"Kr", 3.00, 83.798, 116},
+                                  {"Rb", 0.82, 85.468, 235}, {"Sr", 0.95, 87.62, 200},
+                                  {"Y", 1.22, 88.906, 180},  {"Zr", 1.33, 91.224, 155},
+                                  {"Nb", 1.6, 92.906, 145},  {"Mo", 2.16, 95.95, 145},
+                                  {"Tc", 1.9, 97, 135},      {"Ru", 2.2, 101.07, 130},
+                                  {"Rh", 2.28, 102.91, 135}, {"Pd", 2.20, 106.42, 140},
+                                  {"Ag", 1.93, 107.87, 160}, {"Cd", 1.69, 112.41, 155},
+                                  {"In", 1.78, 114.82, 155}, {"Sn", 1.96, 118.71, 145},
+                                  {"Sb", 2.05, 121.76, 145}, {"Te", 2.1, 127.60, 140},
+                                  {"I", 2.66, 126.90, 140},  {"Xe", 2.6, 131.29, 140},
+                                  {"Cs", 0.79, 132.91, 260}, {"Ba", 0.89, 137.33, 215},
+                                  {"La", 1.10, 138.91, 195}, {"Ce", 1.12, 140.12, 185},
+                                  {"Pr", 1.13, 140.91, 185}, {"Nd", 1.14, 144.24, 185},
+                                  {"Pm", 1.13, 145, 185},    {"Sm", 1.17, 150.36, 185},
+                                  {"Eu", 1.2, 151.96, 185},  {"Gd", 1.20, 157.25, 180},
+                                  {"Tb", 1.2, 158.93, 175},  {"Dy", 1.22, 162.50, 175},
+                                  {"Ho", 1.23, 164.93, 175}, {"Er", 1.24, 167.26, 175},
+                                  {"Tm", 1.25, 168.93, 175}, {"Yb", 1.1, 173.05, 175},
+                                  {"Lu", 1.27, 174.97, 175}, {"Hf", 1.3, 178.49, 155},
+                                  {"Ta", 1.5, 180.95, 145},  {"W", 2.36, 183.84, 135},
+                                  {"Re", 1.9, 186.21, 135},  {"Os", 2.2, 190.23, 130},
+                                  {"Ir", 2.20, 192.22, 135}, {"Pt", 2.28, 195.08, 135},
+                                  {"Au", 2.54, 196.97, 135}, {"Hg", 2.00, 200.59, 150},
+                                  {"Tl", 1.62, 204.38, 190}, {"Pb", 2.33, 207.2, 180},
+                                  {"Bi", 2.02, 208.98, 160}, {"Po", 2.0, 209, 190},
+                                  {"At", 2.2, 210, 150},     {"Rn", 0, 222, 150},
+                                  {"Fr", 0.7, 223, 260},     {"Ra", 0.9, 226, 215},
+                                  {"Ac", 1.1, 227, 195},     {"Th", 1.3, 232.04, 180},
+                                  {"Pa", 1.5, 231.04, 180},  {"U", 1.38, 238.03, 175},
+                                  {"Np", 1.36, 237, 175},    {"Pu", 1.28, 244, 175},
+                                  {"Am", 1.3, 0, 0},         {"Cm", 1.3, 0, 0},
+                                  {"Bk", 1.3, 0, 0},         {"Cf", 1.3, 0, 0},
+                                  {"Es", 1.3, 0, 0},         {"Fm", 1.3, 0, 0},
+                                  {"Md", 1.3, 0, 0},         {"No", 1.3, 0, 0},
+                                  {"Lr", 1.3, 0, 0},         {"Rf", 0, 0, 0},
+                                  {"Db", 0, 0, 0},           {"Sg", 0, 0, 0},
+                                  {"Bh", 0, 0, 0},           {"Hs", 0, 0, 0},
+                                  {"Mt", 0, 0, 0},           {"Ds", 0, 0, 0},
+                                  {"Rg", 0, 0, 0},           {"Cn", 0, 0, 0},
+                                  {"Nh", 0, 0, 0},           {"Fl", 0, 0, 0},
+                                  {"Mc", 0, 0, 0},           {"Lv", 0, 0, 0},
+                                  {"Ts", 0, 0, 0},           {"Og", 0, 0, 0}};
 
 enum { POLONIUM = 84, RADIUM = 88, PLUTONIUM = 94 };
 
@@ -53,4 +97,51 @@ int kti_element_type(int atomic_number)
 double kti_element_electronegativity(int atomic_number)
 {
     return kti_element_symbol(atomic_number) ? elements[atomic_number - 1].electronegativity : 0;
+}
+
+/* The noble gases that close the rows; row r holds the atomic numbers (closed[r - 1], closed[r]]. */
+static const int closed[] = {0, 2, 10, 18, 36, 54, 86, KTI_ATOMIC_NUMBERS};
+
+int kti_element_row(int atomic_number)
+{
+    int row = 0;
+    while (kti_element_symbol(atomic_number) && atomic_number > closed[row])
+        row++;
+    return row;
+}
+
+int kti_element_group(int atomic_number)
+{
+    const int row = kti_element_row(atomic_number);
+    if (row == 0)
+        return 0;
+    const int place = atomic_number - closed[row - 1], length = closed[row] - closed[row - 1];
+    if (place <= 2 && atomic_number != 2)
+        return place;
+    /* From the right the rows agree, up to the d shell; the f shell is before it. */
+    const int group = 18 - (length - place);
+    return group < 3 ? 3 : group;
+}
+
+int kti_element_valence(int atomic_number)
+{
+    enum { EUROPIUM = 63, YTTERBIUM = 70 };
+    const int group = kti_element_group(atomic_number);
+    if (atomic_number == EUROPIUM || atomic_number == YTTERBIUM)
+        return 2;
+    if (group == 18)
+        return 0;
+    if (group >= 12)
+        return group - 10;
+    return group > 6 ? 12 - group : group;
+}
+
+double kti_element_mass(int atomic_number)
+{
+    return kti_element_symbol(atomic_number) ? elements[atomic_number - 1].mass : 0;
+}
+
+double kti_element_radius(int atomic_number)
+{
+    return kti_element_symbol(atomic_number) ? elements[atomic_number - 1].radius : 0;
 }

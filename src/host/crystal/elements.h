@@ -20,6 +20,20 @@ int kti_element_type(int atomic_number);
 /* Pauling electronegativity; 0 where none is tabulated. */
 double kti_element_electronegativity(int atomic_number);
 
+/* Row (period) 1..7 and group 1..18 of the periodic table; all lanthanides and actinides are in group 3, helium in
+ * 18. 0 for what is no element. */
+int kti_element_row(int atomic_number);
+int kti_element_group(int atomic_number);
+
+/* Electrons (or holes) of an atom that bond: its s and p electrons; in the d block those that fill the bonding half of
+ * the band, 3 4 5 6 5 4 3 2 1 2 from scandium's group to zinc's (Friedel's model); 3 for lanthanides and actinides,
+ * but 2 for Eu and Yb; 0 for noble gases. */
+int kti_element_valence(int atomic_number);
+
+/* Atomic weight, u, and atomic radius, pm; 0 above plutonium. */
+double kti_element_mass(int atomic_number);
+double kti_element_radius(int atomic_number);
+
 #ifdef __cplusplus
 }
 #endif

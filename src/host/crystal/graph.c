@@ -282,6 +282,10 @@ kt_status kti_graph_create(const kt_structure *structure, const kti_graph_option
                           (long long)MOST_EDGES, options->cutoff);
         goto done;
     }
+    status = kti_features_compute(structure, &lattice, w.pairs, w.pair_count, options->cutoff, graph->feature,
+                                  error);
+    if (status != KT_OK)
+        goto done;
     graph->sites = w.sites;
     graph->directed_edges = 2 * w.pair_count;
     graph->site_node = kti_allocate((size_t)w.sites, sizeof *graph->site_node);

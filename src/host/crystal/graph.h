@@ -14,6 +14,8 @@
 
 #include <kappatune/structure.h>
 
+#include "crystal/features.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -36,6 +38,8 @@ typedef struct kti_graph {
     double *edge_distance;         /* [edges] Å; in the quotient the mean over the edges it stands for */
     double *edge_weight;           /* [edges] edges of the crystal that the edge stands for */
     int32_t *site_node;            /* [sites] the node that a site belongs to */
+    double feature
+        [KTI_FEATURES_OF_CRYSTAL]; /* of the crystal, the same for every cell and either form of graph */
 } kti_graph;
 
 /* Builds the graph. Neighbours are found by a periodic cell list: all ordered pairs of sites and images with

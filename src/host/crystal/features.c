@@ -1,0 +1,305 @@
+#include "crystal/features.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/fail.h"
+#include "base/memory.h"
+#include "crystal/elements.h"
+
+static const double FARTHEST = 12;    /* Å; a site without a neighbour within it has one there */
+static const double SHELL = 1.15;     /* bcc's second shell, at 1.155, is outside */
+static const double TOLERANCE = 0.01; /* Å; of a translation that leaves the crystal as it is */
+static const int64_t MOST_PAIRS = 4000000;
+
+enum { MOST_REDUCED = 512 }; /* sites; the search for translations takes the cube of them at worst */
+
+const char *kti_feature_name(kti_feature feature)
+{
+    static const char *const names[KTI_FEATURES_OF_CRYSTAL] = {
+        "log_mean_mass",
+        "log_mass_ratio",
+        "log_volume",
+        "log_nearest_distance",
+        "log_mean_distance",
+        "coordination",
+        "log_sites",
+        "electronegativity_mean",
+        "electronegativity_difference",
+        "least_electronegativity",
+        "least_row",
+        "least_group",
+        "least_radius",
+        "least_log_mass",
+        "least_valence",
+        "most_electronegativity",
+        "most_row",
+        "most_group",
+        "most_radius",
+        "most_log_mass",
+        "most_valence",
+        "log_bulk_modulus",
+        "log_debye_temperature",
+        "log_slack_kappa",
+    };
+    return names[feature];
+}
+
+/* Allred and Rochow's where Pauling has none (J. Inorg. Nucl. Chem. 5 (1958) 264). */
+static double electronegativity(int atomic_number)
+{
+    switch (atomic_number) {
+    case 2: return 5.50;
+    case 10: return 4.84;
+    case 18: return 3.20;
+    default: return kti_element_electronegativity(atomic_number);
+    }
+}
+
+/* ---- neighbours ---- */
+
+typedef struct surroundings {
+    double least, mean; /* distance to the nearest site, Å */
+    double coordination;
+} surroundings;
+
+/* Each site's nearest distance; INFINITY where the pairs do not tell. Returns the greatest. */
+static double find_nearest(int sites, const kti_pair *pairs, int64_t count, double *nearest)
+{
+    double greatest = 0;
+    for (int s = 0; s < sites; s++)
+        nearest[s] = INFINITY;
+    for (int64_t p = 0; p < count; p++) {
+        const kti_pair *pair = &pairs[p];
+        nearest[pair->first] = fmin(nearest[pair->first], pair->distance);
+        nearest[pair->second] = fmin(nearest[pair->second], pair->distance);
+    }
+    for (int s = 0; s < sites; s++)
+        greatest = fmax(greatest, nearest[s]);
+    return greatest;
+}
+
+static int is_neighbour(double distance, double nearest)
+{
+    return nearest <= FARTHEST && distance <= SHELL * nearest;
+}
+
+static void summarise(int sites, const kti_pair *pairs, int64_t count, const double *nearest,
+                      surroundings *out)
+{
+    int64_t neighbours = 0;
+    double sum = 0, least = FARTHEST;
+    for (int64_t p = 0; p < count; p++) {
+        neighbours += is_neighbour(pairs[p].distance, nearest[pairs[p].first]);
+        neighbours += is_neighbour(pairs[p].distance, nearest[pairs[p].second]);
+    }
+    for (int s = 0; s < sites; s++) {
+        least = fmin(least, nearest[s]);
+        sum += fmin(nearest[s], FARTHEST);
+    }
+    *out = (surroundings){least, sum / sites, (double)neighbours / sites};
+}
+
+static kt_status survey(const kt_structure *structure, const kti_lattice *lattice, const kti_pair *pairs,
+                        int64_t count, double cutoff, surroundings *out, kt_error *error)
+{
+    kt_status status = KT_OK;
+    const int sites = structure->sites;
+    kti_pair *wider = NULL;
+    int64_t wider_count = 0;
+    double *nearest = kti_allocate((size_t)sites, sizeof *nearest);
+    if (!nearest)
+        return kti_fail_memory(error, "a crystal's features");
+    if (SHELL * find_nearest(sites, pairs, count, nearest) > cutoff) {
+        status = kti_neighbours_find(lattice, (const double(*)[3])structure->fractional, sites, 1e-8,
+                                     SHELL * FARTHEST, MOST_PAIRS, &wider, &wider_count, error);
+        if (status != KT_OK)
+            goto done;
+        if (wider_count <= MOST_PAIRS) { /* else a crystal of many thousand sites keeps what is known */
+            pairs = wider;
+            count = wider_count;
+            find_nearest(sites, pairs, count, nearest);
+        }
+    }
+    summarise(sites, pairs, count, nearest, out);
+done:
+    free(wider);
+    free(nearest);
+    return status;
+}
+
+/* ---- the primitive cell ---- */
+
+/* Whether two fractional positions, `shift` apart but for lattice vectors, are one. */
+static int coincide(const kt_structure *s, const double *from, const double *shift, const double *to)
+{
+    double away[3], square = 0;
+    for (int k = 0; k < 3; k++) {
+        away[k] = to[k] - from[k] - shift[k];
+        away[k] -= round(away[k]);
+    }
+    for (int k = 0; k < 3; k++) {
+        const double x = away[0] * s->lattice[0][k] + away[1] * s->lattice[1][k] + away[2] * s->lattice[2][k];
+        square += x * x;
+    }
+    return square <= TOLERANCE * TOLERANCE;
+}
+
+static int is_translation(const kt_structure *s, const double *shift)
+{
+    for (int a = 0; a < s->sites; a++) {
+        int found = 0;
+        for (int b = 0; b < s->sites && !found; b++)
+            found = s->atomic_number[a] == s->atomic_number[b] &&
+                    coincide(s, s->fractional[a], shift, s->fractional[b]);
+        if (!found)
+            return 0;
+    }
+    return 1;
+}
+
+/* Translations that map the crystal onto itself take a site of the rarest element to others of it. */
+static double primitive_sites(const kt_structure *s)
+{
+    int count[KTI_ATOMIC_NUMBERS + 1] = {0}, rarest = 0, translations = 0;
+    if (s->sites > MOST_REDUCED)
+        return s->sites;
+    for (int a = 0; a < s->sites; a++)
+        count[s->atomic_number[a]]++;
+    for (int a = 0; a < s->sites; a++)
+        if (count[s->atomic_number[a]] < count[s->atomic_number[rarest]])
+            rarest = a;
+    for (int a = 0; a < s->sites; a++) {
+        double shift[3];
+        if (s->atomic_number[a] != s->atomic_number[rarest])
+            continue;
+        for (int k = 0; k < 3; k++)
+            shift[k] = s->fractional[a][k] - s->fractional[rarest][k];
+        translations += is_translation(s, shift);
+    }
+    return (double)s->sites / translations;
+}
+
+/* ---- the features ---- */
+
+static void describe_element(int atomic_number, double *value)
+{
+    value[0] = electronegativity(atomic_number);
+    value[1] = kti_element_row(atomic_number);
+    value[2] = kti_element_group(atomic_number);
+    value[3] = kti_element_radius(atomic_number);
+    value[4] = log(kti_element_mass(atomic_number));
+    value[5] = kti_element_valence(atomic_number);
+}
+
+/* Whether a is less electronegative than b. */
+static int is_less(int a, int b)
+{
+    const double left = electronegativity(a), right = electronegativity(b);
+    return left != right ? left < right : a < b;
+}
+
+static void describe_elements(const kt_structure *s, double *value)
+{
+    int least = s->atomic_number[0], most = least;
+    double mass = 0, sum = 0, lightest = INFINITY, heaviest = 0;
+    for (int a = 0; a < s->sites; a++) {
+        const int number = s->atomic_number[a];
+        const double own = kti_element_mass(number);
+        mass += own;
+        sum += electronegativity(number);
+        lightest = fmin(lightest, own);
+        heaviest = fmax(heaviest, own);
+        if (is_less(number, least))
+            least = number;
+        if (is_less(most, number))
+            most = number;
+    }
+    value[KTI_LOG_MEAN_MASS] = log(mass / s->sites);
+    value[KTI_LOG_MASS_RATIO] = log(heaviest / lightest);
+    value[KTI_ELECTRONEGATIVITY_MEAN] = sum / s->sites;
+    value[KTI_ELECTRONEGATIVITY_DIFFERENCE] = electronegativity(most) - electronegativity(least);
+    describe_element(least, value + KTI_LEAST_ELECTRONEGATIVITY);
+    describe_element(most, value + KTI_MOST_ELECTRONEGATIVITY);
+}
+
+/* Stiffness, Debye temperature, Slack's kappa, from the others. */
+static void estimate(double *value)
+{
+    const double unit = 1.66053906660e-27, hbar = 1.054571817e-34, boltzmann = 1.380649e-23, pi = acos(-1);
+    const double gamma = 2, temperature = 300, slack = 3.1e-6;
+    const double volume = exp(value[KTI_LOG_VOLUME]), mass = exp(value[KTI_LOG_MEAN_MASS]);
+    const double distance = exp(value[KTI_LOG_MEAN_DISTANCE]);
+    const double neighbours = fmin(fmax(value[KTI_COORDINATION], 1), 12);
+    const double ionicity = fmin(fabs(value[KTI_MOST_VALENCE] - value[KTI_LEAST_VALENCE]) / 2, 3);
+    const double modulus = neighbours / 4 * (1971 - 220 * ionicity) * pow(distance, -3.5);
+    const double density = mass * unit / (volume * 1e-30), velocity = sqrt(modulus * 1e9 / density);
+    const double debye = hbar / boltzmann * cbrt(6 * pi * pi / volume) * 1e10 * velocity;
+    const double sites = exp(value[KTI_LOG_SITES]);
+    value[KTI_LOG_BULK_MODULUS] = log(modulus);
+    value[KTI_LOG_DEBYE_TEMPERATURE] = log(debye);
+    value[KTI_LOG_SLACK_KAPPA] = log(slack * mass * pow(debye, 3) * cbrt(volume) /
+                                     (gamma * gamma * pow(sites, 2.0 / 3) * temperature));
+}
+
+kt_status kti_features_compute(const kt_structure *structure, const kti_lattice *lattice,
+                               const kti_pair *pairs, int64_t count, double cutoff, double *value,
+                               kt_error *error)
+{
+    surroundings around = {0};
+    kt_status status = survey(structure, lattice, pairs, count, cutoff, &around, error);
+    if (status != KT_OK)
+        return status;
+    describe_elements(structure, value);
+    value[KTI_LOG_VOLUME] =
+        log(fabs(kti_lattice_volume((const double(*)[3])structure->lattice)) / structure->sites);
+    value[KTI_LOG_NEAREST_DISTANCE] = log(around.least);
+    value[KTI_LOG_MEAN_DISTANCE] = log(around.mean);
+    value[KTI_COORDINATION] = around.coordination;
+    value[KTI_LOG_SITES] = log(primitive_sites(structure));
+    estimate(value);
+    return KT_OK;
+}
+
+/* ---- inputs of the network ---- */
+
+void kti_physics_of_crystal(const double *feature, double out[KTI_STATE_PHYSICS])
+{
+    static const struct {
+        kti_feature feature;
+        double mean, sd;
+    } inputs[KTI_STATE_PHYSICS] = {
+        {KTI_LOG_MEAN_MASS, 4.35, 0.6},
+        {KTI_LOG_MASS_RATIO, 1.35, 0.9},
+        {KTI_LOG_VOLUME, 2.9, 0.35},
+        {KTI_LOG_NEAREST_DISTANCE, 0.9, 0.2},
+        {KTI_COORDINATION, 6.5, 2.5},
+        {KTI_LOG_SITES, 2, 0.8},
+        {KTI_ELECTRONEGATIVITY_DIFFERENCE, 1.1, 0.7},
+        {KTI_LOG_DEBYE_TEMPERATURE, 6, 0.4},
+        {KTI_LOG_SLACK_KAPPA, 2.3, 0.75},
+    };
+    for (int i = 0; i < KTI_STATE_PHYSICS; i++)
+        out[i] = (feature[inputs[i].feature] - inputs[i].mean) / inputs[i].sd;
+}
+
+void kti_physics_of_element(int type, double out[KTI_NODE_PHYSICS])
+{
+    double sum[KTI_NODE_PHYSICS] = {0}, squares[KTI_NODE_PHYSICS] = {0};
+    for (int number = 1; number <= KTI_ATOMIC_NUMBERS; number++) {
+        double value[KTI_NODE_PHYSICS];
+        if (kti_element_type(number) < 0)
+            continue;
+        describe_element(number, value);
+        for (int i = 0; i < KTI_NODE_PHYSICS; i++) {
+            sum[i] += value[i];
+            squares[i] += value[i] * value[i];
+            if (kti_element_type(number) == type)
+                out[i] = value[i];
+        }
+    }
+    for (int i = 0; i < KTI_NODE_PHYSICS; i++) {
+        const double mean = sum[i] / KTI_ELEMENT_TYPES;
+        out[i] = (out[i] - mean) / sqrt(squares[i] / KTI_ELEMENT_TYPES - mean * mean);
+    }
+}
