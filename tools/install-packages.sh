@@ -8,8 +8,8 @@
 set -eu
 
 # gemmi's reader includes PEGTL, which its package forgets to depend on.
-build="gcc g++ libc6-dev cmake ninja-build pkgconf libjansson-dev libzip-dev libgsl-dev gemmi-dev tao-pegtl-dev"
-test="libcmocka-dev clang libclang-rt-dev"
+build="gcc g++ libc6-dev cmake ninja-build pkgconf libjansson-dev libzip-dev libgsl-dev libcurl4-openssl-dev libssl-dev gemmi-dev tao-pegtl-dev"
+test="libcmocka-dev clang libclang-rt-dev python3"
 
 wanted=
 for group in "${@:-build}"; do

@@ -9,6 +9,7 @@
 
 #include "base/fail.h"
 #include "cli/duplicates.h"
+#include "cli/fetch.h"
 #include "cli/options.h"
 #include "cli/text.h"
 #include "crystal/elements.h"
@@ -17,6 +18,7 @@
 static const char help[] =
     "usage: kappatune data check DATA [--rejects FILE] [--threads N]\n"
     "       kappatune data stats DATA [--format table|json] [--threads N]\n"
+    "       kappatune data fetch aflow --out DIR [--limit N] [--page-size N] [--url BASE] [--quiet]\n"
     "\n"
     "DATA is a folder with id_prop.csv (id,kappa) and one structure file a row, or a prototype table (.csv "
     "with the\n"
@@ -34,22 +36,46 @@ static const char help[] =
     "      --format NAME     table (default) or json\n"
     "\n"
     "      --threads N       threads that read files (default: all processors)\n"
+    "\n"
+    "fetch downloads AFLOW's entries with a quasi-harmonic thermal conductivity, and their crystals, into a\n"
+    "folder that check reads (agl_thermal_conductivity_300K, through AFLUX; CC BY 4.0; Rose et al., Comput.\n"
+    "Mater. Sci. 137 (2017) 362). When it is stopped, by Ctrl-C too, the same command goes on and downloads\n"
+    "nothing twice. Entries that cannot be had stand in DIR/rejects.csv (exit status 3) and are tried "
+    "again.\n"
+    "One connection, with pauses; a busy server is waited for; proxies as in https_proxy and no_proxy.\n"
+    "\n"
+    "      --out DIR         the folder\n"
+    "      --limit N         no more than N entries, those of least kappa first (default: all)\n"
+    "      --page-size N     entries a request (default 1000)\n"
+    "      --url BASE        another server with API/aflux/ and AFLOWDATA/ (default: https://aflow.org)\n"
+    "      --quiet           no progress\n"
     "  -h, --help            this text\n"
     "\n"
     "Examples:\n"
     "  kappatune data check my_crystals/ --rejects rejects.csv\n"
-    "  kappatune data stats datasets/togo15.csv\n";
+    "  kappatune data stats datasets/togo15.csv\n"
+    "  kappatune data fetch aflow --out aflow_agl\n";
+
+enum { MOST_THREADS = 1024 };
 
 typedef struct request {
     const char *path, *rejects;
     kti_output format;
-    int threads;
+    bool formatted;
+    int threads; /* 0: all processors */
+    kti_cli_fetch_request fetch;
 } request;
+
+static int processors(void)
+{
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online < 1 ? 1 : online > MOST_THREADS ? MOST_THREADS : (int)online;
+}
 
 static kt_status read_data(const request *r, kti_dataset *dataset, kt_error *error)
 {
     kti_dataset_options options = kti_dataset_options_default();
-    options.threads = r->threads;
+    options.threads = r->threads > 0 ? r->threads : processors();
     return kti_dataset_read(r->path, &options, dataset, error);
 }
 
@@ -95,7 +121,7 @@ typedef struct statistics {
     size_summary sites, edges, quotient_nodes, quotient_edges;
     int crystals_with[KTI_ATOMIC_NUMBERS + 1]; /* usable crystals that hold the element */
     bool outside[KTI_ATOMIC_NUMBERS + 1];      /* elements of rejects that the network does not know */
-    kti_pair *pairs;                           /* owned */
+    kti_duplicate *pairs;                      /* owned */
     size_t pairs_size;
 } statistics;
 
@@ -359,58 +385,102 @@ static int show_statistics(const request *r)
 
 /* ---- the command ---- */
 
-enum { OPTION_REJECTS = 256, OPTION_FORMAT, OPTION_THREADS, MOST_THREADS = 1024 };
+enum {
+    OPTION_REJECTS = 256,
+    OPTION_FORMAT,
+    OPTION_THREADS,
+    OPTION_LIMIT,
+    OPTION_PAGE_SIZE,
+    OPTION_URL,
+    OPTION_QUIET,
+    MOST_ROWS = 100000 /* a page */
+};
 
 static const struct option long_options[] = {
     {"rejects", required_argument, NULL, OPTION_REJECTS},
     {"format", required_argument, NULL, OPTION_FORMAT},
     {"threads", required_argument, NULL, OPTION_THREADS},
+    {"out", required_argument, NULL, 'o'},
+    {"limit", required_argument, NULL, OPTION_LIMIT},
+    {"page-size", required_argument, NULL, OPTION_PAGE_SIZE},
+    {"url", required_argument, NULL, OPTION_URL},
+    {"quiet", no_argument, NULL, OPTION_QUIET},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
 
-static int processors(void)
+/* Reads the options; an exit status, or -1 to go on. */
+static int read_options(int argc, char **argv, request *r)
 {
-    const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online < 1 ? 1 : online > MOST_THREADS ? MOST_THREADS : (int)online;
-}
-
-int kti_cli_data(int argc, char **argv)
-{
-    static const char *const actions[] = {"check", "stats", NULL};
     static const char *const formats[] = {"table", "json", NULL};
-    request r = {.threads = processors()};
-    bool formatted = false;
-    int64_t threads;
+    int64_t number;
     int option, choice;
-    while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
+    while ((option = kti_cli_next(argc, argv, ":ho:", long_options)) != -1) {
         switch (option) {
         case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case OPTION_REJECTS: r.rejects = optarg; break;
+        case 'o': r->fetch.out = optarg; break;
+        case OPTION_REJECTS: r->rejects = optarg; break;
         case OPTION_FORMAT:
             choice = kti_option_choice("--format", optarg, formats);
             if (choice < 0)
                 return KTI_EXIT_USAGE;
-            r.format = choice == 1 ? KTI_OUTPUT_JSON : KTI_OUTPUT_TABLE;
-            formatted = true;
+            r->format = choice == 1 ? KTI_OUTPUT_JSON : KTI_OUTPUT_TABLE;
+            r->formatted = true;
             break;
         case OPTION_THREADS:
-            if (!kti_option_integer("--threads", optarg, 1, MOST_THREADS, &threads))
+            if (!kti_option_integer("--threads", optarg, 1, MOST_THREADS, &number))
                 return KTI_EXIT_USAGE;
-            r.threads = (int)threads;
+            r->threads = (int)number;
             break;
+        case OPTION_LIMIT:
+            if (!kti_option_integer("--limit", optarg, 1, INT64_MAX, &r->fetch.limit))
+                return KTI_EXIT_USAGE;
+            break;
+        case OPTION_PAGE_SIZE:
+            if (!kti_option_integer("--page-size", optarg, 1, MOST_ROWS, &number))
+                return KTI_EXIT_USAGE;
+            r->fetch.page_size = (int)number;
+            break;
+        case OPTION_URL: r->fetch.url = optarg; break;
+        case OPTION_QUIET: r->fetch.quiet = true; break;
         default: return KTI_EXIT_USAGE;
         }
     }
+    return -1;
+}
+
+static int run_fetch(const char *command, const request *r, const char *name)
+{
+    static const char *const names[] = {"aflow", NULL};
+    if (kti_option_choice("fetch", name, names) < 0)
+        return KTI_EXIT_USAGE;
+    if (r->rejects || r->formatted || r->threads > 0)
+        return kti_cli_usage(command, "--rejects, --format and --threads belong to check and stats");
+    if (!r->fetch.out)
+        return kti_cli_usage(command, "fetch needs --out, the folder to fill");
+    return kti_cli_fetch_aflow(&r->fetch);
+}
+
+int kti_cli_data(int argc, char **argv)
+{
+    static const char *const actions[] = {"check", "stats", "fetch", NULL};
+    request r = {.fetch = {0}};
+    const int exit_status = read_options(argc, argv, &r);
+    if (exit_status >= 0)
+        return exit_status;
     if (optind == argc)
-        return kti_cli_usage(argv[0], "say what to do: check or stats");
+        return kti_cli_usage(argv[0], "say what to do: check, stats or fetch");
     const int action = kti_option_choice("data", argv[optind], actions);
     if (action < 0)
         return KTI_EXIT_USAGE;
     if (argc - optind != 2)
         return kti_cli_usage(argv[0], "%s takes one data set, not %d", actions[action], argc - optind - 1);
     r.path = argv[optind + 1];
+    if (action == 2)
+        return run_fetch(argv[0], &r, r.path);
+    if (r.fetch.out || r.fetch.url || r.fetch.limit || r.fetch.page_size || r.fetch.quiet)
+        return kti_cli_usage(argv[0], "--out, --limit, --page-size, --url and --quiet belong to fetch");
     if (action == 0)
-        return formatted ? kti_cli_usage(argv[0], "--format belongs to stats") : check(&r);
+        return r.formatted ? kti_cli_usage(argv[0], "--format belongs to stats") : check(&r);
     return r.rejects ? kti_cli_usage(argv[0], "--rejects belongs to check") : show_statistics(&r);
 }

@@ -140,14 +140,14 @@ static bool may_be_equal(const environment *a, const environment *b)
 
 static int compare_pairs(const void *a, const void *b)
 {
-    const kti_pair *left = a, *right = b;
+    const kti_duplicate *left = a, *right = b;
     if (left->first != right->first)
         return left->first < right->first ? -1 : 1;
     return (left->second > right->second) - (left->second < right->second);
 }
 
 static bool add_pairs(const kti_dataset *dataset, const environment *sorted, bool *has_partner, bool *taken,
-                      kti_pair **pairs, size_t *size)
+                      kti_duplicate **pairs, size_t *size)
 {
     size_t capacity = 0;
     for (int i = 0; i < dataset->size; i++)
@@ -160,12 +160,13 @@ static bool add_pairs(const kti_dataset *dataset, const environment *sorted, boo
             has_partner[j] = true;
             if (kti_grow((void **)pairs, *size, &capacity, sizeof **pairs) != 0)
                 return false;
-            (*pairs)[(*size)++] = a < b ? (kti_pair){a, b} : (kti_pair){b, a};
+            (*pairs)[(*size)++] = a < b ? (kti_duplicate){a, b} : (kti_duplicate){b, a};
         }
     return true;
 }
 
-kt_status kti_find_duplicates(const kti_dataset *dataset, kti_pair **pairs, size_t *size, kt_error *error)
+kt_status kti_find_duplicates(const kti_dataset *dataset, kti_duplicate **pairs, size_t *size,
+                              kt_error *error)
 {
     const size_t crystals = (size_t)dataset->size;
     int most_nodes = 0;

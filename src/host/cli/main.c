@@ -21,8 +21,8 @@ typedef struct command {
 static const command commands[] = {
     {"train", "train or fine-tune nine folds on a data set", kti_cli_train},
     {"predict", "thermal conductivity or formation energy of crystals", kti_cli_predict},
-    {"weights", "import and inspect weights", kti_cli_weights},
-    {"data", "check and describe data sets", kti_cli_data},
+    {"weights", "import, inspect and fetch weights", kti_cli_weights},
+    {"data", "check, describe and fetch data sets", kti_cli_data},
     {"bench", "time the steps of training on this machine", kti_cli_bench},
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/fail.h"
 #include "base/file.h"
+#include "cli/fetch.h"
 #include "cli/options.h"
 #include "cli/text.h"
 #include "model/matgl.h"
@@ -17,6 +18,7 @@
 static const char help[] =
     "usage: kappatune weights import SRC --out W.safetensors [--force]\n"
     "       kappatune weights inspect W [--format table|json]\n"
+    "       kappatune weights fetch NAME [--out W.safetensors] [--force] [--url BASE] [--quiet]\n"
     "\n"
     "import reads matgl's pretrained MEGNet (state.pt with model.json beside it, or their folder) and writes "
     "it as\n"
@@ -32,10 +34,21 @@ static const char help[] =
     "matgl's state.pt or its folder.\n"
     "\n"
     "      --format NAME     table (default) or json\n"
+    "\n"
+    "fetch downloads published weights, checks their SHA-256 and imports them. NAME is megnet-eform, which\n"
+    "is matgl's MEGNet-MP-2018.6.1-Eform, the formation energies that training starts from (BSD 3-Clause;\n"
+    "Chen et al., Chem. Mater. 31 (2019) 3564). What a broken connection has brought stays in\n"
+    "W.safetensors.fetch/, and the same command goes on with it. Proxies as in https_proxy and no_proxy.\n"
+    "\n"
+    "  -o, --out FILE        the file to write (default: NAME.safetensors)\n"
+    "      --force           overwrite it if it exists\n"
+    "      --url BASE        take state.pt and model.json from this address; they must be the same files\n"
+    "      --quiet           no progress\n"
     "  -h, --help            this text\n"
     "\n"
     "Examples:\n"
     "  kappatune weights import MEGNet-MP-2018.6.1-Eform/ --out megnet.safetensors\n"
+    "  kappatune weights fetch megnet-eform\n"
     "  kappatune weights inspect runs/demo/folds/1/best.safetensors\n";
 
 enum { OTHER = KTI_PART_HEAD + 1, PARTS };
@@ -102,36 +115,77 @@ static bool ends_with(const char *text, const char *end)
     return length >= tail && strcmp(text + length - tail, end) == 0;
 }
 
-/* ---- import ---- */
+/* ---- import and fetch ---- */
+
+static kt_status check_out(const char *out, bool force, kt_error *error)
+{
+    if (kti_is_folder(out))
+        return kti_fail_file(error, KT_BAD_ARGUMENT, out, "is a folder; --out names the file to write");
+    if (kti_file_exists(out) && !force)
+        return kti_fail_file(error, KT_BAD_ARGUMENT, out, "exists already; --force overwrites it");
+    return KT_OK;
+}
+
+static void print_imported(const char *source, const char *out, const kti_tensors *tensors)
+{
+    const totals sum = count(tensors);
+    printf("imported %s\n", source);
+    print_totals(&sum, "  ");
+    printf("  formation energy = out * %s + %s eV/atom\n", kti_tensors_metadata(tensors, "eform_std"),
+           kti_tensors_metadata(tensors, "eform_mean"));
+    printf("wrote %s\n", out);
+}
 
 static int import(const char *source, const char *out, bool force)
 {
     kt_error error = KT_ERROR_NONE;
     kti_tensors tensors = {0};
-    kt_status status = KT_OK;
-    if (kti_is_folder(out))
-        status = kti_fail_file(&error, KT_BAD_ARGUMENT, out, "is a folder; --out names the file to write");
-    else if (kti_file_exists(out) && !force)
-        status = kti_fail_file(&error, KT_BAD_ARGUMENT, out, "exists already; --force overwrites it");
-    else if (ends_with(source, ".safetensors"))
+    kt_status status = check_out(out, force, &error);
+    if (status == KT_OK && ends_with(source, ".safetensors"))
         status = kti_fail_file(&error, KT_BAD_ARGUMENT, source,
                                "is safetensors already: use it as it is; import reads matgl's state.pt");
     if (status == KT_OK)
         status = kti_matgl_import(source, &tensors, &error);
     if (status == KT_OK)
         status = kti_safetensors_write(out, &tensors, &error);
-    if (status != KT_OK) {
-        kti_tensors_destroy(&tensors);
-        return kti_cli_fail(&error);
-    }
-    const totals sum = count(&tensors);
-    printf("imported %s\n", source);
-    print_totals(&sum, "  ");
-    printf("  formation energy = out * %s + %s eV/atom\n", kti_tensors_metadata(&tensors, "eform_std"),
-           kti_tensors_metadata(&tensors, "eform_mean"));
-    printf("wrote %s\n", out);
+    if (status == KT_OK)
+        print_imported(source, out, &tensors);
     kti_tensors_destroy(&tensors);
-    return KTI_EXIT_DONE;
+    return status == KT_OK ? KTI_EXIT_DONE : kti_cli_fail(&error);
+}
+
+static int fetch(const char *name, const char *wanted_out, bool force, const char *url, bool quiet)
+{
+    kt_error error = KT_ERROR_NONE;
+    kti_tensors tensors = {0};
+    kti_fetched_weights fetched = {0};
+    char default_out[64];
+    const char *out = wanted_out ? wanted_out : default_out;
+    snprintf(default_out, sizeof default_out, "%s.safetensors", name);
+    kt_status status = check_out(out, force, &error);
+    bool downloaded = false;
+    if (status == KT_OK) {
+        status = kti_cli_fetch_weights(name, url, out, quiet, &fetched, &error);
+        downloaded = status == KT_OK;
+    }
+    if (status == KT_OK)
+        status = kti_matgl_import(fetched.folder, &tensors, &error);
+    if (status == KT_OK)
+        status = kti_tensors_set_metadata(&tensors, "source", fetched.url, &error);
+    if (status == KT_OK)
+        status = kti_tensors_set_metadata(&tensors, "source_sha256", fetched.sha256, &error);
+    if (status == KT_OK)
+        status = kti_safetensors_write(out, &tensors, &error);
+    if (status == KT_OK)
+        print_imported(fetched.url, out, &tensors);
+    kti_cli_fetched_remove(&fetched, status == KT_OK);
+    kti_tensors_destroy(&tensors);
+    if (status == KT_OK)
+        return KTI_EXIT_DONE;
+    kti_cli_fail(&error);
+    if (!downloaded && (error.status == KT_IO || error.status == KT_BAD_FORMAT))
+        kti_cli_fetch_advise(name, out);
+    return KTI_EXIT_FAILED;
 }
 
 /* ---- inspect ---- */
@@ -272,55 +326,89 @@ static int inspect(const char *path, kti_output format)
 
 /* ---- the command ---- */
 
-enum { OPTION_FORCE = 256, OPTION_FORMAT };
+enum { OPTION_FORCE = 256, OPTION_FORMAT, OPTION_URL, OPTION_QUIET };
 
 static const struct option long_options[] = {
     {"out", required_argument, NULL, 'o'},
     {"force", no_argument, NULL, OPTION_FORCE},
     {"format", required_argument, NULL, OPTION_FORMAT},
+    {"url", required_argument, NULL, OPTION_URL},
+    {"quiet", no_argument, NULL, OPTION_QUIET},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
 
+enum { IMPORT, INSPECT, FETCH };
+
+typedef struct request {
+    const char *argument, *out, *url;
+    bool force, quiet, formatted;
+    kti_output format;
+} request;
+
+static int run_import(const char *command, const request *r)
+{
+    if (!r->out)
+        return kti_cli_usage(command, "import needs --out, the file to write");
+    if (r->formatted)
+        return kti_cli_usage(command, "--format belongs to inspect");
+    if (r->url || r->quiet)
+        return kti_cli_usage(command, "--url and --quiet belong to fetch");
+    return import(r->argument, r->out, r->force);
+}
+
+static int run_inspect(const char *command, const request *r)
+{
+    if (r->out || r->force)
+        return kti_cli_usage(command, "inspect writes no file: --out and --force belong to import and fetch");
+    if (r->url || r->quiet)
+        return kti_cli_usage(command, "--url and --quiet belong to fetch");
+    return inspect(r->argument, r->format);
+}
+
+static int run_fetch(const char *command, const request *r)
+{
+    if (r->formatted)
+        return kti_cli_usage(command, "--format belongs to inspect");
+    if (kti_option_choice("fetch", r->argument, kti_cli_weights_names) < 0)
+        return KTI_EXIT_USAGE;
+    return fetch(r->argument, r->out, r->force, r->url, r->quiet);
+}
+
 int kti_cli_weights(int argc, char **argv)
 {
-    static const char *const actions[] = {"import", "inspect", NULL};
+    static const char *const actions[] = {"import", "inspect", "fetch", NULL};
     static const char *const formats[] = {"table", "json", NULL};
-    const char *out = NULL;
-    bool force = false, formatted = false;
-    kti_output format = KTI_OUTPUT_TABLE;
+    request r = {.format = KTI_OUTPUT_TABLE};
     int option;
     while ((option = kti_cli_next(argc, argv, ":ho:", long_options)) != -1) {
         switch (option) {
         case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case 'o': out = optarg; break;
-        case OPTION_FORCE: force = true; break;
+        case 'o': r.out = optarg; break;
+        case OPTION_FORCE: r.force = true; break;
         case OPTION_FORMAT: {
             const int choice = kti_option_choice("--format", optarg, formats);
             if (choice < 0)
                 return KTI_EXIT_USAGE;
-            format = choice == 1 ? KTI_OUTPUT_JSON : KTI_OUTPUT_TABLE;
-            formatted = true;
+            r.format = choice == 1 ? KTI_OUTPUT_JSON : KTI_OUTPUT_TABLE;
+            r.formatted = true;
             break;
         }
+        case OPTION_URL: r.url = optarg; break;
+        case OPTION_QUIET: r.quiet = true; break;
         default: return KTI_EXIT_USAGE;
         }
     }
     if (optind == argc)
-        return kti_cli_usage(argv[0], "say what to do: import or inspect");
+        return kti_cli_usage(argv[0], "say what to do: import, inspect or fetch");
     const int action = kti_option_choice("weights", argv[optind], actions);
     if (action < 0)
         return KTI_EXIT_USAGE;
     if (argc - optind != 2)
-        return kti_cli_usage(argv[0], "%s takes one file or folder, not %d", actions[action],
-                             argc - optind - 1);
-    if (action == 1)
-        return out || force
-                   ? kti_cli_usage(argv[0], "inspect writes no file: --out and --force belong to import")
-                   : inspect(argv[optind + 1], format);
-    if (!out)
-        return kti_cli_usage(argv[0], "import needs --out, the file to write");
-    if (formatted)
-        return kti_cli_usage(argv[0], "--format belongs to inspect");
-    return import(argv[optind + 1], out, force);
+        return kti_cli_usage(argv[0], "%s takes one %s, not %d", actions[action],
+                             action == FETCH ? "name" : "file or folder", argc - optind - 1);
+    r.argument = argv[optind + 1];
+    return action == IMPORT    ? run_import(argv[0], &r)
+           : action == INSPECT ? run_inspect(argv[0], &r)
+                               : run_fetch(argv[0], &r);
 }
