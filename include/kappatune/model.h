@@ -28,7 +28,8 @@ KT_API kt_model_options kt_model_options_default(void);
 
 typedef struct kt_model kt_model;
 
-/* Opens `path`: a run folder (its folds/<n>/best.safetensors are the members), a safetensors file, or matgl's state.pt
+/* Opens `path`: a run folder (its folds/<n>/best.safetensors are the members; of several stages, the last stage's, and
+ * RUN/stages/NAME is any of them), a safetensors file, or matgl's state.pt
  * or its folder (formation energies alone). Weights that lack what the property needs are refused, by name. Not to be
  * used by two threads at a time. */
 KT_API kt_status kt_model_open(const char *path, const kt_model_options *options, kt_model **model,

@@ -11,7 +11,7 @@ typedef struct fixture {
     char path[PATH_SIZE];
     kt_train_options options;
     kt_error error;
-    json_t *root;
+    kt_recipe recipe;
 } fixture;
 
 static int set_up(void **state)
@@ -27,10 +27,27 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     fixture *f = *state;
-    json_decref(f->root);
+    kt_recipe_destroy(&f->recipe);
     scratch_destroy(&f->folder);
     free(f);
     return 0;
+}
+
+/* Reads a recipe of one stage over the sound defaults. */
+static kt_status read_path(fixture *f, const char *path)
+{
+    const kt_train_options defaults = kt_train_options_default(KT_SOUND);
+    kt_recipe_destroy(&f->recipe);
+    f->error = (kt_error)KT_ERROR_NONE;
+    f->options = defaults;
+    const kt_status status = kt_recipe_read(path, &defaults, &f->recipe, &f->error);
+    if (status != KT_OK)
+        return status;
+    assert_int_equal(f->recipe.stages, 1);
+    assert_int_equal(f->recipe.staged, 0);
+    assert_string_equal(f->recipe.stage[0].name, "");
+    f->options = f->recipe.stage[0].options;
+    return KT_OK;
 }
 
 /* Reads the bytes as a recipe, over the sound defaults. */
@@ -38,10 +55,7 @@ static kt_status read_bytes(fixture *f, const char *bytes, size_t size)
 {
     kt_error error = KT_ERROR_NONE;
     assert_ok(kti_file_write(f->path, bytes, size, &error), &error);
-    json_decref(f->root);
-    f->error = error;
-    f->options = kt_train_options_default(KT_SOUND);
-    return kti_recipe_read(f->path, &f->options, &f->root, &f->error);
+    return read_path(f, f->path);
 }
 
 static kt_status read_text(fixture *f, const char *text)
@@ -57,7 +71,7 @@ static void assert_refused(fixture *f, kt_status status, const char *part)
     assert_string_equal(f->error.file, f->path);
     if (!strstr(f->error.message, part))
         fail_msg("\"%s\" does not say \"%s\"", f->error.message, part);
-    assert_null(f->root);
+    assert_null(f->recipe.stage);
     assert_null(f->options.data[0]);
     assert_int_equal(f->options.epochs, before.epochs);
     assert_int_equal(f->options.seed, before.seed);
@@ -135,8 +149,7 @@ static void test_round_trip(void **state)
     json_t *json = kti_recipe_to_json(&o);
     assert_non_null(json);
     assert_ok(kti_json_write(f->path, json, &f->error), &f->error);
-    f->options = kt_train_options_default(KT_SOUND);
-    assert_ok(kti_recipe_read(f->path, &f->options, &f->root, &f->error), &f->error);
+    assert_ok(read_path(f, f->path), &f->error);
     json_t *again = kti_recipe_to_json(&f->options);
     assert_true(json_equal(json, again));
     assert_string_equal(f->options.data[0], o.data[0]);
@@ -227,11 +240,9 @@ static void test_broken_json(void **state)
     assert_refused(f, read_text(f, "{\"data\": \"a\\u0000b\"}"), "JSON");
     static const char zero[] = "{\"epochs\": 3}\0{}";
     assert_refused(f, read_bytes(f, zero, sizeof zero - 1), "JSON");
-    f->error = (kt_error)KT_ERROR_NONE;
-    assert_int_equal(kti_recipe_read("no/such/recipe.json", &f->options, &f->root, &f->error), KT_IO);
+    assert_int_equal(read_path(f, "no/such/recipe.json"), KT_IO);
     assert_string_equal(f->error.file, "no/such/recipe.json");
-    f->error = (kt_error)KT_ERROR_NONE;
-    assert_int_equal(kti_recipe_read(f->folder.path, &f->options, &f->root, &f->error), KT_IO);
+    assert_int_equal(read_path(f, f->folder.path), KT_IO);
 }
 
 static void test_hostile_sizes(void **state)
@@ -273,7 +284,7 @@ static void test_damaged(void **state)
         if (status != KT_OK)
             assert_string_equal(f->error.file, f->path);
         else
-            assert_non_null(f->root);
+            assert_non_null(f->recipe.stage);
     }
     assert_true(refused > (int)size / 4);
     free(copy);

@@ -10,6 +10,7 @@
 #include "model/architecture.h"
 #include "train/checkpoint.h"
 #include "train/plan.h"
+#include "train/stages.h"
 #include "train/start.h"
 
 enum { MOST_MEMBERS = 1000, ROOMY_EDGES = 10000 };
@@ -100,7 +101,8 @@ static kt_status refuse_empty_run(const char *path, kt_error *error)
     return status;
 }
 
-kt_status kt_model_open(const char *path, const kt_model_options *options, kt_model **model, kt_error *error)
+static kt_status open_model(const char *path, const kt_model_options *options, kt_model **model,
+                            kt_error *error)
 {
     int folds[MOST_MEMBERS], count = 0;
     *model = NULL;
@@ -135,6 +137,17 @@ kt_status kt_model_open(const char *path, const kt_model_options *options, kt_mo
     }
 fail:
     kt_model_close(made);
+    return status;
+}
+
+kt_status kt_model_open(const char *path, const kt_model_options *options, kt_model **model, kt_error *error)
+{
+    char *folder = NULL;
+    *model = NULL;
+    kt_status status = kti_stage_last(path, &folder, error);
+    if (status == KT_OK)
+        status = open_model(folder, options, model, error);
+    free(folder);
     return status;
 }
 

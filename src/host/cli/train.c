@@ -12,6 +12,7 @@
 #include <kappatune/train.h>
 
 #include "analysis/metrics.h"
+#include "analysis/run.h"
 #include "base/fail.h"
 #include "base/memory.h"
 #include "cli/train.h"
@@ -19,15 +20,20 @@
 #include "cli/progress.h"
 #include "data/dataset.h"
 #include "train/recipe.h"
+#include "train/stages.h"
 #include "train/start.h"
 
 static const char help[] =
     "usage: kappatune train RECIPE.json [OPTION...]\n"
     "       kappatune train --data DIR_OR_TABLE [OPTION...]\n"
     "\n"
-    "Trains nine cross-validation folds of a data set side by side. Options override the recipe.\n"
+    "Trains nine cross-validation folds of a data set side by side. Options override the recipe, in all of "
+    "its\n"
+    "stages if it has several.\n"
     "\n"
-    "  --data PATH            folder with id_prop.csv and structure files, or a prototype table\n"
+    "  --data PATH            folder with id_prop.csv and structure files, or a prototype table; given "
+    "several times:\n"
+    "                         each is split on its own, then they are joined\n"
     "  --from WEIGHTS         start weights: safetensors, matgl's state.pt or its folder, a run folder, or "
     "`random`\n"
     "                         (default: random)\n"
@@ -45,14 +51,18 @@ static const char help[] =
     "  --no-quotient          full graphs instead of their exact symmetry quotients\n"
     "  --device NAME          cpu (default)\n"
     "  --threads N            workers; each takes folds (default: all processors)\n"
-    "  --out RUN              run folder (default: runs/NAME of the data set)\n"
+    "  --out RUN              run folder (default: runs/NAME of the data set; of several stages, of the "
+    "recipe)\n"
     "  --resume               go on from the run folder's checkpoints\n"
     "  --checkpoint-every S   seconds between checkpoints of a fold (default 30)\n"
     "  --quiet, --progress    no progress; a bar also where there is no terminal\n"
     "  --dry-run              show the resolved recipe and the data, and stop\n"
     "\n"
     "The run folder gets recipe.json, metrics.json, predictions.csv, epochs.csv, log.jsonl, rejects.csv and\n"
-    "folds/<n>/{best,last}.safetensors. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 checkpoint, then stop.\n"
+    "folds/<n>/{best,last}.safetensors; that of a recipe with stages, one such folder for each in stages/, "
+    "and\n"
+    "--resume trains only what is not finished, stages that were added to the recipe included. Ctrl-C, "
+    "SIGTERM, SIGHUP and SIGUSR1 checkpoint, then stop.\n"
     "Exit status: 0 done, 1 failed or stopped, 2 wrong usage, 3 done with some rows rejected.\n";
 
 static atomic_int stop_asked; /* set by a signal, read by the workers */
@@ -70,10 +80,12 @@ typedef struct screen {
 static int show_progress(void *user, const kt_train_progress *p)
 {
     screen *s = user;
-    char detail[128];
-    snprintf(detail, sizeof detail, "fold %d epoch %d/%d, loss %.3f, MAPE %.3f", p->fold, p->epoch, p->epochs,
-             p->train_loss, p->select_mape);
-    kti_progress_show(&s->progress, p->epochs_done, p->epochs_total, p->seconds_left, detail);
+    char stage[96] = "", detail[256];
+    if (*p->stage)
+        snprintf(stage, sizeof stage, "%s (%d/%d) ", p->stage, p->stage_number, p->stages);
+    snprintf(detail, sizeof detail, "%sfold %d epoch %d/%d, loss %.3f, MAPE %.3f", stage, p->fold, p->epoch,
+             p->epochs, p->train_loss, p->select_mape);
+    kti_progress_show(&s->progress, p->rows_done, p->rows_total, p->seconds_left, detail);
     return stop_asked;
 }
 
@@ -87,7 +99,13 @@ static void show_message(void *user, const char *text)
 
 /* ---- the table ---- */
 
-/* Mean and standard deviation over the folds with a finite score. */
+/* The scores at `offset` of a fold's results. */
+static const kt_scores *scores_of(const kt_fold_result *fold, size_t offset)
+{
+    return (const kt_scores *)((const char *)fold + offset);
+}
+
+/* Mean and standard deviation over the folds with a finite score; nothing where no fold has such scores. */
 static kt_status print_summary(const kt_train_result *result, const char *name, size_t set, kt_error *error)
 {
     static const struct {
@@ -99,13 +117,23 @@ static kt_status print_summary(const kt_train_result *result, const char *name, 
                    {"R2(log)", offsetof(kt_scores, r2_log)}};
     double *values = kti_allocate((size_t)result->folds, sizeof *values);
     kt_status status = values ? KT_OK : kti_fail_memory(error, "the table");
-    if (status == KT_OK)
-        printf("%s:", name);
+    const kt_scores *scores = NULL;
+    for (int f = 0; f < result->folds && !(scores && scores->rows > 0); f++)
+        scores = scores_of(&result->fold[f], set);
+    if (status != KT_OK || !scores || scores->rows == 0) {
+        free(values);
+        return status;
+    }
+    printf("%s:", name);
     for (size_t i = 0; i < sizeof columns / sizeof columns[0] && status == KT_OK; i++) {
         kti_summary summary;
-        for (int f = 0; f < result->folds; f++)
-            values[f] = *(const double *)((const char *)&result->fold[f] + set + columns[i].field);
-        status = kti_summarise(values, result->folds, &summary, error);
+        int size = 0;
+        for (int f = 0; f < result->folds; f++) {
+            scores = scores_of(&result->fold[f], set);
+            if (scores->rows > 0)
+                values[size++] = *(const double *)((const char *)scores + columns[i].field);
+        }
+        status = kti_summarise(values, size, &summary, error);
         if (status != KT_OK)
             break;
         printf("%s %s %.3f (%.3f)", i ? "," : "", columns[i].name, summary.mean, summary.sd);
@@ -115,6 +143,24 @@ static kt_status print_summary(const kt_train_result *result, const char *name, 
     if (status == KT_OK)
         putchar('\n');
     free(values);
+    return status;
+}
+
+static kt_status print_summaries(const kt_train_options *o, const kt_train_result *result, kt_error *error)
+{
+    kt_status status =
+        print_summary(result, "mean (std), chosen epoch", offsetof(kt_fold_result, best), error);
+    if (status == KT_OK && o->select != KT_SELECT_LAST)
+        status = print_summary(result, "mean (std), last epoch  ", offsetof(kt_fold_result, last), error);
+    if (status == KT_OK)
+        status = print_summary(result, "mean (std), chosen epoch, in the published code's unit",
+                               offsetof(kt_fold_result, published_best), error);
+    for (int i = 0; i < result->data_sets && result->data_sets > 1 && status == KT_OK; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "mean (std), chosen epoch, %.80s alone", result->data_set[i]);
+        status = print_summary(result, name,
+                               offsetof(kt_fold_result, set_best) + (size_t)i * sizeof(kt_scores), error);
+    }
     return status;
 }
 
@@ -138,11 +184,7 @@ static kt_status print_table(const kt_train_options *o, const kt_train_result *r
                f->collapsed ? "  collapsed: predicts a constant" : "");
     }
     putchar('\n');
-    kt_status status =
-        print_summary(result, "mean (std), chosen epoch", offsetof(kt_fold_result, best), error);
-    if (status == KT_OK && o->select != KT_SELECT_LAST)
-        status = print_summary(result, "mean (std), last epoch  ", offsetof(kt_fold_result, last), error);
-    return status;
+    return print_summaries(o, result, error);
 }
 
 /* ---- options ---- */
@@ -194,27 +236,54 @@ static const struct option long_options[] = {
 };
 
 typedef struct request {
-    kt_train_options options;
-    json_t *recipe; /* keeps the recipe's strings */
-    char out[512];  /* the default run folder */
-    bool quiet, progress, dry_run;
+    kt_recipe recipe;
+    const char *file; /* the recipe's; NULL without one */
+    int data_sets;    /* named by --data */
+    const char *out;
+    char default_out[512];
+    bool resume, quiet, progress, dry_run;
 } request;
 
 /* ---- reading them ---- */
 
 static const char command[] = "train";
 
-/* One option other than --protocol, which decides the defaults and was read before; false: wrong usage. */
-static bool apply(request *r, int option)
+/* The first --data takes the place of the recipe's data; others join it. */
+static bool add_data(request *r, kt_train_options *o, const char *path)
 {
-    kt_train_options *o = &r->options;
+    if (r->data_sets == KT_MOST_DATA_SETS) {
+        kti_cli_warn("at most %d data sets can be joined", KT_MOST_DATA_SETS);
+        return false;
+    }
+    if (r->data_sets == 0)
+        memset(o->data, 0, sizeof o->data);
+    o->data[r->data_sets++] = path;
+    return true;
+}
+
+/* Each stage of a recipe has its own of these. */
+static bool fits_stages(const request *r, int option)
+{
+    if (!r->recipe.staged || (option != OPTION_DATA && option != OPTION_FROM))
+        return true;
+    kti_cli_warn("%s cannot be given: each of the recipe's stages says its own",
+                 option == OPTION_DATA ? "--data" : "--from");
+    return false;
+}
+
+/* One option for one stage, other than --protocol, which decides the defaults and was read before; false: wrong usage. */
+static bool apply(request *r, kt_train_options *o, int option)
+{
     int64_t integer = 0;
     int choice = 0;
     bool fine = true;
     switch (option) {
     case OPTION_PROTOCOL: break;
-    case OPTION_DATA: o->data[0] = optarg; break;
-    case OPTION_FROM: o->from = strcmp(optarg, "random") == 0 ? NULL : optarg; break;
+    case OPTION_DATA: fine = add_data(r, o, optarg); break;
+    case OPTION_FROM:
+        o->from = strcmp(optarg, "random") == 0 ? NULL : optarg;
+        o->from_stage = NULL;
+        break;
     case OPTION_SELECT:
         choice = kti_option_choice("--select", optarg, kti_select_names);
         fine = choice >= 0;
@@ -249,8 +318,8 @@ static bool apply(request *r, int option)
         fine = kti_option_integer("--threads", optarg, 1, 1024, &integer);
         o->threads = (int)integer;
         break;
-    case OPTION_OUT: o->out = optarg; break;
-    case OPTION_RESUME: o->resume = true; break;
+    case OPTION_OUT: r->out = optarg; break;
+    case OPTION_RESUME: r->resume = true; break;
     case OPTION_CHECKPOINT:
         fine = kti_option_number("--checkpoint-every", optarg, 0, 1e9, &o->checkpoint_seconds);
         break;
@@ -266,6 +335,16 @@ static int processors(void)
 {
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
     return online < 1 ? 1 : online > 1024 ? 1024 : (int)online;
+}
+
+static kt_status single_stage(const kt_train_options *options, kt_recipe *recipe, kt_error *error)
+{
+    recipe->stage = kti_allocate(1, sizeof *recipe->stage);
+    if (!recipe->stage)
+        return kti_fail_memory(error, "the recipe");
+    recipe->stage[0] = (kt_stage){.name = "", .options = *options};
+    recipe->stages = 1;
+    return KT_OK;
 }
 
 /* Defaults, then the recipe, then the options. Returns an exit status, or -1 to go on. */
@@ -287,85 +366,131 @@ static int read_request(int argc, char **argv, request *r)
         if (option == '?' || choice < 0)
             return KTI_EXIT_USAGE;
     }
-    r->options = kt_train_options_default((kt_protocol)choice);
-    r->options.threads = processors();
+    kt_train_options common = kt_train_options_default((kt_protocol)choice);
+    common.threads = processors();
     if (argc - optind > 1)
         return kti_cli_usage(command, "one recipe at a time; `%s` is one too many", argv[optind + 1]);
-    if (optind < argc && kti_recipe_read(argv[optind], &r->options, &r->recipe, &error) != KT_OK)
+    r->file = optind < argc ? argv[optind] : NULL;
+    kt_status status = r->file ? kt_recipe_read(r->file, &common, &r->recipe, &error)
+                               : single_stage(&common, &r->recipe, &error);
+    if (status != KT_OK)
         return kti_cli_fail(&error);
-    /* The recipe's other settings were meant for its own protocol. */
-    if (protocol_asked && (int)r->options.protocol != choice)
-        return kti_cli_usage(command, "--protocol asks for `%s`, but the recipe names `%s`; leave one out",
-                             kti_protocol_names[choice], kti_protocol_names[r->options.protocol]);
+    for (int i = 0; i < r->recipe.stages && protocol_asked; i++) {
+        /* The recipe's other settings were meant for its own protocol. */
+        const kt_protocol named = r->recipe.stage[i].options.protocol;
+        if ((int)named != choice)
+            return kti_cli_usage(command,
+                                 "--protocol asks for `%s`, but the recipe names `%s`; leave one out",
+                                 kti_protocol_names[choice], kti_protocol_names[named]);
+    }
     optind = 1;
-    while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1)
-        if (!apply(r, option))
+    while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
+        if (!fits_stages(r, option))
             return KTI_EXIT_USAGE;
-    if (!r->options.data[0])
-        return kti_cli_usage(command, "name a data set with --data, or a recipe");
+        for (int i = 0; i < r->recipe.stages; i++)
+            if (!apply(r, &r->recipe.stage[i].options, option))
+                return KTI_EXIT_USAGE;
+    }
+    for (int i = 0; i < r->recipe.stages; i++)
+        if (!r->recipe.stage[i].options.data[0])
+            return kti_cli_usage(command,
+                                 r->recipe.staged ? "stage `%s` names no data"
+                                                  : "name a data set with --data, or a recipe%s",
+                                 r->recipe.stage[i].name);
     return -1;
 }
 
-/* runs/NAME, from the last part of the data set's real path: `.` has a name too. */
-static void default_out(request *r)
+/* Adds the last part of a path, without the ending, to the default run folder; a data set's real path, since `.` has a name
+ * too. */
+static void name_out(request *r, const char *path, const char *ending)
 {
-    char *real = realpath(r->options.data[0], NULL);
-    const char *data = real ? real : r->options.data[0]; /* what is not there is refused later */
-    const char *slash = strrchr(data, '/'), *name = slash ? slash + 1 : data;
-    const size_t length = strlen(name);
-    const bool is_table = length > 4 && strcmp(name + length - 4, ".csv") == 0;
-    snprintf(r->out, sizeof r->out, "runs/%.*s", (int)(is_table ? length - 4 : length), name);
-    r->options.out = r->out;
+    char *real = realpath(path, NULL);
+    const char *full = real ? real : path; /* what is not there is refused later */
+    const char *slash = strrchr(full, '/'), *name = slash ? slash + 1 : full;
+    const size_t length = strlen(name), tail = strlen(ending), used = strlen(r->default_out);
+    const bool ends = length > tail && strcmp(name + length - tail, ending) == 0;
+    snprintf(r->default_out + used, sizeof r->default_out - used, "%s%.*s", used ? "+" : "runs/",
+             (int)(ends ? length - tail : length), name);
     free(real);
 }
 
-/* Everything that could keep the run from starting. */
-static kt_status check(const kt_train_options *o, kti_dataset *dataset, kt_error *error)
+/* runs/NAME of the recipe if it has stages, else of the data. */
+static void default_out(request *r)
 {
+    const kt_train_options *o = &r->recipe.stage[0].options;
+    if (r->recipe.staged)
+        name_out(r, r->file, ".json");
+    for (int i = 0; i < KT_MOST_DATA_SETS && o->data[i] && !r->recipe.staged; i++)
+        name_out(r, o->data[i], ".csv");
+    r->out = r->default_out;
+}
+
+/* ---- the dry run ---- */
+
+/* Everything that could keep a stage from starting; what a stage of this run is to make, that cannot be seen yet. */
+static kt_status check_stage(const request *r, int index, int *rejected, kt_error *error)
+{
+    const kt_stage *stage = &r->recipe.stage[index];
+    kti_dataset dataset = {0};
     kti_start start = {0};
-    kti_dataset_options options = kti_dataset_options_default();
-    options.graph.quotient = o->quotient;
-    options.threads = o->threads;
-    kt_status status = kti_recipe_check(o, error);
+    kt_error own = KT_ERROR_NONE;
+    kt_status status = kti_run_read_data(&stage->options, &dataset, &own);
+    if (status == KT_OK && !stage->options.from_stage)
+        status = kti_start_open(&stage->options, &start, &own);
+    for (int i = 0; i < dataset.rejected && !r->quiet && status == KT_OK; i++) {
+        char reason[900];
+        kt_error_format(&dataset.rejects[i].error, reason, sizeof reason);
+        fprintf(stderr, "rejected: %s\n", reason);
+    }
+    if (status == KT_OK && r->recipe.staged)
+        printf("stage %d of %d, %s: ", index + 1, r->recipe.stages, stage->name);
     if (status == KT_OK)
-        status = kti_recipe_check_run(o, error);
+        printf("%d usable crystals, %d rejected rows", dataset.size, dataset.rejected);
+    if (status == KT_OK && stage->options.from_stage)
+        printf(", from stage %s", stage->options.from_stage);
     if (status == KT_OK)
-        status = kti_dataset_read(o->data[0], &options, dataset, error);
-    if (status == KT_OK)
-        status = kti_start_open(o, &start, error);
+        putchar('\n');
+    *rejected += dataset.rejected;
+    kti_dataset_destroy(&dataset);
     kti_start_close(&start);
+    return status == KT_OK ? KT_OK : kti_stage_fail(error, stage->name, &own);
+}
+
+static kt_status check_run(const request *r, kt_error *error)
+{
+    kt_train_options options = r->recipe.stage[0].options;
+    kt_status status = kti_stages_check(&r->recipe, error);
+    options.out = r->out;
+    options.resume = r->resume;
+    if (status == KT_OK)
+        status = r->recipe.staged ? kti_stages_check_run(&r->recipe, r->out, r->resume, error)
+                                  : kti_recipe_check_run(&options, error);
     return status;
 }
 
 static int dry_run(const request *r)
 {
     kt_error error = KT_ERROR_NONE;
-    kti_dataset dataset = {0};
+    json_t *recipe = NULL;
     char *text = NULL;
-    kt_status status = check(&r->options, &dataset, &error);
+    int rejected = 0;
+    kt_status status = check_run(r, &error);
     if (status == KT_OK) {
-        json_t *recipe = kti_recipe_to_json(&r->options);
+        recipe = kti_stages_to_json(&r->recipe);
         text = recipe ? json_dumps(recipe, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
-        json_decref(recipe);
-        if (!text)
-            status = kti_fail_memory(&error, "the recipe");
+        status = text ? KT_OK : kti_fail_memory(&error, "the recipe");
     }
-    int exit_status = KTI_EXIT_DONE;
-    if (status == KT_OK) {
-        for (int i = 0; i < dataset.rejected && !r->quiet; i++) {
-            char reason[900];
-            kt_error_format(&dataset.rejects[i].error, reason, sizeof reason);
-            fprintf(stderr, "rejected: %s\n", reason);
-        }
-        printf("%s\n%d usable crystals, %d rejected rows\nwould write to %s\n", text, dataset.size,
-               dataset.rejected, r->options.out);
-        exit_status = dataset.rejected ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
-    } else {
-        exit_status = kti_cli_fail(&error);
-    }
+    if (status == KT_OK)
+        puts(text);
+    for (int i = 0; i < r->recipe.stages && status == KT_OK; i++)
+        status = check_stage(r, i, &rejected, &error);
+    if (status == KT_OK)
+        printf("would write to %s\n", r->out);
+    json_decref(recipe);
     free(text);
-    kti_dataset_destroy(&dataset);
-    return exit_status;
+    if (status != KT_OK)
+        return kti_cli_fail(&error);
+    return rejected ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
 }
 
 static void catch_signals(void)
@@ -384,22 +509,44 @@ static void catch_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static kt_status print_stages(const request *r, const kt_recipe_result *result, kt_error *error)
+{
+    kt_status status = KT_OK;
+    for (int i = 0; i < result->stages && status == KT_OK; i++) {
+        const kt_stage *stage = &r->recipe.stage[i];
+        printf("\nstage %d of %d, %s%s: kappa in W/(m K), protocol %s\n", i + 1, result->stages, stage->name,
+               result->reused[i] ? " (had finished before)" : "",
+               kti_protocol_names[stage->options.protocol]);
+        status = print_summaries(&stage->options, &result->stage[i], error);
+    }
+    if (status == KT_OK)
+        putchar('\n');
+    return status;
+}
+
 /* Prints the results; the exit status that they deserve. */
-static int report(const kt_train_options *o, const kt_train_result *result)
+static int report(const request *r, const kt_recipe_result *result)
 {
     kt_error error = KT_ERROR_NONE;
     int failed = 0, exit_status = KTI_EXIT_DONE;
-    if (print_table(o, result, &error) != KT_OK)
+    const kt_status status = r->recipe.staged
+                                 ? print_stages(r, result, &error)
+                                 : print_table(&r->recipe.stage[0].options, &result->stage[0], &error);
+    if (status != KT_OK)
         exit_status = kti_cli_fail(&error);
-    printf("results in %s\n", o->out);
-    for (int i = 0; i < result->folds; i++)
-        failed += result->fold[i].failed;
-    if (result->rejected > 0) {
-        kti_cli_warn("%d rows were rejected; the reasons stand in %s/rejects.csv", result->rejected, o->out);
+    printf("results in %s\n", r->out);
+    for (int i = 0; i < result->stages; i++) {
+        const kt_train_result *stage = &result->stage[i];
+        for (int f = 0; f < stage->folds; f++)
+            failed += stage->fold[f].failed;
+        if (stage->rejected == 0)
+            continue;
+        kti_cli_warn("%d rows were rejected; the reasons stand in %s%s%s/rejects.csv", stage->rejected,
+                     r->out, r->recipe.staged ? "/stages/" : "", r->recipe.stage[i].name);
         exit_status = exit_status == KTI_EXIT_DONE ? KTI_EXIT_REJECTS : exit_status;
     }
     if (failed > 0) {
-        kti_cli_warn("%d of %d folds failed: no epoch gave finite predictions", failed, result->folds);
+        kti_cli_warn("%d folds failed: no epoch gave finite predictions", failed);
         exit_status = KTI_EXIT_FAILED;
     }
     return exit_status;
@@ -409,30 +556,32 @@ int kti_cli_train(int argc, char **argv)
 {
     request r = {0};
     kt_error error = KT_ERROR_NONE;
-    kt_train_result result;
+    kt_recipe_result result;
     int exit_status = read_request(argc, argv, &r);
     if (exit_status >= 0)
         goto done;
-    if (!r.options.out)
+    if (!r.out)
         default_out(&r);
     if (r.dry_run) {
         exit_status = dry_run(&r);
         goto done;
     }
     screen s = {kti_progress_create(r.quiet, r.progress)};
-    r.options.progress = show_progress;
-    r.options.message = show_message;
-    r.options.user = &s;
+    for (int i = 0; i < r.recipe.stages; i++) {
+        r.recipe.stage[i].options.progress = show_progress;
+        r.recipe.stage[i].options.message = show_message;
+        r.recipe.stage[i].options.user = &s;
+    }
     catch_signals();
-    kt_status status = kt_train(&r.options, &result, &error);
+    kt_status status = kt_train_recipe(&r.recipe, r.out, r.resume, &result, &error);
     kti_progress_end(&s.progress);
     if (status != KT_OK) {
         exit_status = kti_cli_fail(&error);
         goto done;
     }
-    exit_status = report(&r.options, &result);
-    kt_train_result_destroy(&result);
+    exit_status = report(&r, &result);
+    kt_recipe_result_destroy(&result);
 done:
-    json_decref(r.recipe);
+    kt_recipe_destroy(&r.recipe);
     return exit_status;
 }

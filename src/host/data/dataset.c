@@ -7,6 +7,7 @@
 
 #include "base/fail.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "data/rows.h"
@@ -33,6 +34,8 @@ void kti_dataset_destroy(kti_dataset *dataset)
         crystal_destroy(&dataset->crystals[i]);
     for (int i = 0; i < dataset->rejected; i++)
         free(dataset->rejects[i].id);
+    for (int i = 0; i < dataset->parts; i++)
+        free(dataset->part[i].name);
     free(dataset->crystals);
     free(dataset->rejects);
     free(dataset->name);
@@ -243,14 +246,17 @@ kt_status kti_dataset_read(const char *path, const kti_dataset_options *options,
     if (status != KT_OK)
         goto done;
     dataset->name = name_of(path);
+    dataset->part[0].name = name_of(path);
+    dataset->parts = 1;
     shared.crystals = kti_allocate(rows.size, sizeof *shared.crystals);
-    if (!dataset->name || !shared.crystals) {
+    if (!dataset->name || !dataset->part[0].name || !shared.crystals) {
         status = kti_fail_memory(error, "a data set");
         goto done;
     }
     status = build_all(&shared, error);
     if (status == KT_OK)
         status = gather(&rows, shared.crystals, dataset, error);
+    dataset->part[0].size = dataset->size;
 done:
     for (size_t i = 0; shared.crystals && i < rows.size; i++)
         crystal_destroy(&shared.crystals[i]);
@@ -259,6 +265,90 @@ done:
     if (status != KT_OK)
         kti_dataset_destroy(dataset);
     return status;
+}
+
+/* A longer block with `more` elements of `size` bytes moved to its end; the source holds none afterwards. */
+static void *extend(void *block, int used, const void *more, int count, size_t size)
+{
+    char *longer = kti_allocate((size_t)used + (size_t)count, size);
+    if (longer) {
+        memcpy(longer, block, (size_t)used * size);
+        memcpy(longer + (size_t)used * size, more, (size_t)count * size);
+    }
+    return longer;
+}
+
+/* Moves the only part of `from` to the end of `to`. */
+static kt_status append(kti_dataset *to, kti_dataset *from, kt_error *error)
+{
+    kti_text name = {0};
+    kti_text_add(&name, "%s+%s", to->name, from->name);
+    kti_crystal *crystals = extend(to->crystals, to->size, from->crystals, from->size, sizeof *crystals);
+    kti_reject *rejects = extend(to->rejects, to->rejected, from->rejects, from->rejected, sizeof *rejects);
+    if (name.failed || !crystals || !rejects) {
+        kti_text_destroy(&name);
+        free(crystals);
+        free(rejects);
+        return kti_fail_memory(error, "a data set");
+    }
+    for (int i = to->size; i < to->size + from->size; i++)
+        crystals[i].part = to->parts;
+    to->part[to->parts] = (kti_dataset_part){from->part[0].name, to->size, from->size};
+    to->parts++;
+    free(to->name);
+    free(to->crystals);
+    free(to->rejects);
+    to->name = name.data;
+    to->crystals = crystals;
+    to->rejects = rejects;
+    to->size += from->size;
+    to->rejected += from->rejected;
+    /* All that is left in `from`. */
+    free(from->name);
+    free(from->crystals);
+    free(from->rejects);
+    *from = (kti_dataset){0};
+    return KT_OK;
+}
+
+kt_status kti_dataset_read_all(const char *const *paths, const kti_dataset_options *options,
+                               kti_dataset *dataset, kt_error *error)
+{
+    kt_status status = kti_dataset_read(paths[0], options, dataset, error);
+    for (int i = 1; i < KT_MOST_DATA_SETS && paths[i] && status == KT_OK; i++) {
+        kti_dataset next = {0};
+        status = kti_dataset_read(paths[i], options, &next, error);
+        if (status == KT_OK && next.size > INT32_MAX - dataset->size)
+            status = kti_fail(error, KT_BAD_ARGUMENT, "the data sets are too large together");
+        if (status == KT_OK)
+            status = append(dataset, &next, error);
+        kti_dataset_destroy(&next);
+    }
+    if (status != KT_OK)
+        kti_dataset_destroy(dataset);
+    return status;
+}
+
+uint64_t kti_dataset_fingerprint(const kti_dataset *dataset)
+{
+    uint64_t hash = KTI_HASH_START;
+    for (int i = 0; i < dataset->size; i++) {
+        const kti_crystal *c = &dataset->crystals[i];
+        const kti_graph *g = &c->graph;
+        const size_t nodes = (size_t)g->nodes, edges = (size_t)g->edges;
+        hash = kti_hash(hash, c->id, strlen(c->id) + 1);
+        hash = kti_hash(hash, &c->kappa, sizeof c->kappa);
+        hash = kti_hash(hash, g->feature, sizeof g->feature);
+        hash = kti_hash(hash, g->node_type, nodes * sizeof *g->node_type);
+        hash = kti_hash(hash, g->node_weight, nodes * sizeof *g->node_weight);
+        hash = kti_hash(hash, g->edge_source, edges * sizeof *g->edge_source);
+        hash = kti_hash(hash, g->edge_target, edges * sizeof *g->edge_target);
+        hash = kti_hash(hash, g->edge_distance, edges * sizeof *g->edge_distance);
+        hash = kti_hash(hash, g->edge_weight, edges * sizeof *g->edge_weight);
+    }
+    for (int i = 1; i < dataset->parts; i++) /* where one ends and the next begins */
+        hash = kti_hash(hash, &dataset->part[i].first, sizeof dataset->part[i].first);
+    return hash;
 }
 
 kt_status kti_dataset_write_rejects(const kti_dataset *dataset, const char *path, kt_error *error)

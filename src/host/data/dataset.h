@@ -11,12 +11,15 @@
 #ifndef KTI_DATA_DATASET_H
 #define KTI_DATA_DATASET_H
 
+#include <kappatune/train.h>
+
 #include "crystal/graph.h"
 
 typedef struct kti_crystal {
     char *id; /* owned */
     char formula[64];
     double kappa;    /* W/(m K) at 300 K, > 0 */
+    int part;        /* of the data set; 0 unless it was joined */
     kti_graph graph; /* owned; at least one edge */
 } kti_crystal;
 
@@ -25,10 +28,18 @@ typedef struct kti_reject {
     kt_error error; /* file, line and reason */
 } kti_reject;
 
+/* One of the data sets that were joined. */
+typedef struct kti_dataset_part {
+    char *name;      /* last part of the path, without .csv; owned */
+    int first, size; /* its crystals */
+} kti_dataset_part;
+
 typedef struct kti_dataset {
-    char *name; /* last part of the path, without .csv; owned */
+    char *name; /* the parts' names, joined by +; owned */
+    int parts;
+    kti_dataset_part part[KT_MOST_DATA_SETS];
     int size;
-    kti_crystal *crystals; /* [size] in the order of the rows */
+    kti_crystal *crystals; /* [size] part by part, in the order of the rows */
     int rejected;
     kti_reject *rejects; /* [rejected] */
 } kti_dataset;
@@ -50,7 +61,15 @@ kti_dataset_options kti_dataset_options_default(void);
  * After an error *dataset is empty. */
 kt_status kti_dataset_read(const char *path, const kti_dataset_options *options, kti_dataset *dataset,
                            kt_error *error);
+
+/* Reads several data sets and joins them: paths[KT_MOST_DATA_SETS], the first NULL ends the list. One alone is as
+ * kti_dataset_read gives it. */
+kt_status kti_dataset_read_all(const char *const *paths, const kti_dataset_options *options,
+                               kti_dataset *dataset, kt_error *error);
 void kti_dataset_destroy(kti_dataset *dataset);
+
+/* Of everything about the crystals that decides a result. */
+uint64_t kti_dataset_fingerprint(const kti_dataset *dataset);
 
 /* Writes `id,line,file,reason` rows (RFC 4180 quoting). */
 kt_status kti_dataset_write_rejects(const kti_dataset *dataset, const char *path, kt_error *error);

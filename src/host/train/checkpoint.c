@@ -90,9 +90,9 @@ static kt_status describe(kti_tensors *tensors, const kti_fold *fold, const kt_t
         status = kti_tensors_set_metadata(tensors, "provenance", text, error);
     }
     if (status == KT_OK)
-        status = kti_metadata_set_number(tensors, "target_mean", fold->target_mean, error);
+        status = kti_metadata_set_number(tensors, "target_mean", fold->target.mean, error);
     if (status == KT_OK)
-        status = kti_metadata_set_number(tensors, "target_sd", fold->target_sd, error);
+        status = kti_metadata_set_number(tensors, "target_sd", fold->target.sd, error);
     if (status == KT_OK)
         status = kti_metadata_set_number(tensors, "fold", fold->number, error);
     if (status == KT_OK)

@@ -14,24 +14,86 @@ const char *const kti_history_names[KTI_HISTORY_COLUMNS] = {
     "train_loss",        "select_mape", "learning_rate", "gradient_norm",
     "gradient_norm_max", "skipped",     "spread",        "rescued"};
 
-/* Mean and population standard deviation of log10(kappa + 1) (spec, section 4). */
-static kt_status fit_target(const kti_dataset *dataset, const int32_t *rows, int size, kti_fold *fold,
-                            kt_error *error)
+/* Mean and population standard deviation of log10(kappa + 1) (spec, section 4) over the rows of one part, or of all
+ * (-1). */
+static kt_status fit_target(const kti_dataset *dataset, int part, const kti_fold *fold, int size,
+                            kti_transform *target, kt_error *error)
 {
     double sum = 0, squares = 0;
-    for (int i = 0; i < size; i++)
-        sum += log10(dataset->crystals[rows[i]].kappa + 1);
-    fold->target_mean = sum / size;
+    int rows = 0;
+    *target = (kti_transform){0};
     for (int i = 0; i < size; i++) {
-        const double away = log10(dataset->crystals[rows[i]].kappa + 1) - fold->target_mean;
-        squares += away * away;
+        const kti_crystal *crystal = &dataset->crystals[fold->order[i]];
+        if (part >= 0 && crystal->part != part)
+            continue;
+        sum += log10(crystal->kappa + 1);
+        rows++;
     }
-    fold->target_sd = sqrt(squares / size);
-    if (!(fold->target_sd > 1e-9))
-        return kti_fail(error, KT_BAD_ARGUMENT,
-                        "fold %d: all %d training values of kappa are the same; there is nothing to learn",
-                        fold->number, size);
+    target->mean = sum / rows;
+    for (int i = 0; i < size; i++) {
+        const kti_crystal *crystal = &dataset->crystals[fold->order[i]];
+        const double away = log10(crystal->kappa + 1) - target->mean;
+        if (part < 0 || crystal->part == part)
+            squares += away * away;
+    }
+    target->sd = sqrt(squares / rows);
+    if (!(target->sd > 1e-9))
+        return kti_fail(
+            error, KT_BAD_ARGUMENT,
+            "fold %d: all %d training values of kappa%s%s are the same; there is nothing to learn",
+            fold->number, rows, part < 0 ? "" : " of ", part < 0 ? "" : dataset->part[part].name);
     return KT_OK;
+}
+
+static kt_status fit_targets(const kti_dataset *dataset, const kt_train_options *options, kti_fold *fold,
+                             kt_error *error)
+{
+    /* Rows to train on stand first, part by part, and the others behind them. */
+    const int size = options->fit_target_on_all ? dataset->size : fold->train_rows;
+    kt_status status = fit_target(dataset, -1, fold, size, &fold->target, error);
+    for (int part = 0; part < dataset->parts && status == KT_OK; part++) {
+        fold->part_target[part] = fold->target;
+        if (options->target_per_data_set && dataset->parts > 1)
+            status = fit_target(dataset, part, fold, size, &fold->part_target[part], error);
+    }
+    return status;
+}
+
+static int inner_rows(const kt_train_options *options, int outer)
+{
+    return options->select == KT_SELECT_INNER ? (int)(options->inner_fraction * outer) : 0;
+}
+
+void kti_fold_sizes(const kti_dataset *dataset, const kt_train_options *options, int *train, int *inner,
+                    int *validate)
+{
+    *train = *inner = *validate = 0;
+    for (int part = 0; part < dataset->parts; part++) {
+        const int size = dataset->part[part].size, outer = kti_split_train_size(size);
+        *inner += inner_rows(options, outer);
+        *train += outer - inner_rows(options, outer);
+        *validate += size - outer;
+    }
+}
+
+/* Each part is permuted and cut on its own; its three pieces go behind those of the parts before it. */
+static kt_status split(const kti_dataset *dataset, const kt_train_options *options, kti_fold *fold,
+                       kt_error *error)
+{
+    kt_status status = KT_OK;
+    int32_t *permuted = kti_allocate((size_t)dataset->size, sizeof *permuted);
+    if (!permuted)
+        return kti_fail_memory(error, "a fold");
+    int32_t *train = fold->order, *inner = train + fold->train_rows, *validate = inner + fold->inner_rows;
+    for (int p = 0; p < dataset->parts && status == KT_OK; p++) {
+        const kti_dataset_part *part = &dataset->part[p];
+        const int outer = kti_split_train_size(part->size), kept = outer - inner_rows(options, outer);
+        status = kti_split_permutation((uint32_t)fold->number, part->size, permuted, error);
+        for (int i = 0; i < part->size && status == KT_OK; i++)
+            *(i < kept ? train++ : i < outer ? inner++ : validate++) = part->first + permuted[i];
+    }
+    free(permuted);
+    return status;
 }
 
 kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *options, int number, int index,
@@ -39,7 +101,7 @@ kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *op
 {
     kt_status status = KT_OK;
     *fold = (kti_fold){.number = number, .index = index, .rate_scale = 1, .least_loss = -1};
-    const int size = dataset->size, outer = kti_split_train_size(size);
+    const int size = dataset->size;
     fold->order = kti_allocate((size_t)size, sizeof *fold->order);
     bool has_best = true;
     for (kti_arena_role role = 0; role < KTI_ROLES; role++) {
@@ -53,19 +115,17 @@ kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *op
         status = kti_fail_memory(error, "a fold");
         goto fail;
     }
-    status = kti_split_permutation((uint32_t)number, size, fold->order, error);
+    kti_fold_sizes(dataset, options, &fold->train_rows, &fold->inner_rows, &fold->validate_rows);
+    status = split(dataset, options, fold, error);
     if (status != KT_OK)
         goto fail;
-    fold->inner_rows = options->select == KT_SELECT_INNER ? (int)(options->inner_fraction * outer) : 0;
-    fold->train_rows = outer - fold->inner_rows;
-    fold->validate_rows = size - outer;
     switch (options->select) {
     case KT_SELECT_INNER:
         fold->select = fold->order + fold->train_rows;
         fold->select_rows = fold->inner_rows;
         break;
     case KT_SELECT_OUTER:
-        fold->select = fold->order + outer;
+        fold->select = fold->order + fold->train_rows + fold->inner_rows;
         fold->select_rows = fold->validate_rows;
         break;
     case KT_SELECT_LAST: break;
@@ -86,8 +146,7 @@ kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *op
             fold->train_rows, fold->select_rows, fold->validate_rows);
         goto fail;
     }
-    status =
-        fit_target(dataset, fold->order, options->fit_target_on_all ? size : fold->train_rows, fold, error);
+    status = fit_targets(dataset, options, fold, error);
     if (status == KT_OK)
         return KT_OK;
 fail:

@@ -11,6 +11,7 @@
 
 #include "data/dataset.h"
 #include "train/parameters.h"
+#include "train/transform.h"
 
 /* One row of a fold's history, in this order in epochs.csv and in checkpoints. A value that is not there is
  * -1. */
@@ -29,15 +30,23 @@ typedef enum kti_history_column {
 extern const char *const kti_history_names[KTI_HISTORY_COLUMNS];
 
 typedef struct kti_fold {
-    int number;     /* 1-based: the split's seed */
-    int index;      /* of the fold's arenas */
-    int32_t *order; /* [dataset size], owned: rows to train on, inner rows, then rows to validate on */
+    int number; /* 1-based: the split's seed */
+    int index;  /* of the fold's arenas */
+    /* [dataset size], owned: rows to train on, inner rows, then rows to validate on; within each of the three, data set
+     * by data set. */
+    int32_t *order;
     int train_rows, inner_rows, validate_rows;
     const int32_t *select; /* rows that the epoch is chosen on, part of order; none with KT_SELECT_LAST */
     int select_rows;
-    const int32_t *watch;          /* rows that tell whether the fold has collapsed, part of order */
-    int watch_rows;                /* 0 where there are too few to tell */
-    double target_mean, target_sd; /* of log10(kappa + 1) */
+    const int32_t *watch; /* rows that tell whether the fold has collapsed, part of order */
+    int watch_rows;       /* 0 where there are too few to tell */
+    /* Of all data sets together. The checkpoints carry this one, also where each data set is standardised on its own: a
+     * crystal that is predicted later belongs to none of them. */
+    kti_transform target;
+    /* What the rows of each data set are standardised and decoded with. */
+    kti_transform part_target[KT_MOST_DATA_SETS];
+    /* What loss and selection decode with instead (restore_target of kt_train_options); sd 0: nothing. */
+    kti_transform restored;
     uint64_t data_fingerprint, start_fingerprint; /* of what the fold is trained on and started from */
 
     int epoch;         /* finished ones */
@@ -54,7 +63,11 @@ typedef struct kti_fold {
     double *history;          /* [epochs, KTI_HISTORY_COLUMNS]; owned */
 } kti_fold;
 
-/* Splits and fits the transform. Folds too small to train (no row to train, to select or to validate on) and
+/* How many rows of a data set each fold trains on, keeps for the selection and validates on. */
+void kti_fold_sizes(const kti_dataset *dataset, const kt_train_options *options, int *train, int *inner,
+                    int *validate);
+
+/* Splits and fits the transforms. Folds too small to train (no row to train, to select or to validate on) and
  * a target without spread are KT_BAD_ARGUMENT. */
 kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *options, int number, int index,
                           int64_t arena_size, kti_fold *fold, kt_error *error);
@@ -64,6 +77,14 @@ void kti_fold_destroy(kti_fold *fold);
 static inline bool kti_spread_is_flat(double spread)
 {
     return spread >= 0 && spread <= 1e-4;
+}
+
+/* What loss and selection take for kappa: the compressed kappa where a transform was restored. */
+static inline double kti_fold_scaled(const kti_fold *fold, int part, double kappa)
+{
+    if (fold->restored.sd == 0)
+        return kappa;
+    return kti_destandardise(fold->restored, kti_standardise(fold->part_target[part], kappa));
 }
 
 static inline const int32_t *kti_fold_validate(const kti_fold *fold)

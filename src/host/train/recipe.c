@@ -81,7 +81,7 @@ static const key keys[] = {
     {"inner_fraction", NUMBER, AT(inner_fraction), 0, 0.9},
 };
 
-enum { KEYS = sizeof keys / sizeof keys[0], RECIPE_LIMIT = 1 << 20 };
+enum { KEYS = sizeof keys / sizeof keys[0] };
 
 static const void *field(const kt_train_options *options, const key *k)
 {
@@ -246,34 +246,25 @@ static void reset(kt_train_options *options, kt_protocol protocol)
     options->user = before.user;
 }
 
-kt_status kti_recipe_read(const char *path, kt_train_options *options, json_t **root, kt_error *error)
+kt_status kti_recipe_parse(const json_t *object, const char *file, kt_train_options *options, kt_error *error)
 {
     const char *names[KEYS];
     kt_train_options read = *options;
-    *root = NULL;
     for (int i = 0; i < KEYS; i++)
         names[i] = keys[i].name;
-    kt_status status = kti_json_read(path, RECIPE_LIMIT, root, error);
-    if (status == KT_OK && !json_is_object(*root))
-        status = kti_fail_file(error, KT_BAD_FORMAT, path, "is not a JSON object of settings");
-    if (status == KT_OK)
-        status = kti_json_known_keys(*root, path, names, KEYS, error);
+    kt_status status = kti_json_known_keys(object, file, names, KEYS, error);
     for (int i = 0; i < KEYS && status == KT_OK; i++)
-        if (keys[i].kind == PROTOCOL && json_object_get(*root, keys[i].name)) {
+        if (keys[i].kind == PROTOCOL && json_object_get(object, keys[i].name)) {
             int choice = 0;
-            status = read_choice(*root, path, &keys[i], kti_protocol_names, 2, &choice, error);
+            status = read_choice(object, file, &keys[i], kti_protocol_names, 2, &choice, error);
             if (status == KT_OK)
                 reset(&read, (kt_protocol)choice);
         }
     for (int i = 0; i < KEYS && status == KT_OK; i++)
-        if (json_object_get(*root, keys[i].name))
-            status = read_value(*root, path, &keys[i], &read, error);
-    if (status == KT_OK) {
+        if (json_object_get(object, keys[i].name))
+            status = read_value(object, file, &keys[i], &read, error);
+    if (status == KT_OK)
         *options = read;
-        return KT_OK;
-    }
-    json_decref(*root);
-    *root = NULL;
     return status;
 }
 
@@ -363,7 +354,10 @@ kt_status kti_recipe_check_run(const kt_train_options *options, kt_error *error)
             status = kti_fail_file(error, KT_BAD_ARGUMENT, options->out,
                                    "already holds a run; use --resume to go on with it, or another --out");
         if (status == KT_OK)
-            status = kti_json_read(path, RECIPE_LIMIT, &stored, error);
+            status = kti_json_read(path, KTI_RECIPE_LIMIT, &stored, error);
+        if (status == KT_OK && json_object_get(stored, "stages"))
+            status = kti_fail_file(error, KT_BAD_ARGUMENT, options->out,
+                                   "holds a run of several stages, not of this one; use another --out");
         if (status == KT_OK)
             status = compare(stored, asked, path, error);
     }

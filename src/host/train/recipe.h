@@ -9,6 +9,8 @@
 
 #include "base/lock.h"
 
+enum { KTI_RECIPE_LIMIT = 1 << 20 }; /* bytes of a recipe file */
+
 /* The words that stand for the values of kt_protocol, kt_select, kt_loss and kt_freeze, in their order, ended by NULL. */
 extern const char *const kti_protocol_names[];
 extern const char *const kti_select_names[];
@@ -19,10 +21,11 @@ extern const char *const kti_freeze_names[];
  * when memory is short. */
 json_t *kti_recipe_to_json(const kt_train_options *options);
 
-/* Sets the options that the file names; unknown keys are refused, so that a misspelt one cannot pass. A
- * `protocol` key resets all others to that protocol's defaults first. The strings in `options` point into
- * *root, which the caller keeps (json_decref). */
-kt_status kti_recipe_read(const char *path, kt_train_options *options, json_t **root, kt_error *error);
+/* Sets the options that the keys of one stage name; unknown keys are refused, so that a misspelt one cannot pass. A
+ * `protocol` key resets all others to that protocol's defaults first. The strings in `options` point into `object`,
+ * which the caller keeps. `file` stands for it in errors. */
+kt_status kti_recipe_parse(const json_t *object, const char *file, kt_train_options *options,
+                           kt_error *error);
 
 /* KT_BAD_ARGUMENT, naming the option, for values that make no sense. */
 kt_status kti_recipe_check(const kt_train_options *options, kt_error *error);

@@ -12,6 +12,7 @@
 #include "model/matgl.h"
 #include "model/safetensors.h"
 #include "train/checkpoint.h"
+#include "train/stages.h"
 
 static int ends_with(const char *text, const char *end)
 {
@@ -69,7 +70,8 @@ static kt_status try_load(const kti_tensors *tensors, const char *name, kt_error
     return status;
 }
 
-static uint64_t fingerprint_of(const kti_tensors *tensors)
+/* Of the weights and of the target transform, which may be restored from them. */
+static uint64_t fingerprint_of(const kti_tensors *tensors, kti_transform target)
 {
     uint64_t hash = KTI_HASH_START;
     for (size_t i = 0; i < tensors->size; i++) {
@@ -77,7 +79,7 @@ static uint64_t fingerprint_of(const kti_tensors *tensors)
         hash = kti_hash(hash, t->name, strlen(t->name) + 1);
         hash = kti_hash(hash, t->data, t->elements * kti_dtype_size(t->dtype));
     }
-    return hash;
+    return kti_hash(hash, &target, sizeof target);
 }
 
 uint64_t kti_start_fingerprint(const kti_start *start, int fold)
@@ -85,20 +87,56 @@ uint64_t kti_start_fingerprint(const kti_start *start, int fold)
     return start->fingerprint ? start->fingerprint[fold] : 0;
 }
 
-static kt_status try_fold(const char *run, int fold, uint64_t *fingerprint, kt_error *error)
+kti_transform kti_start_transform(const kti_start *start, int fold)
+{
+    return start->target ? start->target[fold] : (kti_transform){0};
+}
+
+static kt_status read_transform(const kti_tensors *tensors, const char *file, kti_transform *target,
+                                kt_error *error)
+{
+    *target = (kti_transform){0};
+    if (!has_head(tensors) || !kti_tensors_metadata(tensors, "target_sd"))
+        return KT_OK;
+    kt_status status = kti_metadata_number(tensors, file, "target_mean", &target->mean, error);
+    if (status == KT_OK)
+        status = kti_metadata_number(tensors, file, "target_sd", &target->sd, error);
+    if (status == KT_OK && !(target->sd > 0))
+        status = kti_fail_file(error, KT_BAD_FORMAT, file, "its `target_sd` is %g; it must be above 0",
+                               target->sd);
+    return status;
+}
+
+/* Checks the weights that folds first .. last start from and notes what is known of them. */
+static kt_status examine(kti_start *start, const kt_train_options *options, const kti_tensors *tensors,
+                         const char *file, int first, int last, kt_error *error)
+{
+    kti_transform target;
+    kt_status status = try_load(tensors, file, error);
+    if (status == KT_OK)
+        status = read_transform(tensors, file, &target, error);
+    if (status != KT_OK || !is_used(options, tensors))
+        return status;
+    const uint64_t fingerprint = fingerprint_of(tensors, target);
+    for (int fold = first; fold <= last; fold++) {
+        start->fingerprint[fold] = fingerprint;
+        start->target[fold] = target;
+    }
+    return KT_OK;
+}
+
+static kt_status examine_fold(kti_start *start, const kt_train_options *options, int fold, kt_error *error)
 {
     kti_tensors tensors = {0};
     char *file;
-    kt_status status = fold_file(run, fold, &file, error);
+    kt_status status = fold_file(start->run_folder, fold, &file, error);
     if (status == KT_OK && !kti_file_exists(file))
         status =
             kti_fail_file(error, KT_IO, file, "is missing: fold %d of this run would start from it", fold);
     if (status == KT_OK)
         status = kti_weights_read(file, &tensors, error);
     if (status == KT_OK)
-        status = try_load(&tensors, file, error);
-    if (status == KT_OK)
-        *fingerprint = fingerprint_of(&tensors);
+        status = examine(start, options, &tensors, file, fold, fold, error);
     kti_tensors_destroy(&tensors);
     free(file);
     return status;
@@ -108,40 +146,40 @@ kt_status kti_start_open(const kt_train_options *options, kti_start *start, kt_e
 {
     kt_status status = KT_OK;
     *start = (kti_start){.random = options->from == NULL};
+    if (start->random && options->from_stage)
+        return kti_fail(error, KT_BAD_ARGUMENT,
+                        "this is a stage that starts from stage `%s`: train it with its whole recipe",
+                        options->from_stage);
     if (start->random)
         return KT_OK;
-    char *folds = kti_path_join(options->from, "folds");
-    if (!folds)
-        return kti_fail_memory(error, "a path");
-    const int is_run = kti_is_folder(folds);
-    free(folds);
-    char **kept = is_run ? &start->run_folder : &start->file;
-    *kept = kti_duplicate_text(options->from);
+    char *folder = NULL, *folds = NULL;
+    status = kti_stage_last(options->from, &folder, error);
+    if (status != KT_OK)
+        return status;
+    folds = kti_path_join(folder, "folds");
     start->fingerprint = kti_allocate((size_t)options->folds + 1, sizeof *start->fingerprint);
-    if (!*kept || !start->fingerprint) {
+    start->target = kti_allocate((size_t)options->folds + 1, sizeof *start->target);
+    if (!folds || !start->fingerprint || !start->target) {
+        free(folder);
         status = kti_fail_memory(error, "the start weights");
-        goto fail;
+        goto done;
     }
-    if (is_run) {
+    if (kti_is_folder(folds)) {
+        start->run_folder = folder;
         const int first = options->only_fold ? options->only_fold : 1;
         const int last = options->only_fold ? options->only_fold : options->folds;
         for (int fold = first; fold <= last && status == KT_OK; fold++)
-            status = try_fold(start->run_folder, fold, &start->fingerprint[fold], error);
+            status = examine_fold(start, options, fold, error);
+    } else {
+        start->file = folder;
+        status = kti_weights_read(start->file, &start->tensors, error);
         if (status == KT_OK)
-            return KT_OK;
-        goto fail;
+            status = examine(start, options, &start->tensors, start->file, 1, options->folds, error);
     }
-    status = kti_weights_read(options->from, &start->tensors, error);
-    if (status == KT_OK)
-        status = try_load(&start->tensors, options->from, error);
-    const uint64_t fingerprint =
-        status == KT_OK && is_used(options, &start->tensors) ? fingerprint_of(&start->tensors) : 0;
-    for (int fold = 1; fold <= options->folds; fold++)
-        start->fingerprint[fold] = fingerprint;
-    if (status == KT_OK)
-        return KT_OK;
-fail:
-    kti_start_close(start);
+done:
+    free(folds);
+    if (status != KT_OK)
+        kti_start_close(start);
     return status;
 }
 
@@ -150,6 +188,7 @@ void kti_start_close(kti_start *start)
     free(start->run_folder);
     free(start->file);
     free(start->fingerprint);
+    free(start->target);
     kti_tensors_destroy(&start->tensors);
     *start = (kti_start){0};
 }

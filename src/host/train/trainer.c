@@ -9,17 +9,19 @@
 
 #include "base/clock.h"
 #include "base/fail.h"
-#include "base/hash.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "train/checkpoint.h"
 #include "train/journal.h"
 #include "train/plan.h"
 
+_Static_assert((int)KT_MOST_DATA_SETS == KT_DATA_SETS, "the kernels hold a transform for each data set");
+
 enum { PURPOSE_SHUFFLE = 2, PURPOSE_NOISE = 3, MOST_RESCUES = 5, COLLAPSED_EPOCHS = 10 };
 
-static const double explosion = 10;       /* times the least mean loss of an epoch */
-static const double loss_of_constant = 1; /* squared, of the standardised target; absolute at most that */
+static const double least_truth = 1.17e-6; /* that an error is divided by, as in the loss */
+static const double explosion = 10;        /* times the least mean loss of an epoch */
+static const double loss_of_constant = 1;  /* squared, of the standardised target; absolute at most that */
 
 /* ---- a worker and what it shares ---- */
 
@@ -73,15 +75,23 @@ static double learning_rate(const kt_train_options *o, const kti_fold *fold)
            (o->least_learning_rate + (o->learning_rate - o->least_learning_rate) * (1 + cos(angle)) / 2);
 }
 
-/* Packs rows for a plan. */
-static int fill_batch(worker *w, kti_plan *plan, const int32_t *rows, int count)
+/* Packs rows for a plan, with the label that the loss compares with; `noise` is NULL or a factor for each row of the data
+ * set. */
+static int fill_batch(worker *w, kti_plan *plan, const kti_fold *fold, const int32_t *rows, int count,
+                      const double *noise)
 {
     const kti_dataset *dataset = w->team->run->dataset;
+    kti_batch *batch = kti_plan_batch(plan);
     for (int i = 0; i < count; i++) {
-        w->graphs[i] = &dataset->crystals[rows[i]].graph;
-        w->kappa[i] = dataset->crystals[rows[i]].kappa;
+        const kti_crystal *crystal = &dataset->crystals[rows[i]];
+        w->graphs[i] = &crystal->graph;
+        w->kappa[i] =
+            kti_fold_scaled(fold, crystal->part, noise ? crystal->kappa * noise[rows[i]] : crystal->kappa);
     }
-    return kti_batch_pack(kti_plan_batch(plan), w->graphs, w->kappa, count);
+    const int status = kti_batch_pack(batch, w->graphs, w->kappa, count);
+    for (int i = 0; i < count && status == 0; i++)
+        batch->data_set[i] = dataset->crystals[rows[i]].part;
+    return status;
 }
 
 /* Factors on the kappa of all rows for an epoch of label noise. Relative noise, so that a soft crystal's kappa stays
@@ -92,7 +102,9 @@ static void draw_noise(worker *w, const kti_fold *fold)
     kti_random random =
         kti_random_stream(run->options->seed, PURPOSE_NOISE, (uint32_t)fold->number, (uint32_t)fold->epoch);
     for (int i = 0; i < run->dataset->size; i++)
-        w->noise[i] = pow(10, run->options->label_noise * fold->target_sd * kti_random_normal(&random));
+        w->noise[i] =
+            pow(10, run->options->label_noise * fold->part_target[run->dataset->crystals[i].part].sd *
+                        kti_random_normal(&random));
 }
 
 static void set_step(worker *w, const kti_fold *fold, double rate)
@@ -101,8 +113,11 @@ static void set_step(worker *w, const kti_fold *fold, double rate)
     step[KT_STEP_LEARNING_RATE] = (kt_real)rate;
     step[KT_STEP_CORRECTION1] = (kt_real)(1 / (1 - pow(KTI_ADAM_BETA1, (double)fold->steps + 1)));
     step[KT_STEP_CORRECTION2] = (kt_real)(1 / sqrt(1 - pow(KTI_ADAM_BETA2, (double)fold->steps + 1)));
-    step[KT_STEP_TARGET_MEAN] = (kt_real)fold->target_mean;
-    step[KT_STEP_TARGET_SD] = (kt_real)fold->target_sd;
+    for (int i = 0; i < KT_DATA_SETS; i++) {
+        const kti_transform target = fold->restored.sd == 0 ? fold->part_target[i] : fold->restored;
+        step[KT_STEP_TARGET_MEAN + i] = (kt_real)target.mean;
+        step[KT_STEP_TARGET_SD + i] = (kt_real)target.sd;
+    }
     /* A young mean forgets faster, so that it is not made of the start weights for long. */
     const double decay =
         fmin(w->team->run->options->weight_average, (2 + (double)fold->steps) / (11 + (double)fold->steps));
@@ -124,10 +139,8 @@ static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error
     for (int first = 0, batch = 1; first < fold->train_rows; first += o->batch, batch++) {
         const int count = fold->train_rows - first < o->batch ? fold->train_rows - first : o->batch;
         kt_real result[KT_RESULT_VALUES];
-        if (fill_batch(w, w->plan, w->order + first, count) != 0)
+        if (fill_batch(w, w->plan, fold, w->order + first, count, o->label_noise > 0 ? w->noise : NULL) != 0)
             return kti_fail(error, KT_BAD_ARGUMENT, "a batch does not fit the plan");
-        for (int i = 0; i < count && o->label_noise > 0; i++)
-            kti_plan_batch(w->plan)->kappa[i] *= (kt_real)w->noise[w->order[first + i]];
         set_step(w, fold, rate);
         kt_status status = kti_plan_train(w->plan, fold->index, result, error);
         if (status != KT_OK)
@@ -162,29 +175,33 @@ static kt_status predict(worker *w, const kti_fold *fold, const int32_t *rows, i
                          kt_error *error)
 {
     const int batch = w->team->run->options->batch;
+    const kti_dataset *dataset = w->team->run->dataset;
     kti_plan *plan = w->average_plan ? w->average_plan : w->plan;
     for (int first = 0; first < size; first += batch) {
         const int count = size - first < batch ? size - first : batch;
-        if (fill_batch(w, plan, rows + first, count) != 0)
+        if (fill_batch(w, plan, fold, rows + first, count, NULL) != 0)
             return kti_fail(error, KT_BAD_ARGUMENT, "a batch does not fit the plan");
         kt_status status = kti_plan_predict(plan, fold->index, w->standardised, error);
         if (status != KT_OK)
             return status;
         for (int i = 0; i < count; i++)
-            kappa[first + i] = pow(10, (double)w->standardised[i] * fold->target_sd + fold->target_mean) - 1;
+            kappa[first + i] = kti_destandardise(fold->part_target[dataset->crystals[rows[first + i]].part],
+                                                 (double)w->standardised[i]);
     }
     return KT_OK;
 }
 
-/* MAPE on the rows of the selection. */
+/* MAPE on the rows of the selection, of what the loss is of. */
 static kt_status evaluate(worker *w, const kti_fold *fold, double *record, kt_error *error)
 {
     const kti_dataset *dataset = w->team->run->dataset;
     double sum = 0;
     kt_status status = predict(w, fold, fold->select, fold->select_rows, w->predicted, error);
     for (int i = 0; i < fold->select_rows && status == KT_OK; i++) {
-        const double kappa = dataset->crystals[fold->select[i]].kappa;
-        sum += fabs(w->predicted[i] - kappa) / kappa;
+        const kti_crystal *crystal = &dataset->crystals[fold->select[i]];
+        const double truth = kti_fold_scaled(fold, crystal->part, crystal->kappa);
+        const double found = kti_fold_scaled(fold, crystal->part, w->predicted[i]);
+        sum += fabs(found - truth) / fmax(fabs(truth), least_truth);
     }
     record[KTI_SELECT_MAPE] = fold->select_rows > 0 && isfinite(sum) ? sum / fold->select_rows : -1;
     return status;
@@ -582,26 +599,6 @@ done:
     return status;
 }
 
-/* Of everything about the data that decides the result. */
-static uint64_t fingerprint_of(const kti_dataset *dataset)
-{
-    uint64_t hash = KTI_HASH_START;
-    for (int i = 0; i < dataset->size; i++) {
-        const kti_crystal *c = &dataset->crystals[i];
-        const kti_graph *g = &c->graph;
-        const size_t nodes = (size_t)g->nodes, edges = (size_t)g->edges;
-        hash = kti_hash(hash, c->id, strlen(c->id) + 1);
-        hash = kti_hash(hash, &c->kappa, sizeof c->kappa);
-        hash = kti_hash(hash, g->node_type, nodes * sizeof *g->node_type);
-        hash = kti_hash(hash, g->node_weight, nodes * sizeof *g->node_weight);
-        hash = kti_hash(hash, g->edge_source, edges * sizeof *g->edge_source);
-        hash = kti_hash(hash, g->edge_target, edges * sizeof *g->edge_target);
-        hash = kti_hash(hash, g->edge_distance, edges * sizeof *g->edge_distance);
-        hash = kti_hash(hash, g->edge_weight, edges * sizeof *g->edge_weight);
-    }
-    return hash;
-}
-
 kt_status kti_run_create(kti_device *device, const kt_train_options *options, const kti_dataset *dataset,
                          kti_run *run, kt_error *error)
 {
@@ -619,7 +616,7 @@ kt_status kti_run_create(kti_device *device, const kt_train_options *options, co
     const unsigned use = KTI_TRAINED | (options->weight_average > 0 ? KTI_AVERAGED : 0) |
                          (options->weight_decay > 0 ? KTI_DECAYED : 0);
     status = kti_parameters_create(device, folds, use, &run->parameters, error);
-    const uint64_t data_fingerprint = fingerprint_of(dataset);
+    const uint64_t data_fingerprint = kti_dataset_fingerprint(dataset);
     for (int i = 0; i < folds && status == KT_OK; i++) {
         const int number = options->only_fold ? options->only_fold : i + 1;
         status =
@@ -629,6 +626,8 @@ kt_status kti_run_create(kti_device *device, const kt_train_options *options, co
         run->folds = i + 1;
         run->fold[i].data_fingerprint = data_fingerprint;
         run->fold[i].start_fingerprint = kti_start_fingerprint(&run->start, number);
+        if (options->restore_target)
+            run->fold[i].restored = kti_start_transform(&run->start, number);
         int found = 0;
         if (options->out && options->resume)
             status =
