@@ -10,7 +10,7 @@ static void a_description_passes_its_check(void **state)
     (void)state;
     kt_error error = KT_ERROR_NONE;
     kti_tensors tensors = {0};
-    assert_int_equal(kti_architecture_describe(&tensors, &error), KT_OK);
+    assert_int_equal(kti_architecture_describe(&tensors, false, &error), KT_OK);
     assert_int_equal(kti_architecture_check(&tensors, "w.safetensors", &error), KT_OK);
     assert_string_equal(kti_tensors_metadata(&tensors, "format"), "kappatune");
     assert_string_equal(kti_tensors_metadata(&tensors, "cutoff"), "4.0");
@@ -26,13 +26,13 @@ static void every_key_is_checked(void **state)
     (void)state;
     kt_error error = KT_ERROR_NONE;
     kti_tensors tensors = {0};
-    assert_int_equal(kti_architecture_describe(&tensors, &error), KT_OK);
+    assert_int_equal(kti_architecture_describe(&tensors, false, &error), KT_OK);
     size_t keys = tensors.metadata_size;
     assert_int_equal(keys, 12);
     kti_tensors_destroy(&tensors);
     for (size_t i = 0; i < keys; i++) {
         char key[64], quoted[80];
-        assert_int_equal(kti_architecture_describe(&tensors, &error), KT_OK);
+        assert_int_equal(kti_architecture_describe(&tensors, false, &error), KT_OK);
         strcpy(key, tensors.metadata[i].key);
         strcat(strcat(strcpy(quoted, "`"), key), "`");
         assert_int_equal(kti_tensors_set_metadata(&tensors, key, "other", &error), KT_OK);
@@ -54,7 +54,7 @@ static void a_late_difference_is_shown(void **state)
     kt_error error = KT_ERROR_NONE;
     kti_tensors tensors = {0};
     char elements[512];
-    assert_int_equal(kti_architecture_describe(&tensors, &error), KT_OK);
+    assert_int_equal(kti_architecture_describe(&tensors, false, &error), KT_OK);
     strcpy(elements, kti_tensors_metadata(&tensors, "elements"));
     memcpy(elements + strlen(elements) - 2, "Po", 2);
     assert_int_equal(kti_tensors_set_metadata(&tensors, "elements", elements, &error), KT_OK);

@@ -216,12 +216,12 @@ void make_weights(const char *path, uint64_t seed, void (*change)(kti_tensors *t
 {
     kt_error error = KT_ERROR_NONE;
     kti_tensors tensors = {0};
-    const kti_layout layout = kti_layout_create();
+    const kti_layout layout = kti_layout_create(false);
     const unsigned parts = 1u << KTI_PART_BODY | 1u << KTI_PART_HEAD;
     kt_real *arena = calloc((size_t)layout.size, sizeof *arena);
     assert_non_null(arena);
     kti_initialise(&layout, arena, parts, seed, 1, 0);
-    assert_ok(kti_architecture_describe(&tensors, &error), &error);
+    assert_ok(kti_architecture_describe(&tensors, false, &error), &error);
     assert_ok(kti_arena_store(&layout, arena, "", parts, &tensors, &error), &error);
     if (change)
         change(&tensors);

@@ -30,7 +30,7 @@ typedef struct crystals {
     double *kappa;     /* [size] */
 } crystals;
 
-static int set_up(void **state)
+static int set_up_with(void **state, unsigned use)
 {
     kt_error error = KT_ERROR_NONE;
     kti_tensors init;
@@ -38,13 +38,37 @@ static int set_up(void **state)
     assert_non_null(f);
     *state = f;
     assert_ok(kti_device_create("cpu", 1, &f->device, &error), &error);
-    assert_ok(kti_parameters_create(f->device, 1, 1, &f->parameters, &error), &error);
+    assert_ok(kti_parameters_create(f->device, 1, use, &f->parameters, &error), &error);
     assert_ok(kti_safetensors_read(GOLDEN "transfer_init.safetensors", &init, &error), &error);
     f->arena = kti_allocate((size_t)f->parameters.layout.size, sizeof *f->arena);
     assert_non_null(f->arena);
     golden_load_arena(&init, &f->parameters.layout, f->arena);
     assert_ok(kti_parameters_upload(&f->parameters, KTI_ROLE_VALUE, 0, f->arena, &error), &error);
     kti_tensors_destroy(&init);
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_with(state, KTI_TRAINED);
+}
+
+/* The columns of the physics inputs as if they had learned. */
+static int set_up_physics(void **state)
+{
+    kt_error error = KT_ERROR_NONE;
+    int size;
+    const kti_parameter *spec = kti_spec(&size);
+    kti_random random = kti_random_stream(8, 101, 0, 0);
+    set_up_with(state, KTI_TRAINED | KTI_WITH_PHYSICS);
+    fixture *f = *state;
+    const kti_layout *layout = &f->parameters.layout;
+    for (int i = size; i < layout->parameters; i++)
+        for (int row = 0; row < spec[i].rows; row++)
+            for (int column = 0; column < spec[i].columns; column++)
+                f->arena[layout->offset[i] + (int64_t)row * layout->stride[i] + column] =
+                    (kt_real)(0.2 * kti_random_normal(&random));
+    assert_ok(kti_parameters_upload(&f->parameters, KTI_ROLE_VALUE, 0, f->arena, &error), &error);
     return 0;
 }
 
@@ -286,11 +310,11 @@ static void check_tensors(fixture *f, kti_plan *plan, int stride, double factor,
     assert_non_null(gradient);
     loss_of(plan);
     memcpy(gradient, kti_plan_gradient(plan), (size_t)layout->size * sizeof *gradient);
-    for (int i = 0; i < size; i += stride) {
+    for (int i = 0; i < layout->parameters; i += stride) {
         if (spec[i].part == KTI_PART_EFORM)
             continue;
         const double scale = largest(layout, gradient, spec, i);
-        for (int n = 0; n < (i == embedding ? 5 * PER_TENSOR : PER_TENSOR); n++) {
+        for (int n = 0; n < (i == embedding || i >= size ? 5 * PER_TENSOR : PER_TENSOR); n++) {
             const int row = random_row(plan, i == embedding, spec[i].rows, &random);
             const int column = (int)(kti_random_uniform(&random) * spec[i].columns);
             const int64_t at = layout->offset[i] + (int64_t)row * layout->stride[i] + column;
@@ -328,5 +352,7 @@ int main(void)
         cmocka_unit_test(test_quotient_can_fail),
         cmocka_unit_test(test_central_differences),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    const struct CMUnitTest physics_tests[] = {cmocka_unit_test(test_central_differences)};
+    return cmocka_run_group_tests(tests, set_up, tear_down) +
+           cmocka_run_group_tests(physics_tests, set_up_physics, tear_down);
 }

@@ -53,7 +53,7 @@ static void test_distributions(void **state)
     (void)state;
     int size;
     const kti_parameter *spec = kti_spec(&size);
-    const kti_layout layout = kti_layout_create();
+    const kti_layout layout = kti_layout_create(false);
     for (int fold = 1; fold <= 3; fold++) {
         kt_real *arena = draw(&layout, 42, fold, 0);
         for (int i = 0; i < size; i++)
@@ -83,7 +83,7 @@ static double *collect(const kti_layout *layout, const kt_real *arena, int *coun
 static void test_independence(void **state)
 {
     (void)state;
-    const kti_layout layout = kti_layout_create();
+    const kti_layout layout = kti_layout_create(false);
     static const struct {
         uint64_t seed;
         int fold, draw;
@@ -115,7 +115,7 @@ static void test_independence(void **state)
 static void test_layers_differ(void **state)
 {
     (void)state;
-    const kti_layout layout = kti_layout_create();
+    const kti_layout layout = kti_layout_create(false);
     kt_real *arena = draw(&layout, 42, 1, 0);
     const int left = kti_spec_find("blocks.1.conv.edge_func.layers.0.weight");
     const int right = kti_spec_find("blocks.2.conv.edge_func.layers.0.weight");
@@ -137,7 +137,7 @@ static void test_parts(void **state)
     (void)state;
     int size;
     const kti_parameter *spec = kti_spec(&size);
-    const kti_layout layout = kti_layout_create();
+    const kti_layout layout = kti_layout_create(false);
     kt_real *all = draw(&layout, 42, 1, 0), *head = calloc((size_t)layout.size, sizeof *head);
     int64_t untouched = 0;
     assert_non_null(head);

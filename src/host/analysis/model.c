@@ -58,13 +58,21 @@ static kt_status load_member(kt_model *model, int index, int fold, const char *f
     kti_tensors tensors = {0};
     const unsigned parts =
         1u << KTI_PART_BODY | 1u << (model->options.property == KT_EFORM ? KTI_PART_EFORM : KTI_PART_HEAD);
-    kt_real *arena = kti_allocate((size_t)model->parameters.layout.size, sizeof *arena);
-    kt_status status = arena ? kti_weights_read(file, &tensors, error) : kti_fail_memory(error, "the model");
+    kt_real *arena = NULL;
+    kt_status status = kti_weights_read(file, &tensors, error);
     model->member[index].fold = fold;
+    if (status == KT_OK && !model->parameters.device) /* the first member says what network it is */
+        status = kti_parameters_create(model->device, model->members,
+                                       kti_architecture_has_physics(&tensors) ? KTI_WITH_PHYSICS : 0,
+                                       &model->parameters, error);
+    if (status == KT_OK) {
+        arena = kti_allocate((size_t)model->parameters.layout.size, sizeof *arena);
+        status = arena ? KT_OK : kti_fail_memory(error, "the model");
+    }
     if (status == KT_OK)
         status = read_transform(&tensors, file, model->options.property, &model->member[index], error);
     if (status == KT_OK)
-        status = kti_arena_load(&model->parameters.layout, arena, &tensors, "", parts, file, error);
+        status = kti_arena_load_weights(&model->parameters.layout, arena, &tensors, parts, file, error);
     if (status == KT_OK)
         status = kti_parameters_upload(&model->parameters, KTI_ROLE_VALUE, index, arena, error);
     kti_tensors_destroy(&tensors);
@@ -122,8 +130,6 @@ static kt_status open_model(const char *path, const kt_model_options *options, k
         goto fail;
     }
     status = kti_device_create(options->device, 1, &made->device, error);
-    if (status == KT_OK)
-        status = kti_parameters_create(made->device, made->members, 0, &made->parameters, error);
     if (status == KT_OK && count == 0)
         status = load_member(made, 0, 0, path, error);
     for (int i = 0; i < count && status == KT_OK; i++) {

@@ -51,10 +51,13 @@ static const char help[] =
     "  kappatune weights fetch megnet-eform\n"
     "  kappatune weights inspect runs/demo/folds/1/best.safetensors\n";
 
-enum { OTHER = KTI_PART_HEAD + 1, PARTS };
+enum { OTHER = KTI_PART_PHYSICS + 1, PARTS };
 
-static const char *const part_names[PARTS] = {
-    [KTI_PART_BODY] = "body", [KTI_PART_EFORM] = "eform", [KTI_PART_HEAD] = "head", [OTHER] = "other"};
+static const char *const part_names[PARTS] = {[KTI_PART_BODY] = "body",
+                                              [KTI_PART_EFORM] = "eform",
+                                              [KTI_PART_HEAD] = "head",
+                                              [KTI_PART_PHYSICS] = "physics",
+                                              [OTHER] = "other"};
 
 typedef struct totals {
     size_t tensors[PARTS], values[PARTS];

@@ -303,3 +303,10 @@ void kti_physics_of_element(int type, double out[KTI_NODE_PHYSICS])
         out[i] = (out[i] - mean) / sqrt(squares[i] / KTI_ELEMENT_TYPES - mean * mean);
     }
 }
+
+const char *kti_physics_names(void)
+{
+    return "log_mean_mass log_mass_ratio log_volume log_nearest_distance coordination log_sites "
+           "electronegativity_difference log_debye_temperature log_slack_kappa; "
+           "electronegativity row group radius log_mass valence";
+}

@@ -65,9 +65,12 @@ enum { KTI_STATE_PHYSICS = 9, KTI_NODE_PHYSICS = 6 };
  * the mean and the standard deviation over 4,800 crystals of the ICSD), so that nothing is fitted to anybody's data. */
 void kti_physics_of_crystal(const double *feature, double out[KTI_STATE_PHYSICS]);
 
-/* Of an element, for a node: log mass, electronegativity, radius, row, group, valence, each standardised over the 89
+/* Of an element, for a node: electronegativity, row, group, radius, log mass, valence, each standardised over the 89
  * elements. `type` is the embedding's row. */
 void kti_physics_of_element(int type, double out[KTI_NODE_PHYSICS]);
+
+/* The names of both, "log_mean_mass ... log_slack_kappa; electronegativity ... valence": how files know them. */
+const char *kti_physics_names(void);
 
 #ifdef __cplusplus
 }

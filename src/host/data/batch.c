@@ -89,6 +89,7 @@ kti_batch kti_batch_layout(kti_capacity capacity, void *block)
     batch.edge_mean_target = REALS(edges);
     batch.edge_mean_graph = REALS(edges);
     batch.kappa = REALS(graphs);
+    batch.crystal_physics = REALS(graphs * KTI_PHYSICS_STRIDE);
 #undef INTEGERS
 #undef REALS
     batch.bytes = used;
@@ -115,6 +116,16 @@ static void sort_by_key(const int32_t *key, int rows, int keys, int32_t *start, 
     /* Filling moved every start to its segment's end, which is the next one's start. */
     memmove(start + 1, start, (size_t)keys * sizeof *start);
     start[0] = 0;
+}
+
+_Static_assert((int)KTI_STATE_PHYSICS <= (int)KTI_PHYSICS_STRIDE, "a crystal's features fit a row");
+
+static void pack_physics(const kti_graph *graph, kt_real *row)
+{
+    double physics[KTI_STATE_PHYSICS];
+    kti_physics_of_crystal(graph->feature, physics);
+    for (int i = 0; i < KTI_PHYSICS_STRIDE; i++)
+        row[i] = i < KTI_STATE_PHYSICS ? (kt_real)physics[i] : 0;
 }
 
 static void pack_graph(kti_batch *batch, const kti_graph *graph, int index, int node, int edge)
@@ -161,6 +172,7 @@ int kti_batch_pack(kti_batch *batch, const kti_graph *const *graphs, const doubl
         pack_graph(batch, graphs[g], g, nodes, edges);
         batch->data_set[g] = 0;
         batch->kappa[g] = kappa ? (kt_real)kappa[g] : 0;
+        pack_physics(graphs[g], batch->crystal_physics + (int64_t)g * KTI_PHYSICS_STRIDE);
         nodes += graphs[g]->nodes;
         edges += graphs[g]->edges;
     }

@@ -11,6 +11,9 @@
 #include "crystal/graph.h"
 #include "kernels/kernel.h"
 
+/* Between rows of crystal_physics, whose last columns are zero. */
+enum { KTI_PHYSICS_STRIDE = 16 };
+
 typedef struct kti_capacity {
     int graphs, nodes, edges;
 } kti_capacity;
@@ -40,6 +43,7 @@ typedef struct kti_batch {
     kt_real *edge_weight;                            /* [edges] */
     kt_real *edge_mean_target, *edge_mean_graph;     /* [edges] */
     kt_real *kappa;                                  /* [graphs] W/(m K) */
+    kt_real *crystal_physics;                        /* [graphs, KTI_PHYSICS_STRIDE] kti_physics_of_crystal */
 } kti_batch;
 
 /* The layout for a capacity, with the pointers into `block`, which may be NULL to learn `bytes` first, or a device's

@@ -57,7 +57,14 @@ static const char *item(int i, char text[TEXT])
     return "elements";
 }
 
-kt_status kti_architecture_describe(kti_tensors *tensors, kt_error *error)
+static const char physics_key[] = "physics_inputs";
+
+bool kti_architecture_has_physics(const kti_tensors *tensors)
+{
+    return kti_tensors_metadata(tensors, physics_key) != NULL;
+}
+
+kt_status kti_architecture_describe(kti_tensors *tensors, bool physics, kt_error *error)
 {
     kt_status status = KT_OK;
     for (int i = 0; i < KEYS && status == KT_OK; i++) {
@@ -65,6 +72,8 @@ kt_status kti_architecture_describe(kti_tensors *tensors, kt_error *error)
         const char *key = item(i, value);
         status = kti_tensors_set_metadata(tensors, key, value, error);
     }
+    if (status == KT_OK && physics)
+        status = kti_tensors_set_metadata(tensors, physics_key, kti_physics_names(), error);
     return status;
 }
 
@@ -77,25 +86,38 @@ static size_t difference(const char *a, const char *b)
     return same > 60 ? same - 20 : 0;
 }
 
+static kt_status check_value(const kti_tensors *tensors, const char *file, const char *key, const char *value,
+                             kt_error *error)
+{
+    const char *found = kti_tensors_metadata(tensors, key);
+    if (!found)
+        return kti_fail_file(error, KT_BAD_FORMAT, file, "metadata `%s` is missing; this model has `%.160s`",
+                             key, value);
+    if (strcmp(found, value) == 0)
+        return KT_OK;
+    size_t from = difference(found, value);
+    const char *dots = from > 0 ? "..." : "";
+    return kti_fail_file(error, KT_BAD_FORMAT, file,
+                         "metadata `%s` is `%s%.120s`, but this model has `%s%.120s`: the weights belong to "
+                         "another network",
+                         key, dots, found + from, dots, value + from);
+}
+
 kt_status kti_architecture_check(const kti_tensors *tensors, const char *file, kt_error *error)
 {
-    for (int i = 0; i < KEYS; i++) {
+    int size;
+    const kti_parameter *spec = kti_spec(&size);
+    kt_status status = KT_OK;
+    for (int i = 0; i < KEYS && status == KT_OK; i++) {
         char value[TEXT];
-        const char *key = item(i, value), *found = kti_tensors_metadata(tensors, key);
-        if (!found)
-            return kti_fail_file(error, KT_BAD_FORMAT, file,
-                                 "metadata `%s` is missing; this model has `%.160s`", key, value);
-        if (strcmp(found, value) != 0) {
-            size_t from = difference(found, value);
-            const char *dots = from > 0 ? "..." : "";
-            return kti_fail_file(
-                error, KT_BAD_FORMAT, file,
-                "metadata `%s` is `%s%.120s`, but this model has `%s%.120s`: the weights belong to "
-                "another network",
-                key, dots, found + from, dots, value + from);
-        }
+        const char *key = item(i, value);
+        status = check_value(tensors, file, key, value, error);
     }
-    return KT_OK;
+    /* Columns without their names could be any features'. */
+    if (status == KT_OK &&
+        (kti_architecture_has_physics(tensors) || kti_tensors_find(tensors, spec[size].name)))
+        status = check_value(tensors, file, physics_key, kti_physics_names(), error);
+    return status;
 }
 
 kt_status kti_metadata_set_number(kti_tensors *tensors, const char *key, double value, kt_error *error)

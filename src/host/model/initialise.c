@@ -11,7 +11,7 @@ void kti_initialise(const kti_layout *layout, kt_real *arena, unsigned parts, ui
 {
     int size;
     const kti_parameter *spec = kti_spec(&size);
-    for (int i = 0; i < size; i++) {
+    for (int i = 0; i < layout->parameters; i++) {
         if (!(parts & 1u << spec[i].part))
             continue;
         kti_random random =
@@ -19,7 +19,8 @@ void kti_initialise(const kti_layout *layout, kt_real *arena, unsigned parts, ui
         const double bound = spec[i].initialiser == KTI_INIT_UNIFORM ? 1 / sqrt(spec[i].fan) : 0;
         for (int row = 0; row < spec[i].rows; row++)
             for (int column = 0; column < spec[i].columns; column++) {
-                const double value = spec[i].initialiser == KTI_INIT_NORMAL
+                const double value = spec[i].initialiser == KTI_INIT_ZERO ? 0
+                                     : spec[i].initialiser == KTI_INIT_NORMAL
                                          ? kti_random_normal(&random)
                                          : bound * (2 * kti_random_uniform(&random) - 1);
                 arena[layout->offset[i] + (int64_t)row * layout->stride[i] + column] = (kt_real)value;

@@ -294,7 +294,7 @@ kt_status kti_matgl_import(const char *path, kti_tensors *tensors, kt_error *err
     if (status == KT_OK)
         status = convert(state, &raw, tensors, error);
     if (status == KT_OK)
-        status = kti_architecture_describe(tensors, error);
+        status = kti_architecture_describe(tensors, false, error);
     if (status == KT_OK)
         status = kti_metadata_set_number(tensors, "eform_mean", mean, error);
     if (status == KT_OK)

@@ -63,19 +63,21 @@ static const kti_parameter table[] = {
     LINEAR("head.layers.1", 350, 450, KTI_PART_HEAD),
     LINEAR("head.layers.2", 350, 350, KTI_PART_HEAD),
     LINEAR("head.layers.3", 1, 350, KTI_PART_HEAD),
+    {"node_encoder.physics.weight", KTI_HIDDEN, KTI_NODE_PHYSICS, 2, KTI_INIT_ZERO, 1, KTI_PART_PHYSICS},
+    {"state_encoder.physics.weight", KTI_HIDDEN, KTI_STATE_PHYSICS, 2, KTI_INIT_ZERO, 1, KTI_PART_PHYSICS},
 };
 
-enum { TABLE_SIZE = sizeof table / sizeof table[0] };
+enum { ROWS = sizeof table / sizeof table[0] };
 
 const kti_parameter *kti_spec(int *size)
 {
-    *size = TABLE_SIZE;
+    *size = ROWS - KTI_PHYSICS_PARAMETERS;
     return table;
 }
 
 int kti_spec_find(const char *name)
 {
-    for (int i = 0; i < TABLE_SIZE; i++)
+    for (int i = 0; i < ROWS; i++)
         if (strcmp(table[i].name, name) == 0)
             return i;
     return -1;

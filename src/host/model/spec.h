@@ -8,15 +8,20 @@
 
 #include <stdint.h>
 
+#include "crystal/features.h"
+
 typedef enum kti_initialiser {
     KTI_INIT_UNIFORM, /* U(-1/sqrt(fan), 1/sqrt(fan)): PyTorch's Linear (fan = in) and LSTM (fan = hidden) */
-    KTI_INIT_NORMAL   /* N(0, 1): PyTorch's Embedding */
+    KTI_INIT_NORMAL,  /* N(0, 1): PyTorch's Embedding */
+    KTI_INIT_ZERO
 } kti_initialiser;
 
 typedef enum kti_part {
     KTI_PART_BODY,  /* comes from pretrained weights */
     KTI_PART_EFORM, /* the pretrained body's own last layer, 16 -> 1; only for formation energies */
-    KTI_PART_HEAD   /* 16 -> 450 -> 350 -> 350 -> 1; new in transfer learning */
+    KTI_PART_HEAD,  /* 16 -> 450 -> 350 -> 350 -> 1; new in transfer learning */
+    KTI_PART_PHYSICS /* columns of the node's and the state's encoder for physical features; new in transfer learning, zero
+                        at first, so that the body gives what it gave */
 } kti_part;
 
 typedef struct kti_parameter {
@@ -42,10 +47,13 @@ enum {
     KTI_HEAD_PARAMETERS = 288701
 };
 
-/* The table: body first, then the formation-energy layer, then the head. Order and content are fixed. */
+/* The table: body first, then the formation-energy layer, then the head. Order and content are fixed. After its end
+ * stand the KTI_PHYSICS_PARAMETERS of a network with physics inputs, which the layout of such a one counts. */
 const kti_parameter *kti_spec(int *size);
 
-/* Index in the table; -1 if there is none of that name. */
+enum { KTI_PHYSICS_PARAMETERS = 2 };
+
+/* Index in the table, physics included; -1 if there is none of that name. */
 int kti_spec_find(const char *name);
 
 #endif

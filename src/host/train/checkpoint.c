@@ -80,13 +80,17 @@ static kt_status check_fingerprint(const kti_tensors *tensors, const char *file,
 static kt_status describe(kti_tensors *tensors, const kti_fold *fold, const kt_train_options *options,
                           const char *dataset, kt_error *error)
 {
-    kt_status status = kti_architecture_describe(tensors, error);
+    kt_status status = kti_architecture_describe(tensors, options->physics_inputs, error);
     if (status == KT_OK)
         status = kti_tensors_set_metadata(tensors, "target", "log10(kappa + 1)", error);
     if (status == KT_OK) {
         char text[512];
-        snprintf(text, sizeof text, "trained by kappatune on %s from %s", dataset,
-                 fold->start_fingerprint ? options->from : "random weights");
+        /* A stage by its name: a run's files are the same wherever it lies. */
+        snprintf(text, sizeof text, "trained by kappatune on %s from %s%s", dataset,
+                 fold->start_fingerprint && options->from_stage ? "stage " : "",
+                 !fold->start_fingerprint ? "random weights"
+                 : options->from_stage    ? options->from_stage
+                                          : options->from);
         status = kti_tensors_set_metadata(tensors, "provenance", text, error);
     }
     if (status == KT_OK)
@@ -161,7 +165,8 @@ kt_status kti_checkpoint_write(const char *run, const kti_fold *fold, const kti_
         status = describe(&product, fold, options, dataset, error);
         if (status == KT_OK)
             status = kti_arena_store(&parameters->layout, fold->best[kti_parameters_product(parameters)], "",
-                                     1u << KTI_PART_BODY | 1u << KTI_PART_HEAD, &product, error);
+                                     1u << KTI_PART_BODY | 1u << KTI_PART_PHYSICS | 1u << KTI_PART_HEAD,
+                                     &product, error);
         if (status == KT_OK)
             status = kti_safetensors_write(best, &product, error);
     }

@@ -61,7 +61,8 @@ typedef struct builder {
     block blocks[KTI_BLOCKS];
     mlp edge_encoder, node_encoder, state_encoder, readout, head;
     set2set node_set, edge_set;
-    view pooled; /* [G, 160] Set2Set of nodes 64, of edges 64, state 32 */
+    view node_physics, crystal_physics; /* [N, 6], [G, 9]; where the network has physics inputs */
+    view pooled;                        /* [G, 160] Set2Set of nodes 64, of edges 64, state 32 */
 } builder;
 
 /* ---- memory and views ---- */
@@ -313,6 +314,36 @@ static void encoder(builder *b, mlp *m, const char *prefix, view in, view out)
     m->out[1] = out;
 }
 
+static int has_physics(const builder *b)
+{
+    return kti_layout_has_physics(layout(b));
+}
+
+/* An encoder whose first layer has columns for further features: `prefix`physics.weight. */
+static void encoder_forward(builder *b, const mlp *m, const char *prefix, view physics)
+{
+    if (!has_physics(b)) {
+        mlp_forward(b, m, 0);
+        return;
+    }
+    multiply(b, m->in, m->parameter[0], 0, m->out[0], 0);
+    multiply(b, physics, find(prefix, "physics.weight"), 0, m->out[0], 1);
+    activate(b, m->out[0], m->parameter[0], m->activation[0]);
+    mlp_forward(b, m, 1);
+}
+
+static void place_physics(builder *b)
+{
+    b->crystal_physics = (view){{b->batch.crystal_physics, 0, KTI_PHYSICS_STRIDE}, GRAPHS, KTI_STATE_PHYSICS};
+    b->node_physics = matrix(b, NODES, KTI_NODE_PHYSICS);
+    append(b, KTI_OP_EMBEDDING)->arguments.embedding =
+        (kt_embedding){.rows = b->count[NODES],
+                       .type = batch_index(b->batch.node_type),
+                       .channels = KTI_NODE_PHYSICS,
+                       .table = {b->request->parameters->elements, 0, KTI_ELEMENT_STRIDE},
+                       .out = b->node_physics.matrix};
+}
+
 static void input_forward(builder *b)
 {
     block *first = &b->blocks[0];
@@ -337,8 +368,10 @@ static void input_forward(builder *b)
     encoder(b, &b->node_encoder, "node_encoder.", embedding, slice(first->node_concat, 0, KTI_FEATURES));
     encoder(b, &b->state_encoder, "state_encoder.", zeros, slice(first->state_concat, 0, KTI_FEATURES));
     mlp_forward(b, &b->edge_encoder, 0);
-    mlp_forward(b, &b->node_encoder, 0);
-    mlp_forward(b, &b->state_encoder, 0);
+    if (has_physics(b))
+        place_physics(b);
+    encoder_forward(b, &b->node_encoder, "node_encoder.", b->node_physics);
+    encoder_forward(b, &b->state_encoder, "state_encoder.", b->crystal_physics);
 }
 
 static void input_backward(builder *b)
@@ -349,8 +382,14 @@ static void input_backward(builder *b)
     weight_gradient(b, product, b->edge_encoder.in, b->edge_encoder.parameter[0], 0);
     product = mlp_backward(b, &b->state_encoder, b->state_gradient, 0);
     weight_gradient(b, product, b->state_encoder.in, b->state_encoder.parameter[0], 0);
+    if (has_physics(b))
+        weight_gradient(b, product, b->crystal_physics, kti_spec_find("state_encoder.physics.weight"), 0);
     view embedded = slice(b->node_gradient, 0, KTI_EMBEDDING);
-    mlp_backward_through(b, &b->node_encoder, b->node_gradient, embedded, 0);
+    product = mlp_backward(b, &b->node_encoder, b->node_gradient, 0);
+    weight_gradient(b, product, b->node_encoder.in, b->node_encoder.parameter[0], 0);
+    if (has_physics(b))
+        weight_gradient(b, product, b->node_physics, kti_spec_find("node_encoder.physics.weight"), 0);
+    multiply_back(b, product, b->node_encoder.parameter[0], 0, embedded, 0);
     append(b, KTI_OP_EMBEDDING_GRADIENT)->arguments.embedding_gradient =
         (kt_embedding_gradient){.type_start = batch_index(b->batch.type_start),
                                 .type_node = batch_index(b->batch.type_node),

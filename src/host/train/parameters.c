@@ -6,6 +6,8 @@
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "crystal/elements.h"
+#include "model/architecture.h"
 
 enum { NAME_LENGTH = 96 };
 
@@ -25,6 +27,22 @@ static int weight_decays(const kti_parameter *parameter)
            parameter->part != KTI_PART_EFORM;
 }
 
+static kt_status create_elements(kti_parameters *parameters, kt_error *error)
+{
+    kt_real table[KTI_ELEMENT_TYPES * KTI_ELEMENT_STRIDE] = {0};
+    for (int type = 0; type < KTI_ELEMENT_TYPES; type++) {
+        double own[KTI_NODE_PHYSICS];
+        kti_physics_of_element(type, own);
+        for (int i = 0; i < KTI_NODE_PHYSICS; i++)
+            table[type * KTI_ELEMENT_STRIDE + i] = (kt_real)own[i];
+    }
+    kt_status status = kti_device_allocate(parameters->device, sizeof table, "the elements",
+                                           (void **)&parameters->elements, error);
+    return status == KT_OK
+               ? kti_device_upload(parameters->device, parameters->elements, table, sizeof table, error)
+               : status;
+}
+
 static kt_status create_decays(kti_parameters *parameters, kt_error *error)
 {
     int size;
@@ -34,7 +52,7 @@ static kt_status create_decays(kti_parameters *parameters, kt_error *error)
     kt_real *decays = kti_allocate((size_t)layout->size, sizeof *decays);
     if (!decays)
         return kti_fail_memory(error, "the weight decay");
-    for (int i = 0; i < size; i++)
+    for (int i = 0; i < layout->parameters; i++)
         for (int64_t at = 0; at < (int64_t)spec[i].rows * layout->stride[i]; at++)
             decays[layout->offset[i] + at] = (kt_real)weight_decays(&spec[i]);
     kt_status status = kti_device_allocate(parameters->device, bytes, "the weight decay",
@@ -49,7 +67,8 @@ kt_status kti_parameters_create(kti_device *device, int folds, unsigned use, kti
                                 kt_error *error)
 {
     kt_real centres[KTI_GAUSSIANS];
-    *parameters = (kti_parameters){.device = device, .layout = kti_layout_create(), .folds = folds};
+    *parameters = (kti_parameters){
+        .device = device, .layout = kti_layout_create(use & KTI_WITH_PHYSICS), .folds = folds};
     size_t bytes = (size_t)folds * (size_t)parameters->layout.size * sizeof(kt_real);
     const struct {
         unsigned needed;
@@ -68,6 +87,8 @@ kt_status kti_parameters_create(kti_device *device, int folds, unsigned use, kti
     fill_centres(centres);
     if (status == KT_OK)
         status = kti_device_upload(device, parameters->centres, centres, sizeof centres, error);
+    if (status == KT_OK && use & KTI_WITH_PHYSICS)
+        status = create_elements(parameters, error);
     if (status == KT_OK && use & KTI_DECAYED)
         status = create_decays(parameters, error);
     if (status != KT_OK)
@@ -85,6 +106,7 @@ void kti_parameters_destroy(kti_parameters *parameters)
     kti_device_release(parameters->device, parameters->average);
     kti_device_release(parameters->device, parameters->centres);
     kti_device_release(parameters->device, parameters->decays);
+    kti_device_release(parameters->device, parameters->elements);
     *parameters = (kti_parameters){0};
 }
 
@@ -143,7 +165,7 @@ kt_status kti_arena_load(const kti_layout *layout, kt_real *arena, const kti_ten
 {
     int size;
     const kti_parameter *spec = kti_spec(&size);
-    for (int i = 0; i < size; i++) {
+    for (int i = 0; i < layout->parameters; i++) {
         char name[NAME_LENGTH];
         if (!(parts & 1u << spec[i].part))
             continue;
@@ -162,13 +184,30 @@ kt_status kti_arena_load(const kti_layout *layout, kt_real *arena, const kti_ten
     return KT_OK;
 }
 
+kt_status kti_arena_load_weights(const kti_layout *layout, kt_real *arena, const kti_tensors *tensors,
+                                 unsigned parts, const char *file, kt_error *error)
+{
+    int size;
+    const kti_parameter *spec = kti_spec(&size);
+    const bool physics = kti_architecture_has_physics(tensors);
+    if (physics && !kti_layout_has_physics(layout))
+        return kti_fail_file(error, KT_BAD_FORMAT, file,
+                             "has physics inputs (`%s`), which this network lacks: set `physics_inputs`",
+                             spec[size].name);
+    for (int i = size; i < layout->parameters; i++)
+        memset(arena + layout->offset[i], 0,
+               (size_t)spec[i].rows * (size_t)layout->stride[i] * sizeof *arena);
+    return kti_arena_load(layout, arena, tensors, "", parts | (physics ? 1u << KTI_PART_PHYSICS : 0), file,
+                          error);
+}
+
 kt_status kti_arena_store(const kti_layout *layout, const kt_real *arena, const char *prefix, unsigned parts,
                           kti_tensors *tensors, kt_error *error)
 {
     int size;
     const kti_parameter *spec = kti_spec(&size);
     const kti_dtype dtype = sizeof(kt_real) == sizeof(double) ? KTI_F64 : KTI_F32;
-    for (int i = 0; i < size; i++) {
+    for (int i = 0; i < layout->parameters; i++) {
         char name[NAME_LENGTH];
         kti_tensor *tensor;
         if (!(parts & 1u << spec[i].part))

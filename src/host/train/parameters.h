@@ -11,6 +11,8 @@
 #include "model/layout.h"
 #include "model/tensors.h"
 
+enum { KTI_ELEMENT_STRIDE = 16 }; /* between rows of the elements' physics inputs */
+
 typedef struct kti_parameters {
     kti_device *device; /* borrowed */
     kti_layout layout;
@@ -19,13 +21,16 @@ typedef struct kti_parameters {
     kt_real *average;                   /* device memory; NULL unless KTI_AVERAGED */
     kt_real *centres;                   /* [KTI_GAUSSIANS] device memory, shared by all folds */
     kt_real *decays; /* [layout.size] the same, 1 where weights decay; NULL unless KTI_DECAYED */
+    kt_real *
+        elements; /* [KTI_ELEMENT_TYPES, KTI_ELEMENT_STRIDE] the same, physics inputs of a node; NULL unless KTI_WITH_PHYSICS */
 } kti_parameters;
 
 /* What parameters are for, beside prediction. */
 enum {
-    KTI_TRAINED = 1,  /* there are moments */
-    KTI_AVERAGED = 2, /* and a running mean */
-    KTI_DECAYED = 4   /* and it is known which weights decay */
+    KTI_TRAINED = 1,     /* there are moments */
+    KTI_AVERAGED = 2,    /* and a running mean */
+    KTI_DECAYED = 4,     /* and it is known which weights decay */
+    KTI_WITH_PHYSICS = 8 /* the network has physics inputs */
 };
 
 /* `use`: the bits above, 0 for prediction alone. */
@@ -55,12 +60,20 @@ kt_status kti_parameters_upload(kti_parameters *parameters, kti_arena_role role,
 
 /* Between a host arena in the layout and tensors named `prefix` + spec name. Load takes the parameters of the
  * named parts (bit mask 1 << kti_part) and fails, by name, for one that is missing or has another shape; the
- * rest of the arena is left alone. Store adds float32 tensors (float64 in the float64 build). */
+ * rest of the arena is left alone. Store adds float32 tensors (float64 in the float64 build). Parts that the layout lacks are passed over. */
 kt_status kti_arena_load(const kti_layout *layout, kt_real *arena, const kti_tensors *tensors,
                          const char *prefix, unsigned parts, const char *file, kt_error *error);
 kt_status kti_arena_store(const kti_layout *layout, const kt_real *arena, const char *prefix, unsigned parts,
                           kti_tensors *tensors, kt_error *error);
 
-enum { KTI_ALL_PARTS = 1u << KTI_PART_BODY | 1u << KTI_PART_EFORM | 1u << KTI_PART_HEAD };
+/* Weights to start from or to predict with: the named parts, and the physics columns with them. A body that was
+ * trained without those goes into a network with them, where they are zero and change nothing; the reverse is
+ * KT_BAD_FORMAT. */
+kt_status kti_arena_load_weights(const kti_layout *layout, kt_real *arena, const kti_tensors *tensors,
+                                 unsigned parts, const char *file, kt_error *error);
+
+enum {
+    KTI_ALL_PARTS = 1u << KTI_PART_BODY | 1u << KTI_PART_EFORM | 1u << KTI_PART_HEAD | 1u << KTI_PART_PHYSICS
+};
 
 #endif

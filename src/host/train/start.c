@@ -55,14 +55,15 @@ static kt_status load(const kti_layout *layout, kt_real *arena, const kti_tensor
                       const char *name, kt_error *error)
 {
     const int head = with_head && has_head(tensors);
-    return kti_arena_load(layout, arena, tensors, "", 1u << KTI_PART_BODY | (head ? 1u << KTI_PART_HEAD : 0),
-                          name, error);
+    return kti_arena_load_weights(layout, arena, tensors,
+                                  1u << KTI_PART_BODY | (head ? 1u << KTI_PART_HEAD : 0), name, error);
 }
 
 /* A file that lacks a tensor is refused before anything is trained or written. */
-static kt_status try_load(const kti_tensors *tensors, const char *name, kt_error *error)
+static kt_status try_load(const kt_train_options *options, const kti_tensors *tensors, const char *name,
+                          kt_error *error)
 {
-    const kti_layout layout = kti_layout_create();
+    const kti_layout layout = kti_layout_create(options->physics_inputs);
     kt_real *arena = kti_allocate((size_t)layout.size, sizeof *arena);
     kt_status status =
         arena ? load(&layout, arena, tensors, 1, name, error) : kti_fail_memory(error, "the weights");
@@ -112,7 +113,7 @@ static kt_status examine(kti_start *start, const kt_train_options *options, cons
                          const char *file, int first, int last, kt_error *error)
 {
     kti_transform target;
-    kt_status status = try_load(tensors, file, error);
+    kt_status status = try_load(options, tensors, file, error);
     if (status == KT_OK)
         status = read_transform(tensors, file, &target, error);
     if (status != KT_OK || !is_used(options, tensors))

@@ -614,7 +614,8 @@ kt_status kti_run_create(kti_device *device, const kt_train_options *options, co
         goto fail;
     }
     const unsigned use = KTI_TRAINED | (options->weight_average > 0 ? KTI_AVERAGED : 0) |
-                         (options->weight_decay > 0 ? KTI_DECAYED : 0);
+                         (options->weight_decay > 0 ? KTI_DECAYED : 0) |
+                         (options->physics_inputs ? KTI_WITH_PHYSICS : 0);
     status = kti_parameters_create(device, folds, use, &run->parameters, error);
     const uint64_t data_fingerprint = kti_dataset_fingerprint(dataset);
     for (int i = 0; i < folds && status == KT_OK; i++) {
