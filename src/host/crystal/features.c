@@ -71,8 +71,10 @@ static double find_nearest(int sites, const kti_pair *pairs, int64_t count, doub
         nearest[s] = INFINITY;
     for (int64_t p = 0; p < count; p++) {
         const kti_pair *pair = &pairs[p];
-        nearest[pair->first] = fmin(nearest[pair->first], pair->distance);
-        nearest[pair->second] = fmin(nearest[pair->second], pair->distance);
+        if (pair->distance < nearest[pair->first])
+            nearest[pair->first] = pair->distance;
+        if (pair->distance < nearest[pair->second])
+            nearest[pair->second] = pair->distance;
     }
     for (int s = 0; s < sites; s++)
         greatest = fmax(greatest, nearest[s]);
@@ -130,54 +132,94 @@ done:
 
 /* ---- the primitive cell ---- */
 
-/* Whether two fractional positions, `shift` apart but for lattice vectors, are one. */
-static int coincide(const kt_structure *s, const double *from, const double *shift, const double *to)
+/* Sites [0, 1), and how far apart fractional coordinates of one place may be along each vector. */
+typedef struct places {
+    const kt_structure *structure;
+    double (*at)[3];
+    double slack[3];
+} places;
+
+/* Whether two sites, `shift` apart but for lattice vectors, are one. */
+static int coincide(const places *p, int from, const double *shift, int to)
 {
+    const double(*lattice)[3] = (const double(*)[3])p->structure->lattice;
     double away[3], square = 0;
     for (int k = 0; k < 3; k++) {
-        away[k] = to[k] - from[k] - shift[k];
-        away[k] -= round(away[k]);
+        away[k] = p->at[to][k] - p->at[from][k] - shift[k];
+        away[k] -= (int)(away[k] + 2.5) - 2; /* of (-2, 1]; to the nearest lattice vector */
+        if (fabs(away[k]) > p->slack[k])
+            return 0;
     }
     for (int k = 0; k < 3; k++) {
-        const double x = away[0] * s->lattice[0][k] + away[1] * s->lattice[1][k] + away[2] * s->lattice[2][k];
+        const double x = away[0] * lattice[0][k] + away[1] * lattice[1][k] + away[2] * lattice[2][k];
         square += x * x;
     }
     return square <= TOLERANCE * TOLERANCE;
 }
 
-static int is_translation(const kt_structure *s, const double *shift)
+static int is_translation(const places *p, const double *shift)
 {
+    const kt_structure *s = p->structure;
     for (int a = 0; a < s->sites; a++) {
         int found = 0;
         for (int b = 0; b < s->sites && !found; b++)
-            found = s->atomic_number[a] == s->atomic_number[b] &&
-                    coincide(s, s->fractional[a], shift, s->fractional[b]);
+            found = s->atomic_number[a] == s->atomic_number[b] && coincide(p, a, shift, b);
         if (!found)
             return 0;
     }
     return 1;
 }
 
-/* Translations that map the crystal onto itself take a site of the rarest element to others of it. */
-static double primitive_sites(const kt_structure *s)
+static int greatest_divisor(int a, int b)
 {
-    int count[KTI_ATOMIC_NUMBERS + 1] = {0}, rarest = 0, translations = 0;
-    if (s->sites > MOST_REDUCED)
-        return s->sites;
+    while (b != 0) {
+        const int rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Translations that map the crystal onto itself take a site of the rarest element to others of it; their number divides
+ * that of the sites of every element. */
+static kt_status count_primitive(const kt_structure *s, double *sites, kt_error *error)
+{
+    int count[KTI_ATOMIC_NUMBERS + 1] = {0}, rarest = 0, divisor = 0, translations = 1;
+    *sites = s->sites;
     for (int a = 0; a < s->sites; a++)
         count[s->atomic_number[a]]++;
-    for (int a = 0; a < s->sites; a++)
+    for (int a = 0; a < s->sites; a++) {
+        divisor = greatest_divisor(divisor, count[s->atomic_number[a]]);
         if (count[s->atomic_number[a]] < count[s->atomic_number[rarest]])
             rarest = a;
+    }
+    if (divisor == 1 || s->sites > MOST_REDUCED)
+        return KT_OK;
+    places p = {.structure = s, .at = kti_allocate((size_t)s->sites, sizeof *p.at)};
+    if (!p.at)
+        return kti_fail_memory(error, "a crystal's features");
+    for (int k = 0; k < 3; k++) {
+        const double *u = s->lattice[(k + 1) % 3], *v = s->lattice[(k + 2) % 3];
+        const double normal[3] = {u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2],
+                                  u[0] * v[1] - u[1] * v[0]};
+        const double area = sqrt(normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2]);
+        p.slack[k] = TOLERANCE * area / fabs(kti_lattice_volume((const double(*)[3])s->lattice));
+        for (int a = 0; a < s->sites; a++)
+            p.at[a][k] = s->fractional[a][k] - floor(s->fractional[a][k]);
+    }
     for (int a = 0; a < s->sites; a++) {
         double shift[3];
-        if (s->atomic_number[a] != s->atomic_number[rarest])
+        if (a == rarest || s->atomic_number[a] != s->atomic_number[rarest])
             continue;
-        for (int k = 0; k < 3; k++)
-            shift[k] = s->fractional[a][k] - s->fractional[rarest][k];
-        translations += is_translation(s, shift);
+        for (int k = 0; k < 3; k++) {
+            shift[k] = p.at[a][k] - p.at[rarest][k];
+            shift[k] += shift[k] < 0; /* [0, 1): so that a difference of sites less it is above -2 */
+        }
+        translations += is_translation(&p, shift);
     }
-    return (double)s->sites / translations;
+    *sites = (double)s->sites / translations;
+    free(p.at);
+    return KT_OK;
 }
 
 /* ---- the features ---- */
@@ -247,7 +289,10 @@ kt_status kti_features_compute(const kt_structure *structure, const kti_lattice 
                                kt_error *error)
 {
     surroundings around = {0};
+    double sites = 0;
     kt_status status = survey(structure, lattice, pairs, count, cutoff, &around, error);
+    if (status == KT_OK)
+        status = count_primitive(structure, &sites, error);
     if (status != KT_OK)
         return status;
     describe_elements(structure, value);
@@ -256,7 +301,7 @@ kt_status kti_features_compute(const kt_structure *structure, const kti_lattice 
     value[KTI_LOG_NEAREST_DISTANCE] = log(around.least);
     value[KTI_LOG_MEAN_DISTANCE] = log(around.mean);
     value[KTI_COORDINATION] = around.coordination;
-    value[KTI_LOG_SITES] = log(primitive_sites(structure));
+    value[KTI_LOG_SITES] = log(sites);
     estimate(value);
     return KT_OK;
 }
