@@ -1,13 +1,11 @@
 /* Killed at any moment and resumed: the same bytes as the run that nobody disturbed. */
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "support.h"
 
 #include "base/random.h"
+#include "train/killed.h"
 #include "train/runs.h"
 
 enum { KILLS = 20, FOLDS = 3 };
@@ -19,41 +17,27 @@ typedef struct fixture {
     kti_random random;
 } fixture;
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-static void pause_for(double seconds)
-{
-    struct timespec time = {(time_t)seconds, (long)((seconds - floor(seconds)) * 1e9)};
-    nanosleep(&time, NULL);
-}
-
 /* Starts `kappatune train` on the small data set with a checkpoint after every epoch. */
 static pid_t start(const fixture *f, const char *run, int resume)
 {
-    const pid_t child = fork();
-    assert_true(child >= 0);
-    if (child > 0)
-        return child;
-    const int nowhere = open("/dev/null", O_WRONLY);
-    dup2(nowhere, STDOUT_FILENO);
-    dup2(nowhere, STDERR_FILENO);
-    execl(KAPPATUNE_PROGRAM, "kappatune", "train", "--data", f->data, "--out", run, "--folds", "3",
-          "--epochs", "8", "--threads", "2", "--checkpoint-every", "0", "--quiet", resume ? "--resume" : NULL,
-          (char *)NULL);
-    _exit(127);
-}
-
-/* Exit status, or minus the signal that ended it. */
-static int wait_for(pid_t child)
-{
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+    const char *const arguments[] = {"kappatune",
+                                     "train",
+                                     "--data",
+                                     f->data,
+                                     "--out",
+                                     run,
+                                     "--folds",
+                                     "3",
+                                     "--epochs",
+                                     "8",
+                                     "--threads",
+                                     "2",
+                                     "--checkpoint-every",
+                                     "0",
+                                     "--quiet",
+                                     resume ? "--resume" : NULL,
+                                     NULL};
+    return start_program(arguments);
 }
 
 static int set_up(void **state)

@@ -44,13 +44,13 @@ void kti_progress_show(kti_progress *progress, int64_t done, int64_t total, doub
     kti_format_duration(seconds_left, left, sizeof left);
     const int percent = (int)(100 * done / (total ? total : 1));
     if (!progress->terminal) {
-        fprintf(stderr, "%3d %%  %s, %s left\n", percent, detail, left);
+        fprintf(stderr, "%3d %%  %s left, %s\n", percent, left, detail);
         return;
     }
     for (int i = 0; i < BAR_WIDTH; i++)
         bar[i] = (int64_t)i * total < done * BAR_WIDTH ? '#' : '.';
     bar[BAR_WIDTH] = '\0';
-    snprintf(line, sizeof line, "[%s] %3d %%  %s, %s left", bar, percent, detail, left);
+    snprintf(line, sizeof line, "[%s] %3d %%  %s left, %s", bar, percent, left, detail);
     /* A line that wraps could not be drawn over; in the last column the erasing would take its letter. */
     fprintf(stderr, "\r%.*s\033[K", width() - 1, line);
     fflush(stderr);

@@ -15,7 +15,7 @@ typedef struct kti_progress {
 /* A bar if stderr is a terminal or `force`. */
 kti_progress kti_progress_create(bool quiet, bool force);
 
-/* Shows done of total, `detail`, and the time left; at most ten times a second on a terminal, every ten
+/* Shows done of total, the time left, and `detail`; at most ten times a second on a terminal, every ten
  * seconds elsewhere, and always at the end. On a terminal the line is cut to its width. */
 void kti_progress_show(kti_progress *progress, int64_t done, int64_t total, double seconds_left,
                        const char *detail);
