@@ -90,6 +90,7 @@ def entries(scenario):
         made[3]["composition"] = [1, 2]  # disagrees with the positions; the entry has no file either
         made[5]["aurl"] = "aflowlib.duke.edu:AFLOWDATA/ICSD_WEB/../../secret"
         del made[5]["species"]
+        made.append({"auid": "", "aurl": "", "compound": "Cl1Na1", LABEL: 8.5, **crystal(7)})
     if scenario == "abroad":
         made[2]["aurl"] = "example.org:AFLOWDATA/ICSD_WEB/FCC/Cl1Na1_ICSD_102"
     return [] if scenario == "empty" else made

@@ -112,8 +112,7 @@ static const char whole_table[] = "id,kappa\nCl1Na1_ICSD_100,1.5\nCl1Na1_ICSD_10
                                   "Cl1Na1_ICSD_103,4.5\nCl1Na1_ICSD_104,5.5\nCl1Na1_ICSD_105,6.5\n"
                                   "aflow-0000000000000006,7.5\n";
 
-/* The whole set of seven, and each crystal is that of its entry: rock salt, whose nearest distance is edge / sqrt(2) / 2
- * times sqrt(2)... its volume tells the edge. */
+/* The whole set of seven, and each crystal is that of its entry: the volume tells its edge. */
 static void assert_whole(fixture *f)
 {
     kti_dataset dataset = {0};
@@ -220,15 +219,16 @@ static void rejects_have_reasons(void **state)
 {
     fixture *f = *state;
     assert_ok(fetch(f, "rejects"), &f->error);
-    assert_int_equal(f->result.entries, 7);
+    assert_int_equal(f->result.entries, 8);
     assert_int_equal(f->result.crystals, 3);
-    assert_int_equal(f->result.rejected, 4);
+    assert_int_equal(f->result.rejected, 5);
     assert_has(f, "rejects.csv", "id,line,file,reason\nCl1Na1_ICSD_100,,aflow:0000000000000000,");
     assert_has(f, "rejects.csv", "300K 0 is not above 0 W/(m K)");
     assert_has(f, "rejects.csv", "\"\"unknown\"\" is no finite number");
     assert_has(f, "rejects.csv",
                "Cl1Na1_ICSD_103,,Cl1Na1_ICSD_103,`positions_fractional` has 6 numbers for the 3 sites");
     assert_has(f, "rejects.csv", "is no address in AFLOW");
+    assert_has(f, "rejects.csv", "a row has no `auid`");
     assert_int_equal(http_count(&f->server, "secret"), 0);
     assert_has(f, "id_prop.csv", "Cl1Na1_ICSD_102,3.5\nCl1Na1_ICSD_104,5.5\naflow-");
 }

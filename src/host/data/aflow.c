@@ -273,22 +273,45 @@ static kt_status choose_id(job *j, const char *auid, const char *aurl, char *id,
     return json_object_set_new(j->ids, id, json_true()) == 0 ? KT_OK : kti_fail_memory(error, "the entries");
 }
 
+/* Room for one more, zeroed but for its texts; NULL and an error when memory is short. */
+static entry *grow_entries(job *j, const char *id, const char *aurl, kt_error *error)
+{
+    void *list = j->entries;
+    const int grown = kti_grow(&list, j->size, &j->capacity, sizeof *j->entries);
+    j->entries = list;
+    if (grown != 0) {
+        kti_fail_memory(error, "the entries");
+        return NULL;
+    }
+    entry *e = &j->entries[j->size++];
+    *e = (entry){.id = kti_duplicate_text(id), .aurl = kti_duplicate_text(aurl), .reason = KT_ERROR_NONE};
+    if (e->id && e->aurl)
+        return e;
+    kti_fail_memory(error, "the entries");
+    return NULL;
+}
+
+static kt_status add_nameless(job *j, kt_error *error)
+{
+    entry *e = grow_entries(j, "", "", error);
+    if (!e)
+        return KT_OUT_OF_MEMORY;
+    kti_fail_file(&e->reason, KT_BAD_FORMAT, j->server, "a row has no `auid` that can be one");
+    return KT_OK;
+}
+
 static kt_status add_entry(job *j, const json_t *row, const char *auid, kt_error *error)
 {
     char label[64], aurl[URL], id[NAME];
-    void *list = j->entries;
     kti_aflow_text(row, LABEL, label, sizeof label);
     kti_aflow_text(row, "aurl", aurl, sizeof aurl);
     kt_status status = choose_id(j, auid, aurl, id, sizeof id, error);
     if (status != KT_OK)
         return status;
-    if (kti_grow(&list, j->size, &j->capacity, sizeof *j->entries) != 0)
-        return kti_fail_memory(error, "the entries");
-    j->entries = list;
-    entry *e = &j->entries[j->size++];
-    *e = (entry){.id = kti_duplicate_text(id), .aurl = kti_duplicate_text(aurl), .reason = KT_ERROR_NONE};
-    if (!e->id || !e->aurl ||
-        json_object_set_new(j->by_auid, auid, json_integer((json_int_t)j->size - 1)) != 0)
+    entry *e = grow_entries(j, id, aurl, error);
+    if (!e)
+        return KT_OUT_OF_MEMORY;
+    if (json_object_set_new(j->by_auid, auid, json_integer((json_int_t)j->size - 1)) != 0)
         return kti_fail_memory(error, "the entries");
     if (!kti_number_read(label, label + strlen(label), &e->kappa))
         kti_fail_file(&e->reason, KT_BAD_FORMAT, auid, LABEL " \"%.40s\" is no finite number", label);
@@ -310,8 +333,13 @@ static kt_status add_rows(job *j, const json_t *rows, int64_t *fresh, kt_error *
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);
         char auid[NAME];
-        if (!read_auid(row, auid, sizeof auid))
-            return kti_fail_file(error, KT_BAD_FORMAT, j->server, "row %zu of a page has no `auid`", i + 1);
+        if (!read_auid(row, auid, sizeof auid)) {
+            /* Not a fresh one: a server that repeats it for ever must come to an end. */
+            kt_status status = add_nameless(j, error);
+            if (status != KT_OK)
+                return status;
+            continue;
+        }
         if (json_object_get(j->by_auid, auid))
             continue;
         ++*fresh;
@@ -400,7 +428,7 @@ static kt_status find_present(job *j, kt_error *error)
 {
     static const char *const endings[] = {".vasp", ".cif"};
     for (size_t i = 0; i < j->size; i++)
-        for (int k = 0; k < 2 && !j->entries[i].present; k++) {
+        for (int k = 0; k < 2 && !j->entries[i].present && j->entries[i].kappa > 0; k++) {
             char *path = crystal_path(j, &j->entries[i], endings[k]);
             if (!path)
                 return kti_fail_memory(error, "a path");
