@@ -326,26 +326,23 @@ static bool read_auid(const json_t *row, char *auid, size_t capacity)
     return is_safe(auid, ":_-");
 }
 
-/* Adds the page's new entries up to the limit; *fresh counts the rows that had not been seen. */
-static kt_status add_rows(job *j, const json_t *rows, int64_t *fresh, kt_error *error)
+/* Adds the page's new entries up to the limit. *fresh counts the rows that had not been seen, *known those that had; a
+ * row without an auid is neither, so that a server that repeats it for ever comes to an end. */
+static kt_status add_rows(job *j, const json_t *rows, int64_t *fresh, int64_t *known, kt_error *error)
 {
-    *fresh = 0;
+    *fresh = *known = 0;
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);
         char auid[NAME];
-        if (!read_auid(row, auid, sizeof auid)) {
-            /* Not a fresh one: a server that repeats it for ever must come to an end. */
-            kt_status status = add_nameless(j, error);
-            if (status != KT_OK)
-                return status;
+        const bool named = read_auid(row, auid, sizeof auid);
+        if (named && json_object_get(j->by_auid, auid)) {
+            ++*known;
             continue;
         }
-        if (json_object_get(j->by_auid, auid))
-            continue;
-        ++*fresh;
+        *fresh += named;
         if ((int64_t)j->size >= j->options->limit)
             continue;
-        kt_status status = add_entry(j, row, auid, error);
+        kt_status status = named ? add_entry(j, row, auid, error) : add_nameless(j, error);
         if (status != KT_OK)
             return status;
     }
@@ -364,24 +361,24 @@ static kt_status end_listing(job *j, listing which, int64_t pages, kt_error *err
 static kt_status list_page(job *j, int64_t number, int64_t *seen, int64_t *total, bool *more, kt_error *error)
 {
     json_t *rows = NULL;
-    int64_t fresh = 0, announced = -1;
+    int64_t fresh = 0, known = 0, announced = -1;
     const int64_t before = j->result->pages;
     kt_status status = get_page(j, LABELS, number, false, &rows, &announced, error);
     if (status == KT_OK)
-        status = add_rows(j, rows, &fresh, error);
+        status = add_rows(j, rows, &fresh, &known, error);
     if (status == KT_OK && fresh == 0 && json_array_size(rows) > 0) {
         tell(j, "page %lld holds only entries that came before; asking again", (long long)number);
         json_decref(rows);
         status = get_page(j, LABELS, number, true, &rows, &announced, error);
         if (status == KT_OK)
-            status = add_rows(j, rows, &fresh, error);
+            status = add_rows(j, rows, &fresh, &known, error);
     }
     *more = status == KT_OK && fresh > 0;
     if (announced >= 0) /* an empty page announces nothing */
         *total = announced;
     if (*more) {
         *seen += (int64_t)json_array_size(rows);
-        j->result->repeated += (int64_t)json_array_size(rows) - fresh;
+        j->result->repeated += known;
         if (j->result->pages > before)
             tell(j, "page %lld: %zu entries", (long long)number, j->size);
     }
