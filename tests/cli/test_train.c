@@ -158,6 +158,82 @@ static void a_lost_standard_error_does_not_stop_a_run(void **state)
     outcome_destroy(&r);
 }
 
+static void stages_are_run_and_reused(void **state)
+{
+    static const char recipe[] = "{\"folds\": 2, \"epochs\": 9, \"stages\": ["
+                                 "{\"name\": \"base\", \"data\": \"datasets/togo15.csv\"},"
+                                 "{\"name\": \"fine\", \"data\": \"datasets/togo15.csv\","
+                                 " \"from\": {\"stage\": \"base\"}}]}";
+    const char *folder = *state;
+    outcome r = {0};
+    write_text(folder, "paper.json", recipe);
+    run(&r, folder, "$KT train $D/paper.json --dry-run");
+    assert_status(&r, 0);
+    assert_says(&r, "stage 1 of 2, base: 95 usable crystals");
+    assert_says(&r, "stage 2 of 2, fine: 95 usable crystals, 0 rejected rows, from stage base");
+    assert_says(&r, "would write to runs/paper\n");
+    assert_says(&r, "\"stage\": \"base\"");
+    run(&r, folder, "$KT train $D/paper.json --data datasets/togo15.csv --dry-run");
+    assert_status(&r, 2);
+    assert_complains(&r, "--data cannot be given: each of the recipe's stages says its own");
+    run(&r, folder, "$KT train $D/paper.json --from random --dry-run");
+    assert_status(&r, 2);
+    assert_complains(&r, "--from cannot be given");
+
+    /* The options count for all stages. */
+    run(&r, folder, "$KT train $D/paper.json --out $D/run " SHORT);
+    assert_status(&r, 0);
+    assert_says(&r, "stage 2 of 2, fine: kappa in W/(m K)");
+    assert_int_equal(exists(folder, "run/stages/fine/folds/2/best.safetensors"), 1);
+    assert_int_equal(exists(folder, "run/metrics.json"), 1);
+    char *epochs = read_text(in(folder, "run/stages/base/epochs.csv"), NULL);
+    assert_int_equal(count_lines(epochs), 1 + 2 * 2);
+    free(epochs);
+    run(&r, folder, "$KT train $D/paper.json --out $D/run " SHORT);
+    assert_status(&r, 1);
+    assert_complains(&r, "already holds a run");
+    run(&r, folder, "$KT train $D/paper.json --out $D/run " SHORT " --resume");
+    assert_status(&r, 0);
+    assert_says(&r, "stage 1 of 2, base (had finished before)");
+    run(&r, folder, "$KT train $D/paper.json --out $D/run --folds 2 --epochs 3 --resume");
+    assert_status(&r, 1);
+    assert_complains(&r, "stage `base`: this run has `epochs` 2, but 3 is asked for");
+    run(&r, folder, "$KT train $D/run/stages/fine/recipe.json --out $D/other");
+    assert_status(&r, 1);
+    assert_complains(&r, "starts from stage `base`");
+    run(&r, folder, "$KT predict $D/run datasets/examples/silicon.cif");
+    assert_status(&r, 0);
+    /* The bar names the stage. */
+    run(&r, folder, "$KT train $D/paper.json --out $D/shown --folds 2 --epochs 2 --progress");
+    assert_status(&r, 0);
+    assert_complains(&r, "s left, fine (2/2) fold ");
+    outcome_destroy(&r);
+}
+
+static void data_sets_are_joined(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        "head -41 datasets/togo15.csv >$D/half.csv && "
+        "$KT train --data datasets/togo15.csv --data $D/half.csv --dry-run");
+    assert_status(&r, 0);
+    assert_says(&r, "132 usable crystals");
+    assert_says(&r, "would write to runs/togo15+half\n");
+    run(&r, folder, "$KT train --data datasets/togo15.csv --data $D/half.csv --out $D/run " SHORT);
+    assert_status(&r, 0);
+    assert_says(&r, "mean (std), chosen epoch, half alone: MAPE ");
+    char *predictions = read_text(in(folder, "run/predictions.csv"), NULL);
+    assert_int_equal(count_lines(predictions), 1 + 2 * (19 + 8));
+    free(predictions);
+    run(&r, folder,
+        "$KT train --data a --data b --data c --data d --data e --data f --data g --data h --data i "
+        "--dry-run");
+    assert_status(&r, 2);
+    assert_complains(&r, "at most 8 data sets");
+    outcome_destroy(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +243,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_run_is_named_after_the_data, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_short_run_leaves_its_files, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(rejects_change_the_exit_status, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(stages_are_run_and_reused, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(data_sets_are_joined, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_lost_standard_error_does_not_stop_a_run, folder_setup,
                                         folder_teardown),
     };
