@@ -2,6 +2,7 @@
  * are kept and scored, noise, the schedule's end, values that are refused. */
 #include "support.h"
 
+#include "base/file.h"
 #include "model/safetensors.h"
 #include "model/spec.h"
 #include "train/recipe.h"
@@ -221,11 +222,42 @@ static void test_refusals(void **state)
 #undef BAD
 }
 
+/* Words that stand for nothing, and numbers out of range, in a recipe file: the key is named. */
+static void test_recipe_refusals(void **state)
+{
+    static const char *const cases[][2] = {
+        {"{\"loss\": \"rmse\"}", "\"mape\", \"log\", \"log_absolute\""},
+        {"{\"loss\": 2}", "`loss`"},
+        {"{\"freeze\": \"head\"}", "\"none\", \"body\""},
+        {"{\"freeze\": true}", "`freeze`"},
+        {"{\"physics_inputs\": 1}", "`physics_inputs`"},
+        {"{\"weight_average\": 1}", "`weight_average`"},
+        {"{\"weight_decay\": \"some\"}", "`weight_decay`"},
+        {"{\"clip_norm\": -1}", "`clip_norm`"},
+        {"{\"label_noise\": 11}", "`label_noise`"},
+        {"{\"body_rate\": 101}", "`body_rate`"},
+    };
+    const fixture *f = *state;
+    const kt_train_options common = kt_train_options_default(KT_SOUND);
+    char path[PATH_SIZE];
+    path_in(f->folder.path, "recipe.json", path);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        kt_error error = KT_ERROR_NONE;
+        kt_recipe recipe = {0};
+        assert_ok(kti_file_write(path, cases[i][0], strlen(cases[i][0]), &error), &error);
+        assert_int_equal(kt_recipe_read(path, &common, &recipe, &error), KT_BAD_FORMAT);
+        if (!strstr(error.message, cases[i][1]))
+            fail_msg("%s: \"%s\" does not say %s", cases[i][0], error.message, cases[i][1]);
+        kt_recipe_destroy(&recipe);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resume),   cmocka_unit_test(test_freeze),   cmocka_unit_test(test_average),
-        cmocka_unit_test(test_schedule), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_resume),   cmocka_unit_test(test_freeze),
+        cmocka_unit_test(test_average),  cmocka_unit_test(test_schedule),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_recipe_refusals),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
