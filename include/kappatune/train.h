@@ -144,7 +144,15 @@ typedef struct kt_train_result {
 /* Trains one stage. *result is the caller's (kt_train_result_destroy). With rejected rows the run goes on; they stand in
  * out/rejects.csv. Writes into `out`: recipe.json, metrics.json (last of all: where it is, the run has finished),
  * predictions.csv, epochs.csv, log.jsonl and folds/<n>/{best,last}.safetensors. Same options and data, same bits on the
- * same kind of processor, for any number of threads, and after a kill and a resume. */
+ * same kind of processor, for any number of threads, and after a kill and a resume.
+ *
+ * metrics.json: protocol, select, dataset (several: a+b), units, crystals, rejected, data_fingerprint; folds[]: fold, n_train,
+ * n_select, n_validate, the scores by their names in kt_scores, last_epoch {the scores}, best_epoch, skipped_steps, rescues,
+ * collapsed, failed, start_fingerprint; summary and summary_last_epoch: each score's folds, mean, std (population), median.
+ * Of several data sets also data_sets[]: dataset, crystals, the two summaries; in each fold dataset, n_validate, scores.
+ * Where restore_target had an effect also summary_published_unit and summary_last_epoch_published_unit, and in each
+ * fold published_unit {the scores}. What is not finite is null.
+ * predictions.csv: fold, id, kappa, predicted, predicted_last_epoch, dataset; kappa in W/(m K). */
 KT_API kt_status kt_train(const kt_train_options *options, kt_train_result *result, kt_error *error);
 
 /* The results of a finished run of one stage (RUN, or RUN/stages/NAME), from its metrics.json. KT_IO where it has none
