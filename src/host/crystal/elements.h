@@ -34,6 +34,16 @@ int kti_element_valence(int atomic_number);
 double kti_element_mass(int atomic_number);
 double kti_element_radius(int atomic_number);
 
+/* What an atom's binding of one more electron releases, eV; 0 where nothing, or above plutonium. */
+double kti_element_electron_affinity(int atomic_number);
+
+/* Electrons of the d shell below the outermost shell, in the ground state: 10 for Cu, Zn and Ga, 0 for Ca. */
+int kti_element_d_electrons(int atomic_number);
+
+/* Electrons outside the closed shells, as one counts them for half-Heusler compounds: the group in the d block, 3 for
+ * lanthanides and actinides, the s and p electrons elsewhere. */
+int kti_element_outer_electrons(int atomic_number);
+
 #ifdef __cplusplus
 }
 #endif

@@ -38,6 +38,13 @@ const char *kti_feature_name(kti_feature feature)
         "most_radius",
         "most_log_mass",
         "most_valence",
+        "least_d_electrons",
+        "least_electron_affinity",
+        "most_d_electrons",
+        "log_anion_charge",
+        "outer_electrons",
+        "middle_electronegativity",
+        "middle_row",
         "log_bulk_modulus",
         "log_debye_temperature",
         "log_slack_kappa",
@@ -241,15 +248,45 @@ static int is_less(int a, int b)
     return left != right ? left < right : a < b;
 }
 
+/* Electrons that an anion lacks of a closed shell. */
+static double anion_charge(int atomic_number)
+{
+    const int group = kti_element_group(atomic_number);
+    if (atomic_number == 1)
+        return 1;
+    return group >= 14 && group <= 17 ? 18 - group : 2;
+}
+
+/* The elements in between: `middle` [2] are the two (maybe one and the same) in the middle of the crystal's elements,
+ * ordered by electronegativity. */
+static void find_middle(const kt_structure *s, int middle[2])
+{
+    int present[KTI_ATOMIC_NUMBERS], count = 0;
+    for (int a = 0; a < s->sites; a++) {
+        const int number = s->atomic_number[a];
+        int at = 0;
+        while (at < count && is_less(present[at], number))
+            at++;
+        if (at < count && present[at] == number)
+            continue;
+        for (int i = count++; i > at; i--)
+            present[i] = present[i - 1];
+        present[at] = number;
+    }
+    middle[0] = present[(count - 1) / 2];
+    middle[1] = present[count / 2];
+}
+
 static void describe_elements(const kt_structure *s, double *value)
 {
-    int least = s->atomic_number[0], most = least;
-    double mass = 0, sum = 0, lightest = INFINITY, heaviest = 0;
+    int least = s->atomic_number[0], most = least, middle[2];
+    double mass = 0, sum = 0, electrons = 0, lightest = INFINITY, heaviest = 0;
     for (int a = 0; a < s->sites; a++) {
         const int number = s->atomic_number[a];
         const double own = kti_element_mass(number);
         mass += own;
         sum += electronegativity(number);
+        electrons += kti_element_outer_electrons(number);
         lightest = fmin(lightest, own);
         heaviest = fmax(heaviest, own);
         if (is_less(number, least))
@@ -263,6 +300,14 @@ static void describe_elements(const kt_structure *s, double *value)
     value[KTI_ELECTRONEGATIVITY_DIFFERENCE] = electronegativity(most) - electronegativity(least);
     describe_element(least, value + KTI_LEAST_ELECTRONEGATIVITY);
     describe_element(most, value + KTI_MOST_ELECTRONEGATIVITY);
+    find_middle(s, middle);
+    value[KTI_LEAST_D_ELECTRONS] = kti_element_d_electrons(least);
+    value[KTI_LEAST_ELECTRON_AFFINITY] = kti_element_electron_affinity(least);
+    value[KTI_MOST_D_ELECTRONS] = kti_element_d_electrons(most);
+    value[KTI_LOG_ANION_CHARGE] = log(anion_charge(most));
+    value[KTI_OUTER_ELECTRONS] = electrons / s->sites;
+    value[KTI_MIDDLE_ELECTRONEGATIVITY] = (electronegativity(middle[0]) + electronegativity(middle[1])) / 2;
+    value[KTI_MIDDLE_ROW] = (kti_element_row(middle[0]) + kti_element_row(middle[1])) / 2.0;
 }
 
 /* Stiffness, Debye temperature, Slack's kappa, from the others. */

@@ -35,6 +35,13 @@ typedef enum kti_feature {
     KTI_MOST_RADIUS,
     KTI_MOST_LOG_MASS,
     KTI_MOST_VALENCE,
+    KTI_LEAST_D_ELECTRONS,
+    KTI_LEAST_ELECTRON_AFFINITY, /* eV */
+    KTI_MOST_D_ELECTRONS,
+    KTI_LOG_ANION_CHARGE, /* electrons that `most` lacks of a closed shell, in groups 14 to 17 and hydrogen; else 2 */
+    KTI_OUTER_ELECTRONS, /* kti_element_outer_electrons, mean over the sites: 8 / 3 or 18 / 3 in half-Heuslers */
+    KTI_MIDDLE_ELECTRONEGATIVITY, /* of the crystal's elements, each once, the median; of an even number the mean of both */
+    KTI_MIDDLE_ROW,
     /* B = (N / 4) (1971 - 220 I) d^-3.5 GPa with N the coordination (1 .. 12), d the mean distance in Å and
      * I = |valence of most - of least| / 2, at most 3, so that IV-IV is 0, III-V 1, II-VI 2 (M. L. Cohen, Phys. Rev. B
      * 32 (1985) 7988; meant for tetrahedral semiconductors, an order of magnitude elsewhere). */
