@@ -1,8 +1,9 @@
 /* Ensembles: the members of a run, or one weights file. */
-#include <kappatune/model.h>
+#include "analysis/model.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fail.h"
 #include "base/file.h"
@@ -10,6 +11,7 @@
 #include "model/architecture.h"
 #include "train/checkpoint.h"
 #include "train/plan.h"
+#include "train/recipe.h"
 #include "train/stages.h"
 #include "train/start.h"
 
@@ -18,6 +20,9 @@ enum { MOST_MEMBERS = 1000, ROOMY_EDGES = 10000 };
 typedef struct member {
     int fold;
     double mean, sd; /* of the target transform, or of the formation energies' normaliser */
+    bool network;    /* it has one, in the arena of its index */
+    kti_gp_head gp;  /* no rows where there is none */
+    bool average;    /* of both */
 } member;
 
 struct kt_model {
@@ -42,7 +47,7 @@ static kt_status read_transform(const kti_tensors *tensors, const char *file, kt
     if (eform && !kti_tensors_find(tensors, "output_proj.layers.4.weight"))
         return kti_fail_file(error, KT_BAD_ARGUMENT, file,
                              "has no formation-energy layer; use the pretrained MEGNet weights");
-    if (!eform && !kti_tensors_find(tensors, "head.layers.0.weight"))
+    if (!eform && m->gp.gp.rows == 0 && !kti_tensors_find(tensors, "head.layers.0.weight"))
         return kti_fail_file(
             error, KT_BAD_ARGUMENT, file,
             "has no head for kappa: train one (kappatune train --from ...), or use --property eform");
@@ -59,9 +64,20 @@ static kt_status load_member(kt_model *model, int index, int fold, const char *f
     const unsigned parts =
         1u << KTI_PART_BODY | 1u << (model->options.property == KT_EFORM ? KTI_PART_EFORM : KTI_PART_HEAD);
     kt_real *arena = NULL;
+    member *m = &model->member[index];
     kt_status status = kti_weights_read(file, &tensors, error);
-    model->member[index].fold = fold;
-    if (status == KT_OK && !model->parameters.device) /* the first member says what network it is */
+    m->fold = fold;
+    if (status == KT_OK && model->options.property == KT_KAPPA && kti_gp_head_is_in(&tensors))
+        status = kti_gp_head_load(&tensors, file, &m->gp, error);
+    if (status == KT_OK)
+        status = read_transform(&tensors, file, model->options.property, m, error);
+    /* A Gaussian process may do without a network. */
+    m->network = m->gp.gp.rows == 0 || kti_tensors_find(&tensors, "head.layers.0.weight");
+    const char *head = kti_tensors_metadata(&tensors, "head");
+    m->average = m->gp.gp.rows > 0 && head && strcmp(head, kti_head_names[KT_HEAD_AVERAGE]) == 0;
+    if (status != KT_OK || !m->network)
+        goto done;
+    if (!model->parameters.device) /* the first member says what network it is */
         status = kti_parameters_create(model->device, model->members,
                                        kti_architecture_has_physics(&tensors) ? KTI_WITH_PHYSICS : 0,
                                        &model->parameters, error);
@@ -70,11 +86,10 @@ static kt_status load_member(kt_model *model, int index, int fold, const char *f
         status = arena ? KT_OK : kti_fail_memory(error, "the model");
     }
     if (status == KT_OK)
-        status = read_transform(&tensors, file, model->options.property, &model->member[index], error);
-    if (status == KT_OK)
         status = kti_arena_load_weights(&model->parameters.layout, arena, &tensors, parts, file, error);
     if (status == KT_OK)
         status = kti_parameters_upload(&model->parameters, KTI_ROLE_VALUE, index, arena, error);
+done:
     kti_tensors_destroy(&tensors);
     free(arena);
     return status;
@@ -164,6 +179,8 @@ void kt_model_close(kt_model *model)
     kti_plan_destroy(model->plan);
     kti_parameters_destroy(&model->parameters);
     kti_device_destroy(model->device);
+    for (int i = 0; model->member && i < model->members; i++)
+        kti_gp_head_destroy(&model->member[i].gp);
     free(model->member);
     free(model);
 }
@@ -193,38 +210,77 @@ static kt_status make_room(kt_model *model, const kti_graph *graph, kt_error *er
                            error);
 }
 
-static kt_status predict_graph(kt_model *model, const kti_graph *graph, const char *file, double *value,
-                               kt_error *error)
+static bool needs_network(const kt_model *model)
 {
-    if (graph->edges == 0)
-        return kti_fail_file(error, KT_BAD_CRYSTAL, file ? file : "",
-                             "no two atoms are within 4 Å of each other; the network has nothing to work on");
-    kt_status status = make_room(model, graph, error);
-    if (status == KT_OK && kti_batch_pack(kti_plan_batch(model->plan), &graph, NULL, 1) != 0)
-        status = kti_fail(error, KT_BAD_ARGUMENT, "a crystal does not fit its plan");
-    for (int i = 0; i < model->members && status == KT_OK; i++) {
-        kt_real out;
-        status = kti_plan_predict(model->plan, i, &out, error);
-        if (status != KT_OK)
-            break;
-        const double scaled = (double)out * model->member[i].sd + model->member[i].mean;
-        value[i] = model->options.property == KT_EFORM ? scaled : pow(10, scaled) - 1;
-        if (!isfinite(value[i]))
-            status = kti_fail_file(error, KT_NON_FINITE, file ? file : "", "member %d gives no finite number",
-                                   model->member[i].fold);
+    for (int i = 0; i < model->members; i++)
+        if (model->member[i].network)
+            return true;
+    return false;
+}
+
+/* The network's value and, for a Gaussian process that sees it, its read-out. */
+static kt_status run_network(kt_model *model, int index, kti_gp_sample *sample, double *value,
+                             kt_error *error)
+{
+    const member *m = &model->member[index];
+    kt_real out;
+    kt_status status = kti_plan_predict(model->plan, index, &out, error);
+    const double scaled = (double)out * m->sd + m->mean;
+    if (status == KT_OK)
+        *value = model->options.property == KT_EFORM ? scaled : pow(10, scaled) - 1;
+    if (status == KT_OK && m->gp.options.components > 0)
+        status = kti_plan_readout(model->plan, 0, sample->readout, error);
+    return status;
+}
+
+static kt_status predict_member(kt_model *model, int index, const kti_graph *graph, double *value,
+                                double *log_sd, kt_error *error)
+{
+    const member *m = &model->member[index];
+    kti_gp_sample sample = {.feature = graph->feature};
+    double network = NAN, process, sd = NAN;
+    kt_status status = m->network ? run_network(model, index, &sample, &network, error) : KT_OK;
+    *value = network;
+    if (status == KT_OK && m->gp.gp.rows > 0) {
+        status = kti_gp_head_predict(&m->gp, &sample, &process, &sd, error);
+        *value = m->average ? kti_gp_head_average(network, process) : process;
     }
+    if (log_sd)
+        *log_sd = m->average ? NAN : sd;
+    return status;
+}
+
+kt_status kti_model_predict_graph(kt_model *model, const kti_graph *graph, const char *file, double *value,
+                                  double *log_sd, kt_error *error)
+{
+    kt_status status = KT_OK;
+    if (needs_network(model)) {
+        if (graph->edges == 0)
+            return kti_fail_file(
+                error, KT_BAD_CRYSTAL, file ? file : "",
+                "no two atoms are within 4 Å of each other; the network has nothing to work on");
+        status = make_room(model, graph, error);
+        if (status == KT_OK && kti_batch_pack(kti_plan_batch(model->plan), &graph, NULL, 1) != 0)
+            status = kti_fail(error, KT_BAD_ARGUMENT, "a crystal does not fit its plan");
+    }
+    for (int i = 0; i < model->members && status == KT_OK; i++)
+        status = predict_member(model, i, graph, &value[i], log_sd ? &log_sd[i] : NULL, error);
     return status;
 }
 
 kt_status kt_model_predict(kt_model *model, const kt_structure *structure, const char *file, double *value,
-                           kt_error *error)
+                           double *log_sd, kt_error *error)
 {
     kti_graph graph = {0};
     kti_graph_options options = kti_graph_options_default();
     options.quotient = model->options.quotient;
     kt_status status = kti_graph_create(structure, &options, file, &graph, error);
     if (status == KT_OK)
-        status = predict_graph(model, &graph, file, value, error);
+        status = kti_model_predict_graph(model, &graph, file, value, log_sd, error);
+    for (int i = 0; i < model->members && status == KT_OK; i++)
+        if (!isfinite(value[i]))
+            status = kti_fail_file(error, KT_NON_FINITE, file ? file : "", "member %d gives no finite number",
+                                   model->member[i].fold);
     kti_graph_destroy(&graph);
     return status;
 }

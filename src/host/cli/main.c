@@ -8,6 +8,7 @@
 
 #include "cli/bench.h"
 #include "cli/data.h"
+#include "cli/evaluate.h"
 #include "cli/options.h"
 #include "cli/predict.h"
 #include "cli/train.h"
@@ -21,6 +22,7 @@ typedef struct command {
 static const command commands[] = {
     {"train", "train or fine-tune nine folds on a data set", kti_cli_train},
     {"predict", "thermal conductivity or formation energy of crystals", kti_cli_predict},
+    {"evaluate", "scores of trained models on their own and other data sets", kti_cli_evaluate},
     {"weights", "import, inspect and fetch weights", kti_cli_weights},
     {"data", "check, describe and fetch data sets", kti_cli_data},
     {"bench", "time the steps of training on this machine", kti_cli_bench},

@@ -1,6 +1,4 @@
 /* kappatune train */
-#include <signal.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +16,7 @@
 #include "cli/train.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/stop.h"
 #include "data/dataset.h"
 #include "train/recipe.h"
 #include "train/stages.h"
@@ -65,14 +64,6 @@ static const char help[] =
     "SIGTERM, SIGHUP and SIGUSR1 checkpoint, then stop.\n"
     "Exit status: 0 done, 1 failed or stopped, 2 wrong usage, 3 done with some rows rejected.\n";
 
-static atomic_int stop_asked; /* set by a signal, read by the workers */
-
-static void ask_to_stop(int signal_number)
-{
-    (void)signal_number;
-    stop_asked = 1;
-}
-
 typedef struct screen {
     kti_progress progress;
 } screen;
@@ -86,7 +77,7 @@ static int show_progress(void *user, const kt_train_progress *p)
     snprintf(detail, sizeof detail, "%sfold %d epoch %d/%d, loss %.3f, MAPE %.3f", stage, p->fold, p->epoch,
              p->epochs, p->train_loss, p->select_mape);
     kti_progress_show(&s->progress, p->rows_done, p->rows_total, p->seconds_left, detail);
-    return stop_asked;
+    return kti_stop_asked();
 }
 
 static void show_message(void *user, const char *text)
@@ -493,22 +484,6 @@ static int dry_run(const request *r)
     return rejected ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
 }
 
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = ask_to_stop, .sa_flags = SA_RESETHAND}, before;
-    sigemptyset(&action.sa_mask);
-    /* The second Ctrl-C kills: the first one's handler is gone. The others may come twice, from a batch
-     * system and from the shell that ends with it, and must not cut the checkpoint short. */
-    sigaction(SIGINT, &action, NULL);
-    action.sa_flags = 0;
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
-    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* nohup ignores it */
-        sigaction(SIGHUP, &action, NULL);
-    /* Who reads the progress may go; the run must not. */
-    signal(SIGPIPE, SIG_IGN);
-}
-
 static kt_status print_stages(const request *r, const kt_recipe_result *result, kt_error *error)
 {
     kt_status status = KT_OK;
@@ -572,7 +547,7 @@ int kti_cli_train(int argc, char **argv)
         r.recipe.stage[i].options.message = show_message;
         r.recipe.stage[i].options.user = &s;
     }
-    catch_signals();
+    kti_stop_on_signals();
     kt_status status = kt_train_recipe(&r.recipe, r.out, r.resume, &result, &error);
     kti_progress_end(&s.progress);
     if (status != KT_OK) {
