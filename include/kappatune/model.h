@@ -41,10 +41,11 @@ KT_API int kt_model_members(const kt_model *model);
 /* Fold number of a member; 0 for a single weights file. */
 KT_API int kt_model_member_fold(const kt_model *model, int member);
 
-/* Predicts one crystal: value[members]. KT_BAD_CRYSTAL for an element the network does not know, or no neighbour within
+/* Predicts one crystal: value[members] and, where log_sd [members] is not NULL, the standard deviation that a member
+ * gives its value's natural logarithm: a Gaussian process does, a network does not (NaN). KT_BAD_CRYSTAL for an element the network does not know, or no neighbour within
  * the cutoff; KT_NON_FINITE if a member overflows. `file` names the crystal in errors (may be NULL). */
 KT_API kt_status kt_model_predict(kt_model *model, const kt_structure *structure, const char *file,
-                                  double *value, kt_error *error);
+                                  double *value, double *log_sd, kt_error *error);
 
 #ifdef __cplusplus
 }

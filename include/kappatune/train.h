@@ -39,6 +39,24 @@ typedef enum kt_loss {
     KT_LOSS_LOG_ABSOLUTE /* its mean absolute error */
 } kt_loss;
 
+typedef enum kt_head {
+    KT_HEAD_NETWORK, /* the network's own, trained with it */
+    KT_HEAD_GP,      /* a Gaussian process of log(kappa) on physical features and the network's read-out */
+    KT_HEAD_AVERAGE  /* the geometric mean of both */
+} kt_head;
+
+typedef enum kt_gp_features {
+    KT_GP_FEATURES_NONE,  /* the read-out's components alone */
+    KT_GP_FEATURES_PLAIN, /* 17 of the simplest: masses, volume, distance, coordination, sites, two elements */
+    KT_GP_FEATURES_PHYSICAL /* these, and electron counts, the anion's charge, the element in between */
+} kt_gp_features;
+
+typedef enum kt_gp_kernel {
+    KT_GP_KERNEL_MATERN,    /* Matern 5/2, a length scale for each input */
+    KT_GP_KERNEL_RBF,       /* squared exponential, likewise */
+    KT_GP_KERNEL_MATERN_RBF /* the first, plus a squared exponential of one length scale for all */
+} kt_gp_kernel;
+
 typedef struct kt_train_progress {
     const char *stage;        /* its name; "" for kt_train */
     int stage_number, stages; /* 1-based; 1 of 1 for kt_train */
@@ -82,7 +100,7 @@ typedef struct kt_train_options {
     bool resume;   /* go on from the run folder's checkpoints */
     int folds;     /* 1..: numbers 1 .. folds, each with its split */
     int only_fold; /* 0: all; n: fold n alone */
-    int epochs;    /* >= 1 */
+    int epochs;    /* of the network; 0 leaves it as it starts, for a Gaussian process */
     int batch;     /* crystals a step; the last, smaller batch is kept */
     int threads;   /* workers; each takes folds */
     uint64_t seed;
@@ -96,9 +114,16 @@ typedef struct kt_train_options {
     double clip_norm;      /* largest norm of a step's gradient, longer ones are scaled to it; 0: any */
     double weight_average; /* decay a step of the running mean of the weights, which is then what is scored,
                               selected and kept; 0: the weights themselves are */
-    double label_noise;  /* sd of the noise on log10(kappa) of training rows, drawn anew each epoch, in units
+    double label_noise; /* sd of the noise on log10(kappa) of training rows, drawn anew each epoch, in units
                               of the target's sd */
-    bool physics_inputs; /* physical features beside the network's state and node inputs */
+    /* What predicts. A Gaussian process is fitted after the network's epochs, on all rows that the 20 % leave, to
+     * `gp_features` of the crystals and `readout_components` principal components of the network's read-out (0 .. 16),
+     * with `gp_kernel`. It chooses nothing, so that it needs no inner rows. */
+    kt_head head;
+    kt_gp_features gp_features;
+    kt_gp_kernel gp_kernel;
+    int readout_components;
+    bool physics_inputs;       /* physical features beside the network's state and node inputs */
     double inner_fraction;     /* of the training rows, kept for the selection of KT_SELECT_INNER */
     double checkpoint_seconds; /* between checkpoints of a fold; 0: every epoch */
     /* Called after every epoch of every fold, from the workers, one at a time; may be NULL. Non-zero return:

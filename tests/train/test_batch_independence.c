@@ -160,13 +160,13 @@ static void test_models(void **state)
         assert_int_equal(kt_model_members(model), 3);
         for (int m = 0; m < 3; m++)
             assert_int_equal(kt_model_member_fold(model, m), m + 1);
-        assert_ok(kt_model_predict(model, &structures[i], NULL, first[i], &error), &error);
+        assert_ok(kt_model_predict(model, &structures[i], NULL, first[i], NULL, &error), &error);
         kt_model_close(model);
     }
     assert_ok(kt_model_open(run, &options, &model, &error), &error);
     for (int i = 0; i < 2 * CRYSTALS; i++) {
         const int crystal = i < CRYSTALS ? i : 2 * CRYSTALS - 1 - i;
-        assert_ok(kt_model_predict(model, &structures[crystal], NULL, value, &error), &error);
+        assert_ok(kt_model_predict(model, &structures[crystal], NULL, value, NULL, &error), &error);
         assert_memory_equal(value, first[crystal], sizeof value);
     }
     kt_model_close(model);

@@ -40,7 +40,7 @@ static int compare_set(const char *set, int quotient, double shift, int *crystal
             break;
         snprintf(path, sizeof path, DATA "%s/%s.cif", set, csv.field[0]);
         assert_ok(kt_structure_read(path, &structure, &error), &error);
-        const kt_status status = kt_model_predict(model, &structure, path, &value, &error);
+        const kt_status status = kt_model_predict(model, &structure, path, &value, NULL, &error);
         kt_structure_destroy(&structure);
         if (strcmp(csv.field[2], "0") == 0) { /* no edge: the reference gives NaN, we refuse */
             assert_int_equal(status, KT_BAD_CRYSTAL);

@@ -147,7 +147,7 @@ static void test_run(void **state)
     kt_structure structure;
     snprintf(path, sizeof path, DATA "togo15/%s.cif", f->dataset.crystals[5].id);
     assert_ok(kt_structure_read(path, &structure, &error), &error);
-    assert_ok(kt_model_predict(model, &structure, path, kappa, &error), &error);
+    assert_ok(kt_model_predict(model, &structure, path, kappa, NULL, &error), &error);
     kt_structure_destroy(&structure);
     kt_model_close(model);
     path_in(f->run, "folds/1/best.safetensors", path);

@@ -285,8 +285,8 @@ static void test_tree(void **state)
     kt_structure silicon = {0};
     double left[FOLDS], right[FOLDS];
     assert_ok(kt_structure_read("datasets/examples/silicon.cif", &silicon, &error), &error);
-    assert_ok(kt_model_predict(whole, &silicon, NULL, left, &error), &error);
-    assert_ok(kt_model_predict(last, &silicon, NULL, right, &error), &error);
+    assert_ok(kt_model_predict(whole, &silicon, NULL, left, NULL, &error), &error);
+    assert_ok(kt_model_predict(last, &silicon, NULL, right, NULL, &error), &error);
     assert_memory_equal(left, right, sizeof left);
     kt_structure_destroy(&silicon);
     kt_model_close(whole);

@@ -118,7 +118,7 @@ kt_status kti_results_collect(const kti_run *run, kt_train_result *result, kt_er
         r->collapsed =
             fold->best_epoch > 0 &&
             kti_spread_is_flat(fold->history[(fold->best_epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SPREAD]);
-        r->failed = fold->best_epoch == 0 || !isfinite(r->best.mape);
+        r->failed = !kti_fold_has_product(fold, run->options) || !isfinite(r->best.mape);
         result->folds++;
     }
     if (status != KT_OK)

@@ -63,7 +63,8 @@ typedef struct prediction {
     char formula[64];
     int atoms;
     double mean, sd, least, greatest;
-    double *value; /* [members] */
+    double *value;  /* [members] */
+    double *log_sd; /* [members] of a value's natural logarithm; NaN where the member gives none */
 } prediction;
 
 /* Where predictions go, in one of three formats. */
@@ -310,7 +311,7 @@ static kt_status predict_file(kt_model *model, prediction *p, kt_error *error)
             "holds no structure file that can be read (.cif, .vasp, .poscar, .xyz, .extxyz)");
     kt_status status = kt_structure_read(p->file, &structure, error);
     if (status == KT_OK)
-        status = kt_model_predict(model, &structure, p->file, p->value, error);
+        status = kt_model_predict(model, &structure, p->file, p->value, p->log_sd, error);
     if (status == KT_OK) {
         kt_structure_formula(&structure, p->formula, sizeof p->formula);
         p->atoms = structure.sites;
@@ -329,9 +330,14 @@ static bool is_fatal(kt_status status)
 static kt_status predict_all(request *r, kt_model *model, sink *s, kt_error *error)
 {
     kt_status status = KT_OK;
-    prediction p = {.value = kti_allocate((size_t)kt_model_members(model), sizeof(double))};
-    if (!p.value)
+    const size_t members = (size_t)kt_model_members(model);
+    prediction p = {.value = kti_allocate(members, sizeof(double)),
+                    .log_sd = kti_allocate(members, sizeof(double))};
+    if (!p.value || !p.log_sd) {
+        free(p.value);
+        free(p.log_sd);
         return kti_fail_memory(error, "a prediction");
+    }
     for (size_t i = 0; i < r->size && status == KT_OK; i++) {
         kt_error reason = KT_ERROR_NONE;
         p.file = r->files[i];
@@ -347,6 +353,7 @@ static kt_status predict_all(request *r, kt_model *model, sink *s, kt_error *err
         }
     }
     free(p.value);
+    free(p.log_sd);
     return status;
 }
 

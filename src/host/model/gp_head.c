@@ -44,9 +44,9 @@ static const kti_feature features[] = {
 
 enum { PHYSICAL = sizeof features / sizeof features[0], PLAIN = 17, MOST_INPUTS = PHYSICAL + KTI_GP_READOUT };
 
-static int count_features(kti_gp_features which)
+static int count_features(kt_gp_features which)
 {
-    return which == KTI_GP_PHYSICAL ? PHYSICAL : which == KTI_GP_PLAIN ? PLAIN : 0;
+    return which == KT_GP_FEATURES_PHYSICAL ? PHYSICAL : which == KT_GP_FEATURES_PLAIN ? PLAIN : 0;
 }
 
 /* Priors: length scales of about the spread of all inputs together, so that few inputs matter unless the data say so;
@@ -54,7 +54,7 @@ static int count_features(kti_gp_features which)
 static kti_gp_options gp_options(const kti_gp_head_options *o)
 {
     const int columns = count_features(o->features) + o->components;
-    const kti_gp_term ard = {.kind = o->kernel == KTI_GP_KERNEL_RBF ? KTI_GP_RBF : KTI_GP_MATERN52,
+    const kti_gp_term ard = {.kind = o->kernel == KT_GP_KERNEL_RBF ? KTI_GP_RBF : KTI_GP_MATERN52,
                              .columns = columns,
                              .variance = 1,
                              .length = 1,
@@ -69,7 +69,7 @@ static kti_gp_options gp_options(const kti_gp_head_options *o)
                              .length_spread = 2};
     kti_gp_options options = {
         .terms = 1, .term = {ard}, .noise = 0.03, .noise_spread = 1, .evaluations = 150};
-    if (o->kernel == KTI_GP_KERNEL_SUM)
+    if (o->kernel == KT_GP_KERNEL_MATERN_RBF)
         options.term[options.terms++] = all;
     return options;
 }
@@ -180,6 +180,11 @@ kt_status kti_gp_head_predict(const kti_gp_head *head, const kti_gp_sample *samp
     return KT_OK;
 }
 
+double kti_gp_head_average(double network, double process)
+{
+    return sqrt(fmax(network, 0.01) * process);
+}
+
 /* ---- files ---- */
 
 static kt_status add(kti_tensors *tensors, const char *name, int rank, int64_t rows, int64_t columns,
@@ -194,7 +199,7 @@ static kt_status add(kti_tensors *tensors, const char *name, int rank, int64_t r
 }
 
 /* "log_mean_mass log_mass_ratio ...". */
-static kt_status set_feature_names(kti_tensors *tensors, kti_gp_features which, kt_error *error)
+static kt_status set_feature_names(kti_tensors *tensors, kt_gp_features which, kt_error *error)
 {
     kti_text text = {0};
     kti_text_add(&text, "%s", "");
@@ -271,7 +276,7 @@ static kt_status read_choice(const kti_tensors *tensors, const char *file, const
                          key, text ? text : "missing");
 }
 
-static kt_status check_inputs(const kti_tensors *tensors, const char *file, kti_gp_features which,
+static kt_status check_inputs(const kti_tensors *tensors, const char *file, kt_gp_features which,
                               kt_error *error)
 {
     kti_tensors own = {0};
@@ -294,13 +299,13 @@ kt_status kti_gp_head_load(const kti_tensors *tensors, const char *file, kti_gp_
     if (status == KT_OK)
         status = read_choice(tensors, file, "gp_kernel", kti_gp_kernel_names, &kernel, error);
     if (status == KT_OK)
-        status = check_inputs(tensors, file, (kti_gp_features)which, error);
+        status = check_inputs(tensors, file, (kt_gp_features)which, error);
     if (status != KT_OK)
         return status;
     const kti_tensor *basis = kti_tensors_find(tensors, "gp.readout_basis"),
                      *input = kti_tensors_find(tensors, "gp.input");
-    head->options = (kti_gp_head_options){(kti_gp_features)which, (kti_gp_kernel)kernel,
-                                          basis ? (int)basis->shape[0] : 0};
+    head->options =
+        (kti_gp_head_options){(kt_gp_features)which, (kt_gp_kernel)kernel, basis ? (int)basis->shape[0] : 0};
     if (!input || input->rank != 2 || input->shape[0] < 2 || input->shape[0] > KTI_GP_MOST_ROWS ||
         head->options.components > KTI_GP_MOST_COMPONENTS)
         return kti_fail_file(error, KT_BAD_FORMAT, file, "the Gaussian process is of an impossible size");

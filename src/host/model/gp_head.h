@@ -8,30 +8,20 @@
 #ifndef KTI_MODEL_GP_HEAD_H
 #define KTI_MODEL_GP_HEAD_H
 
+#include <kappatune/train.h>
+
 #include "crystal/features.h"
 #include "model/gaussian_process.h"
 #include "model/tensors.h"
 
 enum { KTI_GP_READOUT = 16, KTI_GP_MOST_COMPONENTS = KTI_GP_READOUT };
 
-typedef enum kti_gp_features {
-    KTI_GP_NO_FEATURES, /* principal components alone */
-    KTI_GP_PLAIN,       /* 17 of the simplest: masses, volume, distance, coordination, sites, two elements */
-    KTI_GP_PHYSICAL     /* these, and electron counts, the anion's charge and the element in between */
-} kti_gp_features;
-
-typedef enum kti_gp_kernel {
-    KTI_GP_KERNEL_MATERN, /* Matern 5/2, a length scale for each input */
-    KTI_GP_KERNEL_RBF,    /* squared exponential, likewise */
-    KTI_GP_KERNEL_SUM     /* the first, and a squared exponential of one length scale for all */
-} kti_gp_kernel;
-
 extern const char *const kti_gp_features_names[]; /* by value, ended by NULL */
 extern const char *const kti_gp_kernel_names[];
 
 typedef struct kti_gp_head_options {
-    kti_gp_features features;
-    kti_gp_kernel kernel;
+    kt_gp_features features;
+    kt_gp_kernel kernel;
     int components; /* principal components of the read-out, 0 .. KTI_GP_MOST_COMPONENTS */
 } kti_gp_head_options;
 
@@ -56,6 +46,10 @@ void kti_gp_head_destroy(kti_gp_head *head);
 /* kappa, W/(m K), and the standard deviation of its natural logarithm (may be NULL). */
 kt_status kti_gp_head_predict(const kti_gp_head *head, const kti_gp_sample *sample, double *kappa,
                               double *log_sd, kt_error *error);
+
+/* The geometric mean of the network's kappa and the process's; the network's counts as at least 0.01 W/(m K), since it
+ * can give 0 or less. */
+double kti_gp_head_average(double network, double process);
 
 /* As tensors "gp.*" and metadata, in float64. */
 kt_status kti_gp_head_store(const kti_gp_head *head, kti_tensors *tensors, kt_error *error);

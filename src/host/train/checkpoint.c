@@ -107,6 +107,8 @@ static kt_status describe(kti_tensors *tensors, const kti_fold *fold, const kt_t
         status = kti_tensors_set_metadata(tensors, "protocol", kti_protocol_names[options->protocol], error);
     if (status == KT_OK)
         status = kti_tensors_set_metadata(tensors, "select", kti_select_names[options->select], error);
+    if (status == KT_OK)
+        status = kti_tensors_set_metadata(tensors, "head", kti_head_names[options->head], error);
     return status;
 }
 
@@ -161,21 +163,26 @@ kt_status kti_checkpoint_write(const char *run, const kti_fold *fold, const kti_
     kt_status status =
         folder && last && best ? kti_make_folder(folder, error) : kti_fail_memory(error, "a path");
     /* The product first: whatever moment a kill chooses, last.safetensors is never ahead of it. */
-    if (status == KT_OK && fold->best_epoch > 0) {
+    if (status == KT_OK && kti_fold_has_product(fold, options)) {
         status = describe(&product, fold, options, dataset, error);
-        if (status == KT_OK)
+        if (status == KT_OK && fold->gp.gp.rows > 0)
+            status = kti_gp_head_store(&fold->gp, &product, error);
+        /* A Gaussian process that sees no read-out needs no network. */
+        if (status == KT_OK && (options->head != KT_HEAD_GP || options->readout_components > 0))
             status = kti_arena_store(&parameters->layout, fold->best[kti_parameters_product(parameters)], "",
                                      1u << KTI_PART_BODY | 1u << KTI_PART_PHYSICS | 1u << KTI_PART_HEAD,
                                      &product, error);
         if (status == KT_OK)
             status = kti_safetensors_write(best, &product, error);
     }
-    if (status == KT_OK)
+    /* Without an epoch there is nothing to go on from. */
+    if (status == KT_OK && options->epochs > 0) {
         status = describe(&state, fold, options, dataset, error);
-    if (status == KT_OK)
-        status = store_state(&state, fold, parameters, error);
-    if (status == KT_OK)
-        status = kti_safetensors_write(last, &state, error);
+        if (status == KT_OK)
+            status = store_state(&state, fold, parameters, error);
+        if (status == KT_OK)
+            status = kti_safetensors_write(last, &state, error);
+    }
     kti_tensors_destroy(&state);
     kti_tensors_destroy(&product);
     free(folder);

@@ -61,7 +61,9 @@ static kt_status fit_targets(const kti_dataset *dataset, const kt_train_options 
 
 static int inner_rows(const kt_train_options *options, int outer)
 {
-    return options->select == KT_SELECT_INNER ? (int)(options->inner_fraction * outer) : 0;
+    /* Without an epoch there is none to choose. */
+    return options->select == KT_SELECT_INNER && options->epochs > 0 ? (int)(options->inner_fraction * outer)
+                                                                     : 0;
 }
 
 void kti_fold_sizes(const kti_dataset *dataset, const kt_train_options *options, int *train, int *inner,
@@ -139,7 +141,7 @@ kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *op
     if (fold->watch_rows < LEAST_WATCHED)
         fold->watch_rows = 0;
     if (fold->train_rows < 1 || fold->validate_rows < 1 ||
-        (fold->select_rows < 1 && options->select != KT_SELECT_LAST)) {
+        (fold->select_rows < 1 && options->epochs > 0 && options->select != KT_SELECT_LAST)) {
         status = kti_fail(
             error, KT_BAD_ARGUMENT,
             "%d usable crystals are too few: a fold would train on %d, select on %d and validate on %d", size,
@@ -160,5 +162,6 @@ void kti_fold_destroy(kti_fold *fold)
     for (kti_arena_role role = 0; role < KTI_ROLES; role++)
         free(fold->best[role]);
     free(fold->history);
+    kti_gp_head_destroy(&fold->gp);
     *fold = (kti_fold){0};
 }

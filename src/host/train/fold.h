@@ -10,6 +10,7 @@
 #include <kappatune/train.h>
 
 #include "data/dataset.h"
+#include "model/gp_head.h"
 #include "train/parameters.h"
 #include "train/transform.h"
 
@@ -61,6 +62,7 @@ typedef struct kti_fold {
     kt_real *best[KTI_ROLES]; /* [layout.size] each arena after best_epoch, host memory; owned; NULL for those
                                  that the run does not have */
     double *history;          /* [epochs, KTI_HISTORY_COLUMNS]; owned */
+    kti_gp_head gp;           /* no rows before it is fitted, or where there is none */
 } kti_fold;
 
 /* How many rows of a data set each fold trains on, keeps for the selection and validates on. */
@@ -77,6 +79,12 @@ void kti_fold_destroy(kti_fold *fold);
 static inline bool kti_spread_is_flat(double spread)
 {
     return spread >= 0 && spread <= 1e-4;
+}
+
+/* Whether the fold gave something that predicts: the network an epoch, or a Gaussian process in its place. */
+static inline bool kti_fold_has_product(const kti_fold *fold, const kt_train_options *options)
+{
+    return options->head == KT_HEAD_GP ? fold->gp.gp.rows > 0 : fold->best_epoch > 0;
 }
 
 /* What loss and selection take for kappa: the compressed kappa where a transform was restored. */

@@ -105,6 +105,17 @@ kt_status kti_plan_predict(kti_plan *plan, int fold, kt_real *prediction, kt_err
     return status;
 }
 
+kt_status kti_plan_readout(kti_plan *plan, int graph, double *readout, kt_error *error)
+{
+    kt_real values[KTI_READOUT];
+    const kt_matrix out = plan->network.views.readout;
+    kt_status status = kti_device_download(plan->device, values, out.data + (int64_t)graph * out.stride,
+                                           sizeof values, error);
+    for (int i = 0; i < KTI_READOUT && status == KT_OK; i++)
+        readout[i] = (double)values[i];
+    return status;
+}
+
 kt_status kti_plan_train(kti_plan *plan, int fold, kt_real *result, kt_error *error)
 {
     kt_status status = run(plan, fold, 0, plan->network.size, error);

@@ -27,6 +27,9 @@ kt_real *kti_plan_step(kti_plan *plan);
 /* Forward for one fold; the predictions of the batch's graphs go to `prediction`. */
 kt_status kti_plan_predict(kti_plan *plan, int fold, kt_real *prediction, kt_error *error);
 
+/* The read-out, KTI_READOUT numbers, of graph g of the batch that was predicted last. */
+kt_status kti_plan_readout(kti_plan *plan, int graph, double *readout, kt_error *error);
+
 /* A training step for one fold; result[KT_RESULT_VALUES]. */
 kt_status kti_plan_train(kti_plan *plan, int fold, kt_real *result, kt_error *error);
 

@@ -7,11 +7,13 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "model/gp_head.h"
 #include "train/checkpoint.h"
 
 const char *const kti_protocol_names[] = {"sound", "published", NULL};
 const char *const kti_select_names[] = {"inner", "outer", "last", NULL};
 const char *const kti_loss_names[] = {"mape", "log", "log_absolute", NULL};
+const char *const kti_head_names[] = {"network", "gp", "average", NULL};
 const char *const kti_freeze_names[] = {"none", "body", NULL};
 
 kt_train_options kt_train_options_default(kt_protocol protocol)
@@ -33,6 +35,8 @@ kt_train_options kt_train_options_default(kt_protocol protocol)
         .least_learning_rate = 1e-5,
         .schedule_period = 1000,
         .schedule_ticks = 2,
+        .gp_features = KT_GP_FEATURES_PHYSICAL,
+        .gp_kernel = KT_GP_KERNEL_MATERN_RBF,
         .body_rate = 1,
         .inner_fraction = 0.2,
         .checkpoint_seconds = 30,
@@ -41,7 +45,21 @@ kt_train_options kt_train_options_default(kt_protocol protocol)
 
 /* ---- the keys ---- */
 
-typedef enum kind { DATA, FROM, PROTOCOL, SELECT, LOSS, FREEZE, BOOLEAN, INTEGER, SEED, NUMBER } kind;
+typedef enum kind {
+    DATA,
+    FROM,
+    PROTOCOL,
+    SELECT,
+    LOSS,
+    FREEZE,
+    HEAD,
+    GP_FEATURES,
+    GP_KERNEL,
+    BOOLEAN,
+    INTEGER,
+    SEED,
+    NUMBER
+} kind;
 
 typedef struct key {
     const char *name;
@@ -63,7 +81,7 @@ static const key keys[] = {
     {"restore_target", BOOLEAN, AT(restore_target), 0, 0},
     {"quotient", BOOLEAN, AT(quotient), 0, 0},
     {"folds", INTEGER, AT(folds), 1, 1000},
-    {"epochs", INTEGER, AT(epochs), 1, 1000000},
+    {"epochs", INTEGER, AT(epochs), 0, 1000000},
     {"batch", INTEGER, AT(batch), 1, 4096},
     {"seed", SEED, AT(seed), 0, 0},
     {"learning_rate", NUMBER, AT(learning_rate), 0, 1},
@@ -77,6 +95,10 @@ static const key keys[] = {
     {"clip_norm", NUMBER, AT(clip_norm), 0, 1e9},
     {"weight_average", NUMBER, AT(weight_average), 0, 0.999999},
     {"label_noise", NUMBER, AT(label_noise), 0, 10},
+    {"head", HEAD, AT(head), 0, 0},
+    {"gp_features", GP_FEATURES, AT(gp_features), 0, 0},
+    {"gp_kernel", GP_KERNEL, AT(gp_kernel), 0, 0},
+    {"readout_components", INTEGER, AT(readout_components), 0, KTI_GP_MOST_COMPONENTS},
     {"physics_inputs", BOOLEAN, AT(physics_inputs), 0, 0},
     {"inner_fraction", NUMBER, AT(inner_fraction), 0, 0.9},
 };
@@ -120,6 +142,9 @@ static json_t *value_to_json(const kt_train_options *options, const key *k)
     case SELECT: return json_string(kti_select_names[options->select]);
     case LOSS: return json_string(kti_loss_names[options->loss]);
     case FREEZE: return json_string(kti_freeze_names[options->freeze]);
+    case HEAD: return json_string(kti_head_names[options->head]);
+    case GP_FEATURES: return json_string(kti_gp_features_names[options->gp_features]);
+    case GP_KERNEL: return json_string(kti_gp_kernel_names[options->gp_kernel]);
     case BOOLEAN: return json_boolean(*(const bool *)field(options, k));
     case INTEGER: return json_integer(*(const int *)field(options, k));
     case SEED: return json_integer((json_int_t)options->seed);
@@ -212,6 +237,21 @@ static kt_status read_value(const json_t *root, const char *file, const key *k, 
         if (status == KT_OK)
             options->freeze = (kt_freeze)choice;
         break;
+    case HEAD:
+        status = read_choice(root, file, k, kti_head_names, 3, &choice, error);
+        if (status == KT_OK)
+            options->head = (kt_head)choice;
+        break;
+    case GP_FEATURES:
+        status = read_choice(root, file, k, kti_gp_features_names, 3, &choice, error);
+        if (status == KT_OK)
+            options->gp_features = (kt_gp_features)choice;
+        break;
+    case GP_KERNEL:
+        status = read_choice(root, file, k, kti_gp_kernel_names, 3, &choice, error);
+        if (status == KT_OK)
+            options->gp_kernel = (kt_gp_kernel)choice;
+        break;
     case BOOLEAN: status = kti_json_boolean(root, file, k->name, to, error); break;
     case INTEGER:
         status = kti_json_integer(root, file, k->name, (int64_t)k->least, (int64_t)k->most, &integer, error);
@@ -275,6 +315,32 @@ static bool is_utf8(const char *text)
     return string != NULL;
 }
 
+/* What a head needs, and what would have no effect. */
+static kt_status check_head(const kt_train_options *o, kt_error *error)
+{
+    if (o->head != KT_HEAD_GP && o->epochs < 1)
+        return kti_fail(error, KT_BAD_ARGUMENT,
+                        "`epochs` is 0, but the head \"%s\" needs a network that is trained",
+                        kti_head_names[o->head]);
+    if (o->head == KT_HEAD_NETWORK)
+        return KT_OK;
+    if (o->gp_features == KT_GP_FEATURES_NONE && o->readout_components == 0)
+        return kti_fail(error, KT_BAD_ARGUMENT,
+                        "a Gaussian process needs `gp_features`, or `readout_components` above 0");
+    if (o->head == KT_HEAD_GP && o->readout_components == 0 && o->epochs > 0)
+        return kti_fail(
+            error, KT_BAD_ARGUMENT,
+            "`epochs` is %d, but with `readout_components` 0 the Gaussian process sees nothing of the "
+            "network: set epochs to 0, or components above 0",
+            o->epochs);
+    if (o->head == KT_HEAD_GP && o->readout_components == 0 && (o->from || o->from_stage))
+        return kti_fail(
+            error, KT_BAD_ARGUMENT,
+            "start weights are named, but with `readout_components` 0 the Gaussian process sees nothing "
+            "of the network");
+    return KT_OK;
+}
+
 kt_status kti_recipe_check(const kt_train_options *options, kt_error *error)
 {
     for (int i = 0; i < KEYS; i++) {
@@ -304,6 +370,9 @@ kt_status kti_recipe_check(const kt_train_options *options, kt_error *error)
                         "`only_fold` is %d; it must be 0 (all folds) or a fold's number", options->only_fold);
     if (options->select == KT_SELECT_INNER && !(options->inner_fraction > 0))
         return kti_fail(error, KT_BAD_ARGUMENT, "an inner selection needs an `inner_fraction` above 0");
+    const kt_status head = check_head(options, error);
+    if (head != KT_OK)
+        return head;
     if (options->only_fold > options->folds)
         return kti_fail(error, KT_BAD_ARGUMENT, "fold %d is asked for, but there are %d folds",
                         options->only_fold, options->folds);

@@ -16,6 +16,7 @@ extern const char *const kti_protocol_names[];
 extern const char *const kti_select_names[];
 extern const char *const kti_loss_names[];
 extern const char *const kti_freeze_names[];
+extern const char *const kti_head_names[];
 
 /* The options as JSON: everything that decides the result, nothing that does not (threads, progress). NULL
  * when memory is short. */

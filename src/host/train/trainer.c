@@ -419,8 +419,70 @@ static kt_status save(worker *w, const kti_fold *fold, kt_error *error)
                                 error);
 }
 
+/* ---- the Gaussian process ---- */
+
+/* What the head sees of rows [size]; with components, by the fold's present weights. */
+static kt_status sample(worker *w, const kti_fold *fold, const int32_t *rows, int size,
+                        kti_gp_sample *samples, kt_error *error)
+{
+    const kt_train_options *o = w->team->run->options;
+    const kti_dataset *dataset = w->team->run->dataset;
+    kti_plan *plan = w->average_plan ? w->average_plan : w->plan;
+    for (int i = 0; i < size; i++)
+        samples[i].feature = dataset->crystals[rows[i]].graph.feature;
+    for (int first = 0; first < size && o->readout_components > 0; first += o->batch) {
+        const int count = size - first < o->batch ? size - first : o->batch;
+        if (fill_batch(w, plan, fold, rows + first, count, NULL) != 0)
+            return kti_fail(error, KT_BAD_ARGUMENT, "a batch does not fit the plan");
+        kt_status status = kti_plan_predict(plan, fold->index, w->standardised, error);
+        for (int g = 0; g < count && status == KT_OK; g++)
+            status = kti_plan_readout(plan, g, samples[first + g].readout, error);
+        if (status != KT_OK)
+            return status;
+    }
+    return KT_OK;
+}
+
+/* Fits to all rows but the 20 %. */
+static kt_status fit_gp(worker *w, kti_fold *fold, kt_error *error)
+{
+    const kt_train_options *o = w->team->run->options;
+    const kti_gp_head_options options = {o->gp_features, o->gp_kernel, o->readout_components};
+    const int rows = fold->train_rows + fold->inner_rows;
+    kti_gp_sample *samples = kti_allocate((size_t)rows, sizeof *samples);
+    double *kappa = kti_allocate((size_t)rows, sizeof *kappa);
+    kt_status status = samples && kappa ? sample(w, fold, fold->order, rows, samples, error)
+                                        : kti_fail_memory(error, "a Gaussian process");
+    for (int i = 0; i < rows && status == KT_OK; i++)
+        kappa[i] = w->team->run->dataset->crystals[fold->order[i]].kappa;
+    kti_gp_head_destroy(&fold->gp);
+    if (status == KT_OK)
+        status = kti_gp_head_fit(samples, kappa, rows, &options, &fold->gp, error);
+    free(samples);
+    free(kappa);
+    return status;
+}
+
+/* Puts the Gaussian process's predictions in the place of the network's, or averages the two. */
+static kt_status apply_gp(worker *w, const kti_fold *fold, const int32_t *rows, int size, double *kappa,
+                          kt_error *error)
+{
+    const bool average = w->team->run->options->head == KT_HEAD_AVERAGE;
+    kti_gp_sample *samples = kti_allocate((size_t)size, sizeof *samples);
+    kt_status status =
+        samples ? sample(w, fold, rows, size, samples, error) : kti_fail_memory(error, "predictions");
+    for (int i = 0; i < size && status == KT_OK; i++) {
+        double own;
+        status = kti_gp_head_predict(&fold->gp, &samples[i], &own, NULL, error);
+        if (status == KT_OK)
+            kappa[i] = average ? kti_gp_head_average(kappa[i], own) : own;
+    }
+    free(samples);
+    return status;
+}
+
 /* Predictions of the 20 %, by the last and by the selected weights. The arenas hold the last ones again
- * afterwards. */
+ * afterwards. A Gaussian process is fitted on the selected weights' read-outs, and has no last epoch of its own. */
 static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
 {
     kti_run *run = w->team->run;
@@ -431,8 +493,9 @@ static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
     v->last = kti_allocate((size_t)fold->validate_rows, sizeof *v->last);
     if (!v->best || !v->last)
         return kti_fail_memory(error, "predictions");
+    const bool gp = run->options->head != KT_HEAD_NETWORK;
     kt_status status = predict(w, fold, rows, fold->validate_rows, v->last, error);
-    if (status == KT_OK && fold->best_epoch == 0) {
+    if (status == KT_OK && fold->best_epoch == 0 && !(gp && run->options->epochs == 0)) {
         memcpy(v->best, v->last, (size_t)fold->validate_rows * sizeof *v->best);
         return KT_OK;
     }
@@ -442,6 +505,14 @@ static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
         status = kti_parameters_upload(&run->parameters, role, fold->index, fold->best[role], error);
     if (status == KT_OK)
         status = predict(w, fold, rows, fold->validate_rows, v->best, error);
+    if (status == KT_OK && gp)
+        status = fit_gp(w, fold, error);
+    if (status == KT_OK && gp)
+        status = apply_gp(w, fold, rows, fold->validate_rows, v->best, error);
+    if (status == KT_OK && gp)
+        status = apply_gp(w, fold, rows, fold->validate_rows, v->last, error);
+    if (status == KT_OK && gp)
+        status = save(w, fold, error);
     if (status == KT_OK)
         status = kti_parameters_upload(&run->parameters, role, fold->index, w->arena, error);
     return status;
@@ -451,8 +522,10 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
 {
     const kt_train_options *o = w->team->run->options;
     kt_status status = fold->epoch == 0 ? begin(w, fold, error) : KT_OK;
+    if (status == KT_OK && o->epochs == 0)
+        status = keep_best(w, fold, error);
     /* A kill may have come before the files of a fold's end were there. */
-    if (status == KT_OK && fold->epoch == o->epochs)
+    else if (status == KT_OK && fold->epoch == o->epochs)
         status = save(w, fold, error);
     double saved = kti_seconds();
     while (status == KT_OK && fold->epoch < o->epochs) {
