@@ -48,13 +48,13 @@ typedef enum kt_head {
 typedef enum kt_gp_features {
     KT_GP_FEATURES_NONE,  /* the read-out's components alone */
     KT_GP_FEATURES_PLAIN, /* 17 of the simplest: masses, volume, distance, coordination, sites, two elements */
-    KT_GP_FEATURES_PHYSICAL /* these, and electron counts, the anion's charge, the element in between */
+    KT_GP_FEATURES_PHYSICAL /* 22: most of these, electron counts, the anion's charge, the element in between */
 } kt_gp_features;
 
 typedef enum kt_gp_kernel {
-    KT_GP_KERNEL_MATERN,    /* Matern 5/2, a length scale for each input */
-    KT_GP_KERNEL_RBF,       /* squared exponential, likewise */
-    KT_GP_KERNEL_MATERN_RBF /* the first, plus a squared exponential of one length scale for all */
+    KT_GP_KERNEL_MATERN, /* Matern 5/2, a length scale for each input */
+    KT_GP_KERNEL_RBF,    /* squared exponential, likewise */
+    KT_GP_KERNEL_SUM     /* the first, a squared exponential and a linear term of one length scale for all */
 } kt_gp_kernel;
 
 typedef struct kt_train_progress {

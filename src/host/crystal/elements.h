@@ -34,7 +34,7 @@ int kti_element_valence(int atomic_number);
 double kti_element_mass(int atomic_number);
 double kti_element_radius(int atomic_number);
 
-/* What an atom's binding of one more electron releases, eV; 0 where nothing, or above plutonium. */
+/* What an atom's binding of one more electron releases, eV; 0 above plutonium. */
 double kti_element_electron_affinity(int atomic_number);
 
 /* Electrons of the d shell below the outermost shell, in the ground state: 10 for Cu, Zn and Ga, 0 for Ca. */

@@ -12,14 +12,32 @@
 #include "model/architecture.h"
 
 const char *const kti_gp_features_names[] = {"none", "plain", "physical", NULL};
-const char *const kti_gp_kernel_names[] = {"matern", "rbf", "matern+rbf", NULL};
+const char *const kti_gp_kernel_names[] = {"matern", "rbf", "sum", NULL};
 
-/* The plain ones first. */
-static const kti_feature features[] = {
+static const kti_feature plain[] = {
     KTI_LOG_MEAN_MASS,
     KTI_LOG_MASS_RATIO,
     KTI_LOG_VOLUME,
     KTI_LOG_NEAREST_DISTANCE,
+    KTI_COORDINATION,
+    KTI_LOG_SITES,
+    KTI_ELECTRONEGATIVITY_DIFFERENCE,
+    KTI_LEAST_ELECTRONEGATIVITY,
+    KTI_MOST_ELECTRONEGATIVITY,
+    KTI_LEAST_ROW,
+    KTI_MOST_ROW,
+    KTI_LEAST_GROUP,
+    KTI_MOST_GROUP,
+    KTI_LEAST_RADIUS,
+    KTI_MOST_RADIUS,
+    KTI_LEAST_LOG_MASS,
+    KTI_MOST_LOG_MASS,
+};
+
+/* Without the mean mass and the nearest distance, which the two elements' masses and the volume all but give. */
+static const kti_feature physical[] = {
+    KTI_LOG_MASS_RATIO,
+    KTI_LOG_VOLUME,
     KTI_COORDINATION,
     KTI_LOG_SITES,
     KTI_ELECTRONEGATIVITY_DIFFERENCE,
@@ -42,24 +60,26 @@ static const kti_feature features[] = {
     KTI_MIDDLE_ROW,
 };
 
-enum { PHYSICAL = sizeof features / sizeof features[0], PLAIN = 17, MOST_INPUTS = PHYSICAL + KTI_GP_READOUT };
+/* By kt_gp_features. */
+static const struct {
+    const kti_feature *list;
+    int size;
+} features[] = {
+    {NULL, 0}, {plain, sizeof plain / sizeof plain[0]}, {physical, sizeof physical / sizeof physical[0]}};
 
-static int count_features(kt_gp_features which)
-{
-    return which == KT_GP_FEATURES_PHYSICAL ? PHYSICAL : which == KT_GP_FEATURES_PLAIN ? PLAIN : 0;
-}
+enum { MOST_INPUTS = sizeof physical / sizeof physical[0] + KTI_GP_READOUT };
 
 /* Priors: length scales of about the spread of all inputs together, so that few inputs matter unless the data say so;
  * noise of a few percent of the variance. Chosen once by the scores over splits (docs/results.md). */
 static kti_gp_options gp_options(const kti_gp_head_options *o)
 {
-    const int columns = count_features(o->features) + o->components;
-    const kti_gp_term ard = {.kind = o->kernel == KT_GP_KERNEL_RBF ? KTI_GP_RBF : KTI_GP_MATERN52,
-                             .columns = columns,
-                             .variance = 1,
-                             .length = 1,
-                             .variance_spread = 2,
-                             .length_spread = 1.5};
+    const int columns = features[o->features].size + o->components;
+    const kti_gp_term each = {.kind = o->kernel == KT_GP_KERNEL_RBF ? KTI_GP_RBF : KTI_GP_MATERN52,
+                              .columns = columns,
+                              .variance = 1,
+                              .length = 1,
+                              .variance_spread = 2,
+                              .length_spread = 2};
     const kti_gp_term all = {.kind = KTI_GP_RBF,
                              .isotropic = true,
                              .columns = columns,
@@ -67,10 +87,19 @@ static kti_gp_options gp_options(const kti_gp_head_options *o)
                              .length = 1,
                              .variance_spread = 2,
                              .length_spread = 2};
+    const kti_gp_term linear = {.kind = KTI_GP_LINEAR,
+                                .isotropic = true,
+                                .columns = columns,
+                                .variance = 0.05,
+                                .length = 1,
+                                .variance_spread = 2,
+                                .length_spread = 2};
     kti_gp_options options = {
-        .terms = 1, .term = {ard}, .noise = 0.03, .noise_spread = 1, .evaluations = 150};
-    if (o->kernel == KT_GP_KERNEL_MATERN_RBF)
+        .terms = 1, .term = {each}, .noise = 0.03, .noise_spread = 1, .evaluations = 150};
+    if (o->kernel == KT_GP_KERNEL_SUM) {
         options.term[options.terms++] = all;
+        options.term[options.terms++] = linear;
+    }
     return options;
 }
 
@@ -78,9 +107,9 @@ static kti_gp_options gp_options(const kti_gp_head_options *o)
 
 static void fill_inputs(const kti_gp_head *head, const kti_gp_sample *sample, double *input)
 {
-    const int own = count_features(head->options.features);
+    const int own = features[head->options.features].size;
     for (int i = 0; i < own; i++)
-        input[i] = sample->feature[features[i]];
+        input[i] = sample->feature[features[head->options.features].list[i]];
     for (int k = 0; k < head->options.components; k++) {
         double sum = 0;
         for (int c = 0; c < KTI_GP_READOUT; c++)
@@ -125,7 +154,7 @@ static kt_status find_components(kti_gp_head *head, const kti_gp_sample *samples
 kt_status kti_gp_head_fit(const kti_gp_sample *samples, const double *kappa, int rows,
                           const kti_gp_head_options *options, kti_gp_head *head, kt_error *error)
 {
-    const int columns = count_features(options->features) + options->components;
+    const int columns = features[options->features].size + options->components;
     const kti_gp_options settings = gp_options(options);
     double *inputs = NULL, *targets = NULL;
     kt_status status = KT_OK;
@@ -203,8 +232,8 @@ static kt_status set_feature_names(kti_tensors *tensors, kt_gp_features which, k
 {
     kti_text text = {0};
     kti_text_add(&text, "%s", "");
-    for (int i = 0; i < count_features(which); i++)
-        kti_text_add(&text, "%s%s", i ? " " : "", kti_feature_name(features[i]));
+    for (int i = 0; i < features[which].size; i++)
+        kti_text_add(&text, "%s%s", i ? " " : "", kti_feature_name(features[which].list[i]));
     kt_status status = text.failed ? kti_fail_memory(error, "a checkpoint")
                                    : kti_tensors_set_metadata(tensors, "gp_inputs", text.data, error);
     kti_text_destroy(&text);

@@ -36,7 +36,7 @@ kt_train_options kt_train_options_default(kt_protocol protocol)
         .schedule_period = 1000,
         .schedule_ticks = 2,
         .gp_features = KT_GP_FEATURES_PHYSICAL,
-        .gp_kernel = KT_GP_KERNEL_MATERN_RBF,
+        .gp_kernel = KT_GP_KERNEL_SUM,
         .body_rate = 1,
         .inner_fraction = 0.2,
         .checkpoint_seconds = 30,
