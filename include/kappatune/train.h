@@ -93,8 +93,9 @@ typedef struct kt_train_options {
     bool target_per_data_set;
     /* true: predictions are decoded with the target transform that the start weights carry, while labels are standardised
      * with the data's own, so that loss and selection are of a compressed kappa, 10^(z sd_start + mean_start) - 1 for
-     * z = (log10(kappa + 1) - mean) / sd: the published code's fault 2. Scores are given in both units. Without
-     * effect unless the start weights are used and have a head. */
+     * z = (log10(kappa + 1) - mean) / sd: the published code's fault 2. Scores are given in both units. Where the start
+     * weights are not used or have no head, the transform of all data sets together takes that place if
+     * target_per_data_set standardises each of several on its own; else there is no effect. */
     bool restore_target;
     bool quotient; /* exact symmetry quotient */
     bool resume;   /* go on from the run folder's checkpoints */

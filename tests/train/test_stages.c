@@ -504,6 +504,29 @@ static void test_joined_apart(void **state)
     assert_true(isfinite(loss[0]) && isfinite(loss[1]) && loss[1] < 0.7 * loss[0]);
 }
 
+/* ... as in the published code, whose one decoder makes it a compressed kappa. */
+static void test_joined_apart_published(void **state)
+{
+    fixture *f = *state;
+    double kappa[LARGER_SET];
+    kt_train_result result;
+    for (int i = 0; i < LARGER_SET; i++)
+        kappa[i] = 0.2 + 0.01 * i;
+    make_dataset(path_in(f->folder.path, "soft", f->more), LARGER_SET, kappa);
+    kt_train_options options = kt_train_options_default(KT_PUBLISHED);
+    options.data[0] = f->data;
+    options.folds = 1;
+    options.epochs = 1;
+    train(&options, &result);
+    assert_int_equal(result.fold[0].published_best.rows, 0); /* one set: nothing to decode by but its own */
+    kt_train_result_destroy(&result);
+    options.data[1] = f->more;
+    train(&options, &result);
+    assert_int_equal(result.fold[0].published_best.rows, result.fold[0].best.rows);
+    assert_true(fabs(result.fold[0].published_best.mape - result.fold[0].best.mape) > 0.01);
+    kt_train_result_destroy(&result);
+}
+
 /* ---- the restored transform ---- */
 
 static void test_restored(void **state)
@@ -599,6 +622,7 @@ int main(void)
         STAGES(test_reuse),
         STAGES(test_joined),
         STAGES(test_joined_apart),
+        STAGES(test_joined_apart_published),
         STAGES(test_restored),
     };
 #undef STAGES

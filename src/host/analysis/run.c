@@ -131,8 +131,8 @@ static void announce(const kt_train_options *options, const kti_device *device, 
             options->from);
     if (run->fold[0].restored.sd != 0)
         say(options,
-            "the start weights' target transform is restored: loss and selection are of a compressed "
-            "kappa, as in the published code");
+            "predictions are decoded by another target transform than labels are standardised with: loss and "
+            "selection are of a compressed kappa, as in the published code");
 }
 
 kt_status kti_run_stage(const kt_train_options *options, const kti_dataset *dataset, kt_train_result *result,

@@ -702,6 +702,10 @@ kt_status kti_run_create(kti_device *device, const kt_train_options *options, co
         run->fold[i].start_fingerprint = kti_start_fingerprint(&run->start, number);
         if (options->restore_target)
             run->fold[i].restored = kti_start_transform(&run->start, number);
+        /* The published code has one decoder a run. */
+        if (options->restore_target && options->target_per_data_set && dataset->parts > 1 &&
+            run->fold[i].restored.sd == 0)
+            run->fold[i].restored = run->fold[i].target;
         int found = 0;
         if (options->out && options->resume)
             status =
