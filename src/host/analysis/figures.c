@@ -17,9 +17,9 @@
 #include "train/recipe.h"
 #include "train/stages.h"
 
-/* Told apart by any eyes and in grey (ColorBrewer's Dark2, a lighter orange for the second unit). */
+/* Told apart by any eyes (ColorBrewer's Dark2). */
 enum { PAPER, PUBLISHED, TRUE_UNIT, SOUND, KINDS };
-static const char *const colours[KINDS] = {"#666666", "#d95f02", "#fdb863", "#1b9e77"};
+static const char *const colours[KINDS] = {"#666666", "#d95f02", "#7570b3", "#1b9e77"};
 static const char *const titles[KINDS] = {"paper", "published protocol, the paper's unit",
                                           "published protocol, W/(m K)", "sound protocol"};
 
@@ -92,7 +92,7 @@ static void add_box(boxes *b, const kti_series *series, int kind, double place)
     kti_text_add(&b->data, "EOD\n");
     kti_text_add(&b->plot,
                  "$box%d using (%.2f):1:(0.17) with boxplot lc rgb '%s' notitle, \\\n"
-                 "  $box%d using (%.2f):1 with points pt 7 ps 0.5 lc rgb '%s' notitle, \\\n  ",
+                 "  $box%d using (%.2f):1 with points pt 7 ps 0.7 lc rgb '%s' notitle, \\\n  ",
                  b->count, x, colours[kind], b->count, x, colours[kind]);
     b->kinds[kind] = true;
     b->count++;

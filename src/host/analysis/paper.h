@@ -31,7 +31,7 @@ typedef struct kti_paper_model {
     bool has_published;
     /* MAPE of runs 1 to 9 on its own data set: the released results' column of that set. They are over the rows that split n
      * holds out: their MIX column is (29 HH143 + 19 Togo15) / 48 to six digits, 29 and 19 being a fifth of 143 and 95.
-     * Step 3's are of a compressed kappa (restore_target), the others in W/(m K). */
+     * Step 3's, and all of MIX, are of a compressed kappa (restore_target of kt_train_options), the others in W/(m K). */
     double published[KTI_PAPER_RUNS];
 } kti_paper_model;
 

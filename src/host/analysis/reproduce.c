@@ -81,16 +81,15 @@ static kt_status find_data(kti_reproduction *r, int which, const char **path, kt
 
 static kt_status set_data(kti_reproduction *r, kti_paper_set set, kt_train_options *o, kt_error *error)
 {
-    switch (set) {
-    case KTI_PAPER_TOGO15: return find_data(r, TOGO15, &o->data[0], error);
-    case KTI_PAPER_HH143: return find_data(r, HH143, &o->data[0], error);
-    case KTI_PAPER_AFLOW: return find_data(r, AFLOW_AGL, &o->data[0], error);
-    case KTI_PAPER_MIX:
-        return find_data(r, TOGO15, &o->data[0], error) == KT_OK ? find_data(r, HH143, &o->data[1], error)
-                                                                 : KT_IO;
-    case KTI_PAPER_SETS: break;
-    }
-    return KT_OK;
+    kt_status status = KT_OK;
+    if (set == KTI_PAPER_AFLOW)
+        return find_data(r, AFLOW_AGL, &o->data[0], error);
+    if (set == KTI_PAPER_HH143)
+        return find_data(r, HH143, &o->data[0], error);
+    status = find_data(r, TOGO15, &o->data[0], error);
+    if (status == KT_OK && set == KTI_PAPER_MIX)
+        status = find_data(r, HH143, &o->data[1], error);
+    return status;
 }
 
 static kt_status set_weights(const kti_reproduction *r, const char *model, kt_train_options *o,

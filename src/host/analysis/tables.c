@@ -238,11 +238,17 @@ static void add_preface(kti_text *text, const kti_reproduction *r)
         "published code's faults: weights never\nloaded, the target transform of the start weights restored "
         "in "
         "Step 3, the epoch chosen on the reported rows. `sound` has\nnone of them.\n\n"
-        "The paper's Step 3 is of a compressed kappa; `published` is shown in that unit, to compare, and in "
-        "W/(m K). p is that of\nWelch's two-sided t-test between the paper's runs and ours; from p = %.2f "
-        "on, "
-        "ours lie within the run-to-run spread.\nThe published Step 2 loads nothing, so that it is Step 1 "
-        "again with other random numbers: seed %lld in place of %lld.\n",
+        "The paper's Step 3 is of a compressed kappa: labels are standardised with their own set's transform "
+        "and "
+        "decoded with\nAFLOW's. Its MIX is of another one: its halves are standardised apart and decoded "
+        "with the "
+        "transform of both. There\n`published` is shown in the paper's unit, to compare, and in W/(m K). p "
+        "is that "
+        "of Welch's two-sided t-test between the\npaper's runs and ours; from p = %.2f on, ours lie within "
+        "the "
+        "run-to-run spread. The published Step 2 loads nothing, so\nthat it is Step 1 again with other "
+        "random "
+        "numbers: seed %lld in place of %lld.\n",
         KTI_TABLES_LEVEL, (long long)o->seed + 1, (long long)o->seed);
 }
 
