@@ -41,9 +41,13 @@ KT_API int kt_model_members(const kt_model *model);
 /* Fold number of a member; 0 for a single weights file. */
 KT_API int kt_model_member_fold(const kt_model *model, int member);
 
+/* Whether every member gives log_sd: all are Gaussian processes. */
+KT_API bool kt_model_has_log_sd(const kt_model *model);
+
 /* Predicts one crystal: value[members] and, where log_sd [members] is not NULL, the standard deviation that a member
- * gives its value's natural logarithm: a Gaussian process does, a network does not (NaN). KT_BAD_CRYSTAL for an element the network does not know, or no neighbour within
- * the cutoff; KT_NON_FINITE if a member overflows. `file` names the crystal in errors (may be NULL). */
+ * gives its value's natural logarithm: a Gaussian process does, a network does not, nor does the average of both (NaN).
+ * KT_BAD_CRYSTAL for an element the network does not know, or no neighbour within the cutoff where a member needs the
+ * network; KT_NON_FINITE if a member overflows. `file` names the crystal in errors (may be NULL). */
 KT_API kt_status kt_model_predict(kt_model *model, const kt_structure *structure, const char *file,
                                   double *value, double *log_sd, kt_error *error);
 

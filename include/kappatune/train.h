@@ -60,12 +60,14 @@ typedef enum kt_gp_kernel {
 typedef struct kt_train_progress {
     const char *stage;        /* its name; "" for kt_train */
     int stage_number, stages; /* 1-based; 1 of 1 for kt_train */
-    int64_t rows_done;        /* training rows times epochs, over all folds and stages, done earlier or now */
+    int64_t rows_done;        /* training rows times epochs, over all folds and stages, done earlier or now; a
+                                 stage without epochs counts as one */
     int64_t rows_total;       /* of them */
     int folds, epochs;        /* of the stage */
-    int64_t epochs_done;      /* of the stage, over all folds, earlier ones of a resumed run included */
+    int64_t epochs_done;      /* of the stage, over all folds, earlier ones of a resumed run included; a fold
+                                 without epochs counts as one */
     int64_t epochs_total;
-    int fold, epoch;     /* the one that just ended; 1-based */
+    int fold, epoch;     /* the one that just ended; 1-based; epoch 0 of a fold without epochs */
     double train_loss;   /* mean of the epoch; NaN if no step was finite */
     double select_mape;  /* of the epoch; NaN if not finite, or with KT_SELECT_LAST */
     double seconds;      /* since this call of kt_train or kt_train_recipe began to train */
@@ -127,8 +129,8 @@ typedef struct kt_train_options {
     bool physics_inputs;       /* physical features beside the network's state and node inputs */
     double inner_fraction;     /* of the training rows, kept for the selection of KT_SELECT_INNER */
     double checkpoint_seconds; /* between checkpoints of a fold; 0: every epoch */
-    /* Called after every epoch of every fold, from the workers, one at a time; may be NULL. Non-zero return:
-     * checkpoint and stop with KT_INTERRUPTED. */
+    /* Called after every epoch of every fold, or, without epochs, after every fold, from the workers, one at a time; may be
+     * NULL. Non-zero return: checkpoint and stop with KT_INTERRUPTED. */
     int (*progress)(void *user, const kt_train_progress *progress);
     /* Called with one line for a person when something is worth saying (a rejected row, a skipped step, a rescued
      * fold); may be NULL. One at a time. */
@@ -148,7 +150,7 @@ typedef struct kt_scores {
 
 typedef struct kt_fold_result {
     int fold, train_rows, select_rows, validate_rows;
-    int best_epoch;       /* 1-based; the last one with KT_SELECT_LAST; 0 if failed */
+    int best_epoch;       /* 1-based; the last one with KT_SELECT_LAST; 0 if failed, or without epochs */
     kt_scores best, last; /* on the 20 %, with the selected epoch's weights and with the last epoch's */
     kt_scores set_best[KT_MOST_DATA_SETS]; /* the same of each data set apart; rows 0 where there is none */
     kt_scores set_last[KT_MOST_DATA_SETS];

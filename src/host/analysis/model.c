@@ -20,7 +20,7 @@ enum { MOST_MEMBERS = 1000, ROOMY_EDGES = 10000 };
 typedef struct member {
     int fold;
     double mean, sd; /* of the target transform, or of the formation energies' normaliser */
-    bool network;    /* it has one, in the arena of its index */
+    bool network;    /* it needs one, in the arena of its index */
     kti_gp_head gp;  /* no rows where there is none */
     bool average;    /* of both */
 } member;
@@ -58,6 +58,18 @@ static kt_status read_transform(const kti_tensors *tensors, const char *file, kt
     return status;
 }
 
+/* The Gaussian process that the file has, or should have. A network may be without a word about its head. */
+static kt_status load_process(const kti_tensors *tensors, const char *file, member *m, kt_error *error)
+{
+    const char *head = kti_tensors_metadata(tensors, "head");
+    const bool named = head && strcmp(head, kti_head_names[KT_HEAD_NETWORK]) != 0;
+    m->average = head && strcmp(head, kti_head_names[KT_HEAD_AVERAGE]) == 0;
+    if (named && !m->average && strcmp(head, kti_head_names[KT_HEAD_GP]) != 0)
+        return kti_fail_file(error, KT_BAD_FORMAT, file, "metadata `head` is %.160s, which is not known",
+                             head);
+    return named || kti_gp_head_is_in(tensors) ? kti_gp_head_load(tensors, file, &m->gp, error) : KT_OK;
+}
+
 static kt_status load_member(kt_model *model, int index, int fold, const char *file, kt_error *error)
 {
     kti_tensors tensors = {0};
@@ -67,14 +79,12 @@ static kt_status load_member(kt_model *model, int index, int fold, const char *f
     member *m = &model->member[index];
     kt_status status = kti_weights_read(file, &tensors, error);
     m->fold = fold;
-    if (status == KT_OK && model->options.property == KT_KAPPA && kti_gp_head_is_in(&tensors))
-        status = kti_gp_head_load(&tensors, file, &m->gp, error);
+    if (status == KT_OK && model->options.property == KT_KAPPA)
+        status = load_process(&tensors, file, m, error);
     if (status == KT_OK)
         status = read_transform(&tensors, file, model->options.property, m, error);
     /* A Gaussian process may do without a network. */
-    m->network = m->gp.gp.rows == 0 || kti_tensors_find(&tensors, "head.layers.0.weight");
-    const char *head = kti_tensors_metadata(&tensors, "head");
-    m->average = m->gp.gp.rows > 0 && head && strcmp(head, kti_head_names[KT_HEAD_AVERAGE]) == 0;
+    m->network = m->gp.gp.rows == 0 || m->average || m->gp.options.components > 0;
     if (status != KT_OK || !m->network)
         goto done;
     if (!model->parameters.device) /* the first member says what network it is */
@@ -193,6 +203,14 @@ int kt_model_members(const kt_model *model)
 int kt_model_member_fold(const kt_model *model, int index)
 {
     return model->member[index].fold;
+}
+
+bool kt_model_has_log_sd(const kt_model *model)
+{
+    for (int i = 0; i < model->members; i++)
+        if (model->member[i].gp.gp.rows == 0 || model->member[i].average)
+            return false;
+    return true;
 }
 
 /* A plan that holds the graph. Small ones are made with room to spare, so that few crystals cost a rebuild. */

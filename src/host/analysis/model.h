@@ -7,7 +7,8 @@
 #include "crystal/graph.h"
 
 /* kt_model_predict of a graph, which is a quotient if the model's options say so: value[members], log_sd[members] or NULL. A member that overflows
- * gives a value that is not finite, and no error. KT_BAD_CRYSTAL for a graph without an edge. */
+ * gives a value that is not finite, and no error. KT_BAD_CRYSTAL for a graph without an edge
+ * where a member needs the network. */
 kt_status kti_model_predict_graph(kt_model *model, const kti_graph *graph, const char *file, double *value,
                                   double *log_sd, kt_error *error);
 

@@ -405,15 +405,17 @@ static bool is_fingerprint(const json_t *object, const char *key, uint64_t finge
     return stored && strcmp(stored, text) == 0;
 }
 
-static kt_status has_files(const char *run, const json_t *fold, bool *found, kt_error *error)
+static kt_status has_files(const kt_train_options *options, const json_t *fold, bool *found, kt_error *error)
 {
+    const char *run = options->out;
     const int number = (int)json_integer_value(json_object_get(fold, "fold"));
     char *best = kti_checkpoint_path(run, number, "best.safetensors"),
          *last = kti_checkpoint_path(run, number, "last.safetensors");
     kt_status status = best && last ? KT_OK : kti_fail_memory(error, "a path");
-    /* A fold without a best epoch has no product. */
-    *found = status == KT_OK && kti_file_exists(last) &&
-             (kti_file_exists(best) || json_integer_value(json_object_get(fold, "best_epoch")) == 0);
+    /* Without epochs there is nothing to go on from, and a fold that failed may have no product. */
+    *found = status == KT_OK && (options->epochs == 0 || kti_file_exists(last)) &&
+             (kti_file_exists(best) || (json_is_true(json_object_get(fold, "failed")) &&
+                                        json_integer_value(json_object_get(fold, "best_epoch")) == 0));
     free(best);
     free(last);
     return status;
@@ -441,7 +443,7 @@ kt_status kti_results_are_current(const kt_train_options *options, uint64_t data
             bool found = false;
             if (status != KT_OK || !*current)
                 break;
-            status = has_files(options->out, fold, &found, error);
+            status = has_files(options, fold, &found, error);
             *current = found && json_integer_value(json_object_get(fold, "fold")) == number &&
                        is_fingerprint(fold, "start_fingerprint", kti_start_fingerprint(start, number));
         }

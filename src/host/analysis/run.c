@@ -120,8 +120,14 @@ static void announce(const kt_train_options *options, const kti_device *device, 
     int64_t done = 0;
     for (int i = 0; i < run->folds; i++)
         done += run->fold[i].epoch;
-    say(options, "%d crystals of %s, %d fold%s of %d epochs, on %s with %d thread%s", run->dataset->size,
-        run->dataset->name, run->folds, run->folds == 1 ? "" : "s", options->epochs,
+    char work[64] = "";
+    if (options->epochs > 0)
+        snprintf(work, sizeof work, " of %d epochs", options->epochs);
+    say(options, "%d crystals of %s, %d fold%s%s%s, on %s with %d thread%s", run->dataset->size,
+        run->dataset->name, run->folds, run->folds == 1 ? "" : "s", work,
+        options->head == KT_HEAD_NETWORK ? ""
+        : options->epochs > 0            ? " and a Gaussian process"
+                                         : " of a Gaussian process",
         kti_device_description(device), threads, threads == 1 ? "" : "s");
     if (done > 0)
         say(options, "resumed: %lld of %lld epochs are done", (long long)done,

@@ -39,7 +39,7 @@ static int tell_progress(void *user, const kt_train_progress *progress)
     work *w = user;
     const kt_stage *stage = &w->recipe->stage[w->stage];
     kt_train_progress p = *progress;
-    /* The first report of a stage comes after one epoch of one fold. */
+    /* The first report of a stage comes after one epoch of one fold, or after a fold without epochs. */
     if (w->rows_at_once < 0)
         w->rows_at_once = p.rows_done - p.rows_total / p.epochs_total;
     const int64_t trained = w->rows_trained + p.rows_done - w->rows_at_once;
@@ -96,7 +96,7 @@ static kt_status prepare(work *w, int index, kt_error *error)
     if (status != KT_OK)
         return status;
     kti_fold_sizes(data_of(w, index), options, &train, &inner, &validate);
-    w->rows[index] = (int64_t)train * options->epochs * (options->only_fold ? 1 : options->folds);
+    w->rows[index] = (int64_t)train * kti_fold_reports(options) * (options->only_fold ? 1 : options->folds);
     w->rows_total += w->rows[index];
     return KT_OK;
 }

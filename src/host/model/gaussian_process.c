@@ -13,9 +13,6 @@
 /* Keeps the factor defined when the noise goes to nothing, in units of the targets' variance. */
 static const double least_noise = 1e-6;
 
-/* Logarithms of hyperparameters stay within this of 0: beyond, a length is as good as none or infinite. */
-static const double log_range = 12;
-
 static void standardise(const kti_gp *gp, const double *input, double *x)
 {
     for (int c = 0; c < gp->columns; c++)
@@ -27,7 +24,7 @@ static int lengths_of(const kti_gp_term *term)
     return term->isotropic ? 1 : term->columns;
 }
 
-static int count_parameters(const kti_gp_options *options)
+int kti_gp_parameters(const kti_gp_options *options)
 {
     int count = 1;
     for (int t = 0; t < options->terms; t++)
@@ -226,14 +223,19 @@ static double objective(const kti_gp *gp, const double *parameter, double *gradi
 typedef struct search {
     const kti_gp *gp;
     double *gradient; /* [parameters], where the optimiser wants none */
+    double *best;     /* [parameters], where the objective was least */
+    double least;
     workspace w;
 } search;
 
 static double evaluate(unsigned size, const double *parameter, double *gradient, void *data)
 {
     search *s = data;
-    (void)size;
     const double value = objective(s->gp, parameter, gradient ? gradient : s->gradient, &s->w);
+    if (value < s->least) {
+        s->least = value;
+        memcpy(s->best, parameter, size * sizeof *s->best);
+    }
     return isfinite(value) ? value : HUGE_VAL;
 }
 
@@ -251,21 +253,23 @@ static void start(const kti_gp_options *options, double *parameter)
 
 static kt_status minimise(kti_gp *gp, kt_error *error)
 {
-    search s = {.gp = gp};
+    search s = {.gp = gp, .least = INFINITY};
     s.gradient = kti_allocate((size_t)gp->parameters, sizeof *s.gradient);
+    s.best = kti_allocate((size_t)gp->parameters, sizeof *s.best);
     nlopt_opt optimiser = nlopt_create(NLOPT_LD_LBFGS, (unsigned)gp->parameters);
-    kt_status status = s.gradient && optimiser ? workspace_create(gp, &s.w, error)
-                                               : kti_fail_memory(error, "a Gaussian process");
+    kt_status status = s.gradient && s.best && optimiser ? workspace_create(gp, &s.w, error)
+                                                         : kti_fail_memory(error, "a Gaussian process");
     start(&gp->options, gp->parameter);
     if (status == KT_OK) {
         nlopt_set_min_objective(optimiser, evaluate, &s);
-        nlopt_set_lower_bounds1(optimiser, -log_range);
-        nlopt_set_upper_bounds1(optimiser, log_range);
+        nlopt_set_lower_bounds1(optimiser, -KTI_GP_LOG_RANGE);
+        nlopt_set_upper_bounds1(optimiser, KTI_GP_LOG_RANGE);
         nlopt_set_ftol_rel(optimiser, 1e-7);
         nlopt_set_maxeval(optimiser, gp->options.evaluations);
-        /* A search that cannot get on ends with an error of its own, and the best point so far. */
+        /* However the search ends, also where it cannot get on, the least that it has seen is the fit. */
         nlopt_optimize(optimiser, gp->parameter, &gp->objective);
-        gp->objective = objective(gp, gp->parameter, s.gradient, &s.w);
+        memcpy(gp->parameter, s.best, (size_t)gp->parameters * sizeof *gp->parameter);
+        gp->objective = s.least;
         if (!isfinite(gp->objective))
             status = kti_fail(error, KT_NON_FINITE,
                               "the covariance of a Gaussian process is not positive definite");
@@ -273,6 +277,7 @@ static kt_status minimise(kti_gp *gp, kt_error *error)
     nlopt_destroy(optimiser);
     workspace_destroy(&s.w);
     free(s.gradient);
+    free(s.best);
     return status;
 }
 
@@ -299,6 +304,11 @@ static bool all_finite(const double *values, size_t size)
     return true;
 }
 
+static bool is_positive(double value)
+{
+    return isfinite(value) && value > 0;
+}
+
 static kt_status check(const double *inputs, const double *targets, int rows, int columns,
                        const kti_gp_options *options, kt_error *error)
 {
@@ -311,11 +321,18 @@ static kt_status check(const double *inputs, const double *targets, int rows, in
     if (options->terms < 1 || options->terms > KTI_GP_MOST_TERMS)
         return kti_fail(error, KT_BAD_ARGUMENT, "a Gaussian process has 1 to %d terms, not %d",
                         KTI_GP_MOST_TERMS, options->terms);
-    for (int t = 0; t < options->terms; t++)
-        if (options->term[t].first < 0 || options->term[t].columns < 1 ||
-            options->term[t].first + options->term[t].columns > columns)
+    for (int t = 0; t < options->terms; t++) {
+        const kti_gp_term *term = &options->term[t];
+        if (term->first < 0 || term->columns < 1 || term->columns > columns - term->first)
             return kti_fail(error, KT_BAD_ARGUMENT,
                             "term %d of a Gaussian process sees inputs that are not there", t + 1);
+        if (!is_positive(term->variance) || !is_positive(term->length) ||
+            !is_positive(term->variance_spread) || !is_positive(term->length_spread))
+            return kti_fail(error, KT_BAD_ARGUMENT, "term %d of a Gaussian process has no proper prior",
+                            t + 1);
+    }
+    if (!is_positive(options->noise) || !is_positive(options->noise_spread))
+        return kti_fail(error, KT_BAD_ARGUMENT, "the noise of a Gaussian process has no proper prior");
     if (!all_finite(inputs, (size_t)rows * (size_t)columns) || !all_finite(targets, (size_t)rows))
         return kti_fail(error, KT_BAD_ARGUMENT, "a Gaussian process is fitted to a value that is not finite");
     return KT_OK;
@@ -337,7 +354,7 @@ kt_status kti_gp_create(int rows, int columns, const kti_gp_options *options, kt
 {
     const size_t n = (size_t)rows, d = (size_t)columns;
     *gp = (kti_gp){
-        .options = *options, .rows = rows, .columns = columns, .parameters = count_parameters(options)};
+        .options = *options, .rows = rows, .columns = columns, .parameters = kti_gp_parameters(options)};
     gp->input = kti_allocate(n * d, sizeof(double));
     gp->column_mean = kti_allocate(d, sizeof(double));
     gp->column_sd = kti_allocate(d, sizeof(double));

@@ -16,6 +16,9 @@
 
 enum { KTI_GP_MOST_TERMS = 4, KTI_GP_MOST_COLUMNS = 256, KTI_GP_MOST_ROWS = 4096 };
 
+/* Logarithms of hyperparameters stay within this of 0: beyond, a length is as good as none or infinite. */
+enum { KTI_GP_LOG_RANGE = 12 };
+
 typedef enum kti_gp_kind {
     KTI_GP_RBF,      /* exp(-r^2 / 2) */
     KTI_GP_MATERN52, /* (1 + sqrt(5) r + 5 r^2 / 3) exp(-sqrt(5) r) */
@@ -54,18 +57,22 @@ typedef struct kti_gp {
     double objective; /* what was minimised */
 } kti_gp;
 
-/* Fits inputs [rows, columns] to targets [rows]. Two rows at least; values that are not finite and targets without
- * spread are KT_BAD_ARGUMENT. *gp is the caller's (kti_gp_destroy). */
+/* Fits inputs [rows, columns] to targets [rows]. Two rows at least; values that are not finite, targets without
+ * spread, terms of columns that are not there and medians or spreads that are not above 0 are KT_BAD_ARGUMENT. *gp is the caller's (kti_gp_destroy). */
 kt_status kti_gp_fit(const double *inputs, const double *targets, int rows, int columns,
                      const kti_gp_options *options, kti_gp *gp, kt_error *error);
 
-/* A process of this size whose arrays are zero, to be filled and conditioned: for reading one from a file. */
+/* A process of this size, which kti_gp_fit would take, whose arrays are zero, to be filled and conditioned: for reading
+ * one from a file. */
 kt_status kti_gp_create(int rows, int columns, const kti_gp_options *options, kti_gp *gp, kt_error *error);
 
-/* Computes weight and factor from all else. */
+/* Computes weight and factor from all else. KT_NON_FINITE if the covariance is not positive definite. */
 kt_status kti_gp_condition(kti_gp *gp, kt_error *error);
 
 void kti_gp_destroy(kti_gp *gp);
+
+/* How many hyperparameters a process with these terms has. */
+int kti_gp_parameters(const kti_gp_options *options);
 
 /* Mean and variance, noise included, of the target at input [columns]; `work` is [rows + columns]. `variance` may be
  * NULL. */

@@ -211,10 +211,13 @@ kt_status kti_gp_head_predict(const kti_gp_head *head, const kti_gp_sample *samp
 
 double kti_gp_head_average(double network, double process)
 {
-    return sqrt(fmax(network, 0.01) * process);
+    /* Not fmax, which would pass over a NaN. */
+    return sqrt((network < 0.01 ? 0.01 : network) * process);
 }
 
 /* ---- files ---- */
+
+static const char target_name[] = "log(kappa)";
 
 static kt_status add(kti_tensors *tensors, const char *name, int rank, int64_t rows, int64_t columns,
                      const double *data, kt_error *error)
@@ -251,7 +254,7 @@ kt_status kti_gp_head_store(const kti_gp_head *head, kti_tensors *tensors, kt_er
         status =
             kti_tensors_set_metadata(tensors, "gp_kernel", kti_gp_kernel_names[head->options.kernel], error);
     if (status == KT_OK)
-        status = kti_tensors_set_metadata(tensors, "gp_target", "log(kappa)", error);
+        status = kti_tensors_set_metadata(tensors, "gp_target", target_name, error);
     if (status == KT_OK)
         status = kti_metadata_set_number(tensors, "gp_target_mean", gp->target_mean, error);
     if (status == KT_OK)
@@ -276,22 +279,45 @@ kt_status kti_gp_head_store(const kti_gp_head *head, kti_tensors *tensors, kt_er
 
 bool kti_gp_head_is_in(const kti_tensors *tensors)
 {
-    return kti_tensors_find(tensors, "gp.input") != NULL;
+    return kti_tensors_metadata(tensors, "gp_features") || kti_tensors_find(tensors, "gp.input");
 }
 
-/* A copy of a tensor of this shape (columns 0: one dimension), all finite. */
-static kt_status take(const kti_tensors *tensors, const char *file, const char *name, int64_t rows,
-                      int64_t columns, double *to, kt_error *error)
+/* One tensor of a stored process. */
+typedef struct part {
+    const char *name;
+    int rank;
+    int64_t shape[2];
+    double least, most; /* bounds of its values, themselves excluded */
+} part;
+
+enum { INPUT, TARGET, COLUMN_MEAN, COLUMN_SD, PARAMETER, CENTRE, BASIS, PARTS };
+
+static kt_status check_part(const kti_tensors *tensors, const char *file, const part *p, kt_error *error)
+{
+    const kti_tensor *t = kti_tensors_find(tensors, p->name);
+    if (!t)
+        return kti_fail_file(error, KT_BAD_FORMAT, file, "has no tensor `%s`", p->name);
+    if (t->rank != p->rank || t->shape[0] != p->shape[0] || (p->rank == 2 && t->shape[1] != p->shape[1])) {
+        char found[64], wanted[64];
+        kti_shape_text(t->rank, t->shape, found, sizeof found);
+        kti_shape_text(p->rank, p->shape, wanted, sizeof wanted);
+        return kti_fail_file(error, KT_BAD_FORMAT, file, "tensor `%s` is %s, not %s", p->name, found, wanted);
+    }
+    if (kti_tensor_first_non_finite(t) != t->elements)
+        return kti_fail_file(error, KT_BAD_FORMAT, file, "tensor `%s` has a value that is not finite",
+                             p->name);
+    for (size_t i = 0; i < t->elements; i++)
+        if (!(kti_tensor_value(t, i) > p->least && kti_tensor_value(t, i) < p->most))
+            return kti_fail_file(error, KT_BAD_FORMAT, file, "tensor `%s` holds %g, which it cannot", p->name,
+                                 kti_tensor_value(t, i));
+    return KT_OK;
+}
+
+static void take(const kti_tensors *tensors, const char *name, double *to)
 {
     const kti_tensor *t = kti_tensors_find(tensors, name);
-    if (!t || t->rank != (columns ? 2 : 1) || t->shape[0] != rows || (columns && t->shape[1] != columns))
-        return kti_fail_file(error, KT_BAD_FORMAT, file,
-                             "the Gaussian process's tensor `%s` is missing or of another shape", name);
-    if (kti_tensor_first_non_finite(t) != t->elements)
-        return kti_fail_file(error, KT_BAD_FORMAT, file, "tensor `%s` has a value that is not finite", name);
     for (size_t i = 0; i < t->elements; i++)
         to[i] = kti_tensor_value(t, i);
-    return KT_OK;
 }
 
 static kt_status read_choice(const kti_tensors *tensors, const char *file, const char *key,
@@ -319,49 +345,98 @@ static kt_status check_inputs(const kti_tensors *tensors, const char *file, kt_g
     return status;
 }
 
-kt_status kti_gp_head_load(const kti_tensors *tensors, const char *file, kti_gp_head *head, kt_error *error)
+/* What the metadata say: features, kernel, and, by the basis, components. */
+static kt_status read_options(const kti_tensors *tensors, const char *file, kti_gp_head_options *options,
+                              kt_error *error)
 {
     int which = 0, kernel = 0;
-    kti_gp *gp = &head->gp;
-    *head = (kti_gp_head){0};
+    const kti_tensor *basis = kti_tensors_find(tensors, "gp.readout_basis");
+    const char *target = kti_tensors_metadata(tensors, "gp_target");
     kt_status status = read_choice(tensors, file, "gp_features", kti_gp_features_names, &which, error);
     if (status == KT_OK)
         status = read_choice(tensors, file, "gp_kernel", kti_gp_kernel_names, &kernel, error);
     if (status == KT_OK)
         status = check_inputs(tensors, file, (kt_gp_features)which, error);
+    if (status == KT_OK && (!target || strcmp(target, target_name) != 0))
+        status = kti_fail_file(error, KT_BAD_FORMAT, file, "metadata `gp_target` is %s, not %s",
+                               target ? target : "missing", target_name);
+    if (status == KT_OK && basis &&
+        (basis->rank != 2 || basis->shape[0] < 1 || basis->shape[0] > KTI_GP_MOST_COMPONENTS))
+        status = kti_fail_file(error, KT_BAD_FORMAT, file,
+                               "tensor `gp.readout_basis` does not hold 1 to %d components",
+                               KTI_GP_MOST_COMPONENTS);
+    if (status == KT_OK && which == KT_GP_FEATURES_NONE && !basis)
+        status = kti_fail_file(error, KT_BAD_FORMAT, file,
+                               "its Gaussian process has no features, and `gp.readout_basis` is missing");
+    if (status == KT_OK)
+        *options = (kti_gp_head_options){(kt_gp_features)which, (kt_gp_kernel)kernel,
+                                         basis ? (int)basis->shape[0] : 0};
+    return status;
+}
+
+/* Every tensor by its shape and values, so that nothing is allocated which the file does not hold. */
+static kt_status check_parts(const kti_tensors *tensors, const char *file, const kti_gp_options *options,
+                             int components, int *rows, kt_error *error)
+{
+    const kti_tensor *input = kti_tensors_find(tensors, "gp.input");
+    if (!input)
+        return kti_fail_file(error, KT_BAD_FORMAT, file, "has no tensor `gp.input`");
+    if (input->rank != 2 || input->shape[0] < 2 || input->shape[0] > KTI_GP_MOST_ROWS)
+        return kti_fail_file(error, KT_BAD_FORMAT, file, "tensor `gp.input` does not hold 2 to %d crystals",
+                             KTI_GP_MOST_ROWS);
+    const int n = (int)input->shape[0], columns = options->term[0].columns;
+    const double range = KTI_GP_LOG_RANGE * (1 + 1e-9);
+    const part parts[PARTS] = {
+        [INPUT] = {"gp.input", 2, {n, columns}, -INFINITY, INFINITY},
+        [TARGET] = {"gp.target", 1, {n}, -INFINITY, INFINITY},
+        [COLUMN_MEAN] = {"gp.column_mean", 1, {columns}, -INFINITY, INFINITY},
+        [COLUMN_SD] = {"gp.column_sd", 1, {columns}, 0, INFINITY},
+        [PARAMETER] = {"gp.parameter", 1, {kti_gp_parameters(options)}, -range, range},
+        [CENTRE] = {"gp.readout_centre", 1, {KTI_GP_READOUT}, -INFINITY, INFINITY},
+        [BASIS] = {"gp.readout_basis", 2, {components, KTI_GP_READOUT}, -INFINITY, INFINITY},
+    };
+    kt_status status = KT_OK;
+    for (int i = 0; i < (components > 0 ? PARTS : CENTRE) && status == KT_OK; i++)
+        status = check_part(tensors, file, &parts[i], error);
+    *rows = n;
+    return status;
+}
+
+kt_status kti_gp_head_load(const kti_tensors *tensors, const char *file, kti_gp_head *head, kt_error *error)
+{
+    kti_gp *gp = &head->gp;
+    double mean = 0, sd = 1;
+    int rows = 0;
+    *head = (kti_gp_head){0};
+    kt_status status = read_options(tensors, file, &head->options, error);
+    const kti_gp_options options = gp_options(&head->options);
+    if (status == KT_OK)
+        status = check_parts(tensors, file, &options, head->options.components, &rows, error);
+    if (status == KT_OK)
+        status = kti_metadata_number(tensors, file, "gp_target_mean", &mean, error);
+    if (status == KT_OK)
+        status = kti_metadata_number(tensors, file, "gp_target_sd", &sd, error);
+    if (status == KT_OK && !(sd > 0))
+        status = kti_fail_file(error, KT_BAD_FORMAT, file, "metadata `gp_target_sd` is %g, not above 0", sd);
+    if (status == KT_OK)
+        status = kti_gp_create(rows, options.term[0].columns, &options, gp, error);
     if (status != KT_OK)
         return status;
-    const kti_tensor *basis = kti_tensors_find(tensors, "gp.readout_basis"),
-                     *input = kti_tensors_find(tensors, "gp.input");
-    head->options =
-        (kti_gp_head_options){(kt_gp_features)which, (kt_gp_kernel)kernel, basis ? (int)basis->shape[0] : 0};
-    if (!input || input->rank != 2 || input->shape[0] < 2 || input->shape[0] > KTI_GP_MOST_ROWS ||
-        head->options.components > KTI_GP_MOST_COMPONENTS)
-        return kti_fail_file(error, KT_BAD_FORMAT, file, "the Gaussian process is of an impossible size");
-    const kti_gp_options options = gp_options(&head->options);
-    status = kti_gp_create((int)input->shape[0], options.term[0].columns, &options, gp, error);
-    if (status == KT_OK)
-        status = kti_metadata_number(tensors, file, "gp_target_mean", &gp->target_mean, error);
-    if (status == KT_OK)
-        status = kti_metadata_number(tensors, file, "gp_target_sd", &gp->target_sd, error);
-    if (status == KT_OK)
-        status = take(tensors, file, "gp.input", gp->rows, gp->columns, gp->input, error);
-    if (status == KT_OK)
-        status = take(tensors, file, "gp.target", gp->rows, 0, gp->target, error);
-    if (status == KT_OK)
-        status = take(tensors, file, "gp.column_mean", gp->columns, 0, gp->column_mean, error);
-    if (status == KT_OK)
-        status = take(tensors, file, "gp.column_sd", gp->columns, 0, gp->column_sd, error);
-    if (status == KT_OK)
-        status = take(tensors, file, "gp.parameter", gp->parameters, 0, gp->parameter, error);
-    if (status == KT_OK && basis)
-        status = take(tensors, file, "gp.readout_centre", KTI_GP_READOUT, 0, head->centre, error);
-    if (status == KT_OK && basis)
-        status = take(tensors, file, "gp.readout_basis", head->options.components, KTI_GP_READOUT,
-                      &head->basis[0][0], error);
-    if (status == KT_OK)
-        status = kti_gp_condition(gp, error);
-    if (status != KT_OK)
+    gp->target_mean = mean;
+    gp->target_sd = sd;
+    take(tensors, "gp.input", gp->input);
+    take(tensors, "gp.target", gp->target);
+    take(tensors, "gp.column_mean", gp->column_mean);
+    take(tensors, "gp.column_sd", gp->column_sd);
+    take(tensors, "gp.parameter", gp->parameter);
+    if (head->options.components > 0) {
+        take(tensors, "gp.readout_centre", head->centre);
+        take(tensors, "gp.readout_basis", &head->basis[0][0]);
+    }
+    if (kti_gp_condition(gp, NULL) != KT_OK) {
         kti_gp_head_destroy(head);
-    return status;
+        return kti_fail_file(error, KT_BAD_FORMAT, file,
+                             "the covariance of its Gaussian process is not positive definite");
+    }
+    return KT_OK;
 }

@@ -54,10 +54,11 @@ double kti_gp_head_average(double network, double process);
 /* As tensors "gp.*" and metadata, in float64. */
 kt_status kti_gp_head_store(const kti_gp_head *head, kti_tensors *tensors, kt_error *error);
 
-/* Whether the tensors hold such a head. */
+/* Whether the tensors hold such a head, or part of one. */
 bool kti_gp_head_is_in(const kti_tensors *tensors);
 
-/* `file` names them in errors. A head of other features, or one whose tensors do not fit together, is KT_BAD_FORMAT. */
+/* `file` names them in errors. A head of other features, kernel or target, and a tensor that is missing, of another shape
+ * or with values that no fit gives, is KT_BAD_FORMAT, by name. *head is the caller's only after KT_OK. */
 kt_status kti_gp_head_load(const kti_tensors *tensors, const char *file, kti_gp_head *head, kt_error *error);
 
 #endif

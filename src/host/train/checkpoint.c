@@ -86,11 +86,14 @@ static kt_status describe(kti_tensors *tensors, const kti_fold *fold, const kt_t
     if (status == KT_OK) {
         char text[512];
         /* A stage by its name: a run's files are the same wherever it lies. */
-        snprintf(text, sizeof text, "trained by kappatune on %s from %s%s", dataset,
-                 fold->start_fingerprint && options->from_stage ? "stage " : "",
-                 !fold->start_fingerprint ? "random weights"
-                 : options->from_stage    ? options->from_stage
-                                          : options->from);
+        if (options->head == KT_HEAD_GP && options->readout_components == 0)
+            snprintf(text, sizeof text, "fitted by kappatune to %s", dataset);
+        else
+            snprintf(text, sizeof text, "trained by kappatune on %s from %s%s", dataset,
+                     fold->start_fingerprint && options->from_stage ? "stage " : "",
+                     !fold->start_fingerprint ? "random weights"
+                     : options->from_stage    ? options->from_stage
+                                              : options->from);
         status = kti_tensors_set_metadata(tensors, "provenance", text, error);
     }
     if (status == KT_OK)
@@ -165,7 +168,7 @@ kt_status kti_checkpoint_write(const char *run, const kti_fold *fold, const kti_
     /* The product first: whatever moment a kill chooses, last.safetensors is never ahead of it. */
     if (status == KT_OK && kti_fold_has_product(fold, options)) {
         status = describe(&product, fold, options, dataset, error);
-        if (status == KT_OK && fold->gp.gp.rows > 0)
+        if (status == KT_OK && options->head != KT_HEAD_NETWORK)
             status = kti_gp_head_store(&fold->gp, &product, error);
         /* A Gaussian process that sees no read-out needs no network. */
         if (status == KT_OK && (options->head != KT_HEAD_GP || options->readout_components > 0))

@@ -2,7 +2,8 @@
  *
  * folds/<n>/last.safetensors holds all that a resumed run needs, in one file, so that no crash can leave
  * halves of two states: weights, Adam's moments (adam.m., adam.v.), the weights' running mean (average.) where there is one, the same of the
- * selected epoch (best.), the history. folds/<n>/best.safetensors is the product: the selected weights alone.
+ * selected epoch (best.), the history; there is none of a fold without epochs. folds/<n>/best.safetensors is the product:
+ * the selected weights alone, the Gaussian process, or both; with a process it is written at the fold's end.
  */
 #ifndef KTI_TRAIN_CHECKPOINT_H
 #define KTI_TRAIN_CHECKPOINT_H

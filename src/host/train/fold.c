@@ -148,6 +148,13 @@ kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *op
             fold->train_rows, fold->select_rows, fold->validate_rows);
         goto fail;
     }
+    if (options->head != KT_HEAD_NETWORK && fold->train_rows + fold->inner_rows > KTI_GP_MOST_ROWS) {
+        status = kti_fail(error, KT_BAD_ARGUMENT,
+                          "a fold has %d rows to fit a Gaussian process to; more than %d take too long: use "
+                          "the head \"%s\"",
+                          fold->train_rows + fold->inner_rows, KTI_GP_MOST_ROWS, "network");
+        goto fail;
+    }
     status = fit_targets(dataset, options, fold, error);
     if (status == KT_OK)
         return KT_OK;

@@ -69,8 +69,14 @@ typedef struct kti_fold {
 void kti_fold_sizes(const kti_dataset *dataset, const kt_train_options *options, int *train, int *inner,
                     int *validate);
 
-/* Splits and fits the transforms. Folds too small to train (no row to train, to select or to validate on) and
- * a target without spread are KT_BAD_ARGUMENT. */
+/* How often a fold reports its progress: after each epoch, or, without epochs, once. */
+static inline int kti_fold_reports(const kt_train_options *options)
+{
+    return options->epochs > 0 ? options->epochs : 1;
+}
+
+/* Splits and fits the transforms. Folds too small to train (no row to train, to select or to validate on), too large for
+ * a Gaussian process, and a target without spread are KT_BAD_ARGUMENT. */
 kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *options, int number, int index,
                           int64_t arena_size, kti_fold *fold, kt_error *error);
 void kti_fold_destroy(kti_fold *fold);
@@ -81,10 +87,11 @@ static inline bool kti_spread_is_flat(double spread)
     return spread >= 0 && spread <= 1e-4;
 }
 
-/* Whether the fold gave something that predicts: the network an epoch, or a Gaussian process in its place. */
+/* Whether the fold gave something that predicts: the network an epoch, or, where a Gaussian process has a part in it,
+ * that. */
 static inline bool kti_fold_has_product(const kti_fold *fold, const kt_train_options *options)
 {
-    return options->head == KT_HEAD_GP ? fold->gp.gp.rows > 0 : fold->best_epoch > 0;
+    return options->head == KT_HEAD_NETWORK ? fold->best_epoch > 0 : fold->gp.gp.rows > 0;
 }
 
 /* What loss and selection take for kappa: the compressed kappa where a transform was restored. */

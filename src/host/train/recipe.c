@@ -1,6 +1,7 @@
 #include "train/recipe.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,9 +177,11 @@ static kt_status read_choice(const json_t *root, const char *file, const key *k,
             *choice = i;
             return KT_OK;
         }
-    return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` is \"%s\"; it can be \"%s\", \"%s\"%s%s%s",
-                         k->name, text, names[0], names[1], size > 2 ? ", \"" : "", size > 2 ? names[2] : "",
-                         size > 2 ? "\"" : "");
+    char list[200];
+    int length = 0;
+    for (int i = 0; i < size && length < (int)sizeof list; i++)
+        length += snprintf(list + length, sizeof list - (size_t)length, "%s\"%s\"", i ? ", " : "", names[i]);
+    return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` is \"%s\"; it can be %s", k->name, text, list);
 }
 
 static kt_status read_data(const json_t *root, const char *file, kt_train_options *options, kt_error *error)
@@ -322,6 +325,10 @@ static kt_status check_head(const kt_train_options *o, kt_error *error)
         return kti_fail(error, KT_BAD_ARGUMENT,
                         "`epochs` is 0, but the head \"%s\" needs a network that is trained",
                         kti_head_names[o->head]);
+    if (o->head == KT_HEAD_NETWORK && o->readout_components > 0)
+        return kti_fail(error, KT_BAD_ARGUMENT,
+                        "`readout_components` is %d, but the head \"%s\" has no Gaussian process to see them",
+                        o->readout_components, kti_head_names[o->head]);
     if (o->head == KT_HEAD_NETWORK)
         return KT_OK;
     if (o->gp_features == KT_GP_FEATURES_NONE && o->readout_components == 0)

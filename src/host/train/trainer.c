@@ -376,17 +376,19 @@ static kt_status one_epoch(worker *w, kti_fold *fold, kt_error *error)
 
 /* ---- a fold from start to end ---- */
 
-/* Non-zero when the caller asks to stop. */
+/* After an epoch of a fold, or after a fold without epochs. Non-zero when the caller asks to stop. */
 static int tell_progress(team *t, const kti_fold *fold)
 {
+    static const double no_epoch[KTI_HISTORY_COLUMNS] = {[KTI_TRAIN_LOSS] = -1, [KTI_SELECT_MAPE] = -1};
     const kt_train_options *o = t->run->options;
-    const double *record = fold->history + (int64_t)(fold->epoch - 1) * KTI_HISTORY_COLUMNS;
+    const double *record =
+        fold->epoch > 0 ? fold->history + (int64_t)(fold->epoch - 1) * KTI_HISTORY_COLUMNS : no_epoch;
     int stop = 0;
     pthread_mutex_lock(&t->lock);
     const int64_t done = ++t->epochs_done;
     if (o->progress) {
         const double passed = kti_seconds() - t->started;
-        const int64_t total = (int64_t)t->run->folds * o->epochs;
+        const int64_t total = (int64_t)t->run->folds * kti_fold_reports(o);
         const double left = passed / (double)(done - t->epochs_before) * (double)(total - done);
         const kt_train_progress progress = {
             .stage = "",
@@ -542,7 +544,15 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
             return kti_fail(error, KT_INTERRUPTED, "stopped on request; go on with --resume");
         }
     }
-    return status == KT_OK ? validate(w, fold, error) : status;
+    if (status == KT_OK)
+        status = validate(w, fold, error);
+    /* Without epochs the end of a fold is where one can stop. */
+    if (status == KT_OK && o->epochs == 0 && tell_progress(w->team, fold) &&
+        atomic_load(&w->team->next_fold) < w->team->run->folds) {
+        atomic_store(&w->team->stop, 1);
+        return kti_fail(error, KT_INTERRUPTED, "stopped on request; go on with --resume");
+    }
+    return status;
 }
 
 /* ---- the team ---- */
