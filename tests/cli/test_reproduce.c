@@ -250,6 +250,12 @@ static void a_run_is_resumed_and_grows(void **state)
     assert_status(&r, 0);
     assert_complains(&r, "gnuplot-nox");
     assert_says(&r, "| RWMIX | 1 | 0.738 (0.098) |");
+    /* One that fails. */
+    run(&r, folder,
+        "mkdir $D/bin && printf '#!/bin/sh\\nexit 3\\n' >$D/bin/gnuplot && chmod +x $D/bin/gnuplot && "
+        "PATH=$D/bin:$PATH $KT reproduce --out $D/out --steps 1 --sets togo15,mix --resume " TINY);
+    assert_status(&r, 1);
+    assert_complains(&r, "gnuplot could not draw fig5a.gp");
     run(&r, folder, "$KT reproduce --out $D/one --steps 1 --sets togo15 --protocol sound " TINY);
     assert_status(&r, 0);
     assert_int_equal(exists(folder, "one/published"), 0);
