@@ -144,6 +144,10 @@ static void test_round_trip(void **state)
     o.clip_norm = 2;
     o.weight_average = 0.99;
     o.label_noise = 0.05;
+    o.head = KT_HEAD_AVERAGE;
+    o.gp_features = KT_GP_FEATURES_NONE;
+    o.gp_kernel = KT_GP_KERNEL_RBF;
+    o.readout_components = 5;
     o.physics_inputs = true;
     o.inner_fraction = 1.0 / 3;
     json_t *json = kti_recipe_to_json(&o);
@@ -166,7 +170,7 @@ static void test_round_trip(void **state)
     again = kti_recipe_to_json(&defaults);
     const char *key;
     json_t *value;
-    assert_int_equal(json_object_size(json), 26);
+    assert_int_equal(json_object_size(json), 30);
     json_object_foreach(json, key, value) if (json_equal(value, json_object_get(again, key)))
         fail_msg("`%s` did not make the journey", key);
     json_decref(again);
@@ -196,7 +200,7 @@ static void test_wrong_values(void **state)
         {"{\"quotient\": 1}", "`quotient` must be true or false"},
         {"{\"load_weights\": \"true\"}", "`load_weights`"},
         {"{\"fit_target_on_all\": null}", "`fit_target_on_all`"},
-        {"{\"epochs\": 0}", "`epochs`"},
+        {"{\"epochs\": -1}", "`epochs`"},
         {"{\"epochs\": 1.5}", "`epochs`"},
         {"{\"epochs\": \"3\"}", "`epochs`"},
         {"{\"epochs\": 1000001}", "`epochs`"},
@@ -212,6 +216,11 @@ static void test_wrong_values(void **state)
         {"{\"schedule_period\": -1}", "`schedule_period`"},
         {"{\"schedule_ticks\": -1}", "`schedule_ticks`"},
         {"{\"inner_fraction\": 0.95}", "`inner_fraction`"},
+        {"{\"head\": \"forest\"}", "\"network\", \"gp\", \"average\""},
+        {"{\"gp_features\": \"some\"}", "\"none\", \"plain\", \"physical\""},
+        {"{\"gp_kernel\": 1}", "`gp_kernel`"},
+        {"{\"readout_components\": 17}", "`readout_components`"},
+        {"{\"readout_components\": -1}", "`readout_components`"},
         {"{\"data\": \"x\", \"epochs\": 5, \"seed\": 7, \"batch\": true}", "`batch`"},
         {"[1, 2]", "object"},
         {"3", "JSON"},
@@ -323,7 +332,8 @@ static void test_check(void **state)
     BAD(only_fold, 10, "9 folds");
     BAD(only_fold, -1, "`only_fold`");
     BAD(only_fold, 9, NULL);
-    BAD(epochs, 0, "`epochs`");
+    BAD(epochs, -1, "`epochs`");
+    BAD(epochs, 0, "the head \"network\" needs a network");
     BAD(batch, 0, "`batch`");
     BAD(batch, 4097, "`batch`");
     BAD(threads, 0, "threads");

@@ -102,10 +102,12 @@ static void fill_covariance(const kti_gp *gp, const double *parameter, double *m
         matrix[(size_t)i * (size_t)n + (size_t)i] += exp(p[0]) + least_noise;
 }
 
-/* Row-major lower is LAPACK's column-major upper: no copy. 0 if the matrix is positive definite. */
-static int factorise(double *matrix, int n)
+/* Row-major lower is LAPACK's column-major upper: no copy. False if the matrix is not positive definite. Some LAPACKs
+ * factorise what holds a NaN, which every later diagonal element then is. */
+static bool factorise(double *matrix, int n)
 {
-    return (int)LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', n, matrix, n);
+    return LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', n, matrix, n) == 0 &&
+           isfinite(matrix[(size_t)n * (size_t)n - 1]);
 }
 
 static void solve(const double *factor, int n, double *vector)
@@ -194,7 +196,7 @@ static double objective(const kti_gp *gp, const double *parameter, double *gradi
     double value = 0.5 * n * log(2 * 3.14159265358979323846);
     memset(gradient, 0, (size_t)gp->parameters * sizeof *gradient);
     fill_covariance(gp, parameter, w->matrix, w->slopes);
-    if (factorise(w->matrix, n) != 0)
+    if (!factorise(w->matrix, n))
         return NAN;
     memcpy(w->weight, gp->target, (size_t)n * sizeof *w->weight);
     solve(w->matrix, n, w->weight);
@@ -239,16 +241,21 @@ static double evaluate(unsigned size, const double *parameter, double *gradient,
     return isfinite(value) ? value : HUGE_VAL;
 }
 
+static double within_range(double value)
+{
+    return fmin(fmax(value, -KTI_GP_LOG_RANGE), KTI_GP_LOG_RANGE);
+}
+
 static void start(const kti_gp_options *options, double *parameter)
 {
     double *p = parameter;
     for (int t = 0; t < options->terms; t++) {
         const kti_gp_term *term = &options->term[t];
-        *p++ = log(term->variance);
+        *p++ = within_range(log(term->variance));
         for (int l = 0; l < lengths_of(term); l++)
-            *p++ = log(term->length * sqrt(term->columns));
+            *p++ = within_range(log(term->length * sqrt(term->columns)));
     }
-    *p = log(options->noise);
+    *p = within_range(log(options->noise));
 }
 
 static kt_status minimise(kti_gp *gp, kt_error *error)
@@ -342,7 +349,7 @@ kt_status kti_gp_condition(kti_gp *gp, kt_error *error)
 {
     const size_t n = (size_t)gp->rows;
     fill_covariance(gp, gp->parameter, gp->factor, NULL);
-    if (factorise(gp->factor, gp->rows) != 0)
+    if (!factorise(gp->factor, gp->rows))
         return kti_fail(error, KT_NON_FINITE,
                         "the covariance of a Gaussian process is not positive definite");
     memcpy(gp->weight, gp->target, n * sizeof *gp->weight);
