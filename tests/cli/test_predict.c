@@ -215,6 +215,97 @@ static void an_ensemble_is_summarised(void **state)
     outcome_destroy(&r);
 }
 
+/* One row of a csv of one crystal: the numbers from the fourth field on. */
+static int read_row(const char *folder, const char *header, double *value)
+{
+    kt_error error = KT_ERROR_NONE;
+    kti_csv csv;
+    bool found;
+    char names[512] = "";
+    assert_ok(kti_csv_open(in(folder, ".out"), &csv, &error), &error);
+    assert_ok(kti_csv_next(&csv, &found, &error), &error);
+    for (int i = 3; i < csv.fields; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i > 3 ? "," : "", csv.field[i]);
+    assert_string_equal(names, header);
+    assert_ok(kti_csv_next(&csv, &found, &error), &error);
+    const int size = csv.fields - 3;
+    for (int i = 0; i < size; i++)
+        value[i] = strtod(csv.field[3 + i], NULL);
+    kti_csv_close(&csv);
+    return size;
+}
+
+/* kappa_low and kappa_high: ln of the bounds is mean -+ sd, and a member's value is exp(mean - sd^2 / 2). */
+static void a_gaussian_process_gives_an_interval(void **state)
+{
+    static const char silicon[] = "datasets/examples/silicon.cif";
+    const char *folder = *state;
+    outcome r = {0};
+    double one[3][6], all[9];
+    run(&r, folder, "$KT train --data datasets/togo15.csv --head gp --folds 3 --quiet --out $D/gp");
+    assert_status(&r, 0);
+    double mean = 0, squares = 0, variance = 0;
+    for (int fold = 0; fold < 3; fold++) {
+        run(&r, folder, "$KT predict $D/gp/folds/%d/best.safetensors %s --format csv", fold + 1, silicon);
+        assert_status(&r, 0);
+        const char *header = "kappa_mean,kappa_std,kappa_min,kappa_max,kappa_low,kappa_high";
+        assert_int_equal(read_row(folder, header, one[fold]), 6);
+        const double m = (log(one[fold][4]) + log(one[fold][5])) / 2;
+        const double sd = (log(one[fold][5]) - log(one[fold][4])) / 2;
+        assert_true(sd > 0.01 && sd < 2);
+        assert_true(is_close(log(one[fold][0]), m - sd * sd / 2, 1e-6, 0));
+        mean += m / 3;
+        squares += m * m / 3;
+        variance += sd * sd / 3;
+    }
+    run(&r, folder, "$KT predict $D/gp %s --format csv", silicon);
+    assert_status(&r, 0);
+    assert_int_equal(read_row(folder,
+                              "kappa_mean,kappa_std,kappa_min,kappa_max,kappa_low,kappa_high,"
+                              "fold_1,fold_2,fold_3",
+                              all),
+                     9);
+    const double sd = sqrt(variance + squares - mean * mean);
+    assert_true(is_close(all[4], exp(mean - sd), 1e-5, 0));
+    assert_true(is_close(all[5], exp(mean + sd), 1e-5, 0));
+    assert_true(squares - mean * mean > 1e-6);
+    for (int fold = 0; fold < 3; fold++)
+        assert_true(is_close(all[6 + fold], one[fold][0], 1e-8, 0));
+
+    run(&r, folder, "$KT predict $D/gp %s --format json", silicon);
+    json_t *root = json_loads(r.out, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *only = json_array_get(json_object_get(root, "predictions"), 0);
+    assert_true(is_close(json_number_value(json_object_get(only, "kappa_low")), all[4], 1e-8, 0));
+    assert_true(is_close(json_number_value(json_object_get(only, "kappa_high")), all[5], 1e-8, 0));
+    json_decref(root);
+    run(&r, folder, "$KT predict $D/gp %s --members", silicon);
+    assert_says(&r, "low (68 %)  high (68 %)  fold 1");
+    run(&r, folder, "$KT predict $D/gp/folds/1/best.safetensors %s", silicon);
+    assert_says(&r, "kappa, W/(m K)  low (68 %)  high (68 %)\n");
+
+    /* It needs no neighbour within 4 angstrom, and knows little of such a crystal. */
+    write_text(folder, "far.vasp", "far apart\n1\n9 0 0\n0 9 0\n0 0 9\nSi\n1\nDirect\n0 0 0\n");
+    run(&r, folder, "$KT predict $D/gp $D/far.vasp --format csv");
+    assert_status(&r, 0);
+    double far[9];
+    read_row(folder, "kappa_mean,kappa_std,kappa_min,kappa_max,kappa_low,kappa_high,fold_1,fold_2,fold_3",
+             far);
+    assert_true(isfinite(far[4]) && far[4] > 0 && far[5] / far[4] > 3 * all[5] / all[4]);
+
+    /* A network gives none, nor does the average with one. */
+    run(&r, folder,
+        "$KT train --data datasets/togo15.csv --head average --folds 1 --epochs 1 --quiet --out $D/both && "
+        "$KT predict $D/both %s --format csv",
+        silicon);
+    assert_status(&r, 0);
+    assert_says(&r, "kappa_max,fold_1\n");
+    use_model(folder);
+    run(&r, folder, "$KT predict $D/run %s", silicon);
+    assert_status(&r, 0);
+    assert_null(strstr(r.out, "68 %"));
+    outcome_destroy(&r);
+}
+
 static void bad_files_are_named(void **state)
 {
     const char *folder = *state;
@@ -281,6 +372,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(energies_equal_the_reference, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(company_changes_nothing, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(an_ensemble_is_summarised, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_gaussian_process_gives_an_interval, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(bad_files_are_named, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(bad_models_are_named, folder_setup, folder_teardown),
     };

@@ -234,6 +234,98 @@ static void data_sets_are_joined(void **state)
     outcome_destroy(&r);
 }
 
+static void a_gaussian_process_needs_no_epochs(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder, "$KT train --data datasets/togo15.csv --head gp --folds 2 --out $D/gp --progress");
+    assert_status(&r, 0);
+    assert_says(&r, "; a Gaussian process predicts.\n\nfold   MAPE  median");
+    assert_says(&r, "mean (std): MAPE 0.");
+    assert_null(strstr(r.out, "epoch"));
+    assert_null(strstr(r.out, "nan"));
+    assert_complains(&r, "2 folds of a Gaussian process");
+    assert_complains(&r, "100 %");
+    assert_complains(&r, "is fitted");
+    assert_null(strstr(r.err, "nan"));
+    assert_null(strstr(r.err, "epoch"));
+    assert_true(exists(folder, "gp/folds/2/best.safetensors"));
+    assert_false(exists(folder, "gp/folds/2/last.safetensors"));
+    char *epochs = read_text(in(folder, "gp/epochs.csv"), NULL);
+    assert_int_equal(count_lines(epochs), 1);
+    free(epochs);
+
+    run(&r, folder,
+        "$KT train --data datasets/togo15.csv --head gp --gp-features none --gp-kernel rbf "
+        "--readout-components 4 --epochs 0 --dry-run --out $D/dry");
+    assert_status(&r, 0);
+    assert_says(&r, "\"epochs\": 0,");
+    assert_says(&r, "\"head\": \"gp\",");
+    assert_says(&r, "\"gp_features\": \"none\",");
+    assert_says(&r, "\"gp_kernel\": \"rbf\",");
+    assert_says(&r, "\"readout_components\": 4,");
+    /* Where it sees the network, that is trained as ever. */
+    run(&r, folder,
+        "$KT train --data datasets/togo15.csv --head gp --readout-components 4 --dry-run --out $D/dry");
+    assert_status(&r, 0);
+    assert_says(&r, "\"epochs\": 300,");
+    static const struct {
+        const char *options, *says;
+        int status;
+    } wrong[] = {
+        {"--head forest", "network, gp or average", 2},
+        {"--gp-kernel 3", "--gp-kernel", 2},
+        {"--readout-components 17", "--readout-components", 2},
+        {"--head gp --epochs 5", "set epochs to 0", 1},
+        {"--head gp --gp-features none", "`gp_features`", 1},
+        {"--head average --epochs 0", "\"average\" needs a network", 1},
+        {"--readout-components 2", "has no Gaussian process", 1},
+        {"--epochs 0", "needs a network", 1},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        run(&r, folder, "$KT train --data datasets/togo15.csv --dry-run --out $D/dry %s", wrong[i].options);
+        assert_status(&r, wrong[i].status);
+        assert_complains(&r, wrong[i].says);
+    }
+    outcome_destroy(&r);
+}
+
+static void both_heads_are_averaged(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder, "$KT train --data datasets/togo15.csv --head average --folds 2 --epochs 2 --out $D/run");
+    assert_status(&r, 0);
+    assert_says(&r, "; the network and a Gaussian process are averaged; the epoch is chosen on");
+    assert_says(&r, "fold  epoch   MAPE");
+    assert_says(&r, "mean (std), last epoch");
+    assert_complains(&r, "2 folds of 2 epochs and a Gaussian process");
+    outcome_destroy(&r);
+}
+
+/* The last stage has no epochs: progress goes on to its end, and a finished one is reused. */
+static void a_stage_may_have_no_epochs(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    write_text(folder, "recipe.json",
+               "{\"data\": \"datasets/togo15.csv\", \"folds\": 2, \"stages\": ["
+               "{\"name\": \"net\", \"epochs\": 1}, "
+               "{\"name\": \"gp\", \"epochs\": 0, \"head\": \"gp\", \"readout_components\": 3, "
+               "\"from\": {\"stage\": \"net\"}}]}");
+    run(&r, folder, "$KT train $D/recipe.json --out $D/run --progress");
+    assert_status(&r, 0);
+    assert_complains(&r, "gp (2/2) fold");
+    assert_complains(&r, "100 %");
+    assert_null(strstr(r.err, "nan"));
+    assert_null(strstr(r.err, " -")); /* no time left below 0 */
+    assert_says(&r, "stage 2 of 2, gp: kappa in W/(m K), protocol sound\nmean (std): MAPE");
+    run(&r, folder, "$KT train $D/recipe.json --out $D/run --resume");
+    assert_status(&r, 0);
+    assert_says(&r, "stage 2 of 2, gp (had finished before)");
+    outcome_destroy(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +337,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(rejects_change_the_exit_status, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(stages_are_run_and_reused, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(data_sets_are_joined, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_gaussian_process_needs_no_epochs, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(both_heads_are_averaged, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_stage_may_have_no_epochs, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_lost_standard_error_does_not_stop_a_run, folder_setup,
                                         folder_teardown),
     };

@@ -38,11 +38,15 @@ static const char help[] =
     "\n"
     "For a model of several members the prediction is their mean; std is their population standard "
     "deviation.\n"
-    "csv and json have the columns file, formula, atoms, kappa_mean, kappa_std, kappa_min, kappa_max and "
-    "fold_1 ...\n"
-    "(eform_... for energies). A file that cannot be used is named with its reason on standard error; the "
-    "others are\n"
-    "predicted, and the exit status is 3.\n"
+    "Where every member is a Gaussian process, low and high bound the 68 % in which kappa is expected: one "
+    "standard\n"
+    "deviation of its logarithm, by the members' mean variance and by how far they are apart.\n"
+    "csv and json have the columns file, formula, atoms, kappa_mean, kappa_std, kappa_min, kappa_max, "
+    "kappa_low and\n"
+    "kappa_high of such a model, and fold_1 ... (eform_... for energies). A file that cannot be used is "
+    "named "
+    "with its\n"
+    "reason on standard error; the others are predicted, and the exit status is 3.\n"
     "\n"
     "Examples:\n"
     "  kappatune predict runs/demo crystal.cif\n"
@@ -63,8 +67,9 @@ typedef struct prediction {
     char formula[64];
     int atoms;
     double mean, sd, least, greatest;
-    double *value;  /* [members] */
-    double *log_sd; /* [members] of a value's natural logarithm; NaN where the member gives none */
+    double low, high; /* the 68 % of a Gaussian process; set where the model gives log_sd */
+    double *value;    /* [members] */
+    double *log_sd;   /* [members] of a value's natural logarithm; NaN where the member gives none */
 } prediction;
 
 /* Where predictions go, in one of three formats. */
@@ -72,6 +77,7 @@ typedef struct sink {
     const request *request;
     const char *quantity; /* "kappa", "eform" */
     int members;
+    bool interval;   /* there are low and high */
     int *folds;      /* [members], owned */
     kti_table table; /* or */
     json_t *list;
@@ -123,7 +129,7 @@ static void begin_table(sink *s)
 {
     const char *header = s->request->options.property == KT_KAPPA ? "kappa, W/(m K)" : "eform, eV/atom";
     const bool members = s->request->members && is_ensemble(s);
-    s->table.columns = 4 + (is_ensemble(s) ? 3 : 0) + (members ? s->members : 0);
+    s->table.columns = 4 + (is_ensemble(s) ? 3 : 0) + (s->interval ? 2 : 0) + (members ? s->members : 0);
     s->table.left = 2;
     kti_table_add(&s->table, "file");
     kti_table_add(&s->table, "formula");
@@ -133,6 +139,10 @@ static void begin_table(sink *s)
         kti_table_add(&s->table, "std");
         kti_table_add(&s->table, "least");
         kti_table_add(&s->table, "greatest");
+    }
+    if (s->interval) {
+        kti_table_add(&s->table, "low (68 %%)");
+        kti_table_add(&s->table, "high (68 %%)");
     }
     for (int i = 0; members && i < s->members; i++)
         kti_table_add(&s->table, "fold %d", s->folds[i]);
@@ -160,12 +170,16 @@ static void add_to_table(sink *s, const prediction *p)
     kti_table_add(&s->table, "%s", p->formula);
     kti_table_add(&s->table, "%d", p->atoms);
     add_value(&s->table, p->mean);
-    if (!is_ensemble(s))
-        return;
-    add_value(&s->table, p->sd);
-    add_value(&s->table, p->least);
-    add_value(&s->table, p->greatest);
-    for (int i = 0; s->request->members && i < s->members; i++)
+    if (is_ensemble(s)) {
+        add_value(&s->table, p->sd);
+        add_value(&s->table, p->least);
+        add_value(&s->table, p->greatest);
+    }
+    if (s->interval) {
+        add_value(&s->table, p->low);
+        add_value(&s->table, p->high);
+    }
+    for (int i = 0; s->request->members && is_ensemble(s) && i < s->members; i++)
         add_value(&s->table, p->value[i]);
 }
 
@@ -173,6 +187,8 @@ static void begin_csv(const sink *s)
 {
     const char *q = s->quantity;
     printf("file,formula,atoms,%s_mean,%s_std,%s_min,%s_max", q, q, q, q);
+    if (s->interval)
+        printf(",%s_low,%s_high", q, q);
     for (int i = 0; is_ensemble(s) && i < s->members; i++)
         printf(",fold_%d", s->folds[i]);
     putchar('\n');
@@ -184,6 +200,8 @@ static kt_status write_csv(const sink *s, const prediction *p, kt_error *error)
     kti_text_add_csv(&line, p->file);
     kti_text_add(&line, ",%s,%d,%.9g,%.9g,%.9g,%.9g", p->formula, p->atoms, p->mean, p->sd, p->least,
                  p->greatest);
+    if (s->interval)
+        kti_text_add(&line, ",%.9g,%.9g", p->low, p->high);
     for (int i = 0; is_ensemble(s) && i < s->members; i++)
         kti_text_add(&line, ",%.9g", p->value[i]);
     kt_status status = line.failed ? kti_fail_memory(error, "the predictions") : KT_OK;
@@ -210,6 +228,10 @@ static kt_status add_to_json(sink *s, const prediction *p, kt_error *error)
     lost |= set_quantity(object, s->quantity, "std", p->sd);
     lost |= set_quantity(object, s->quantity, "min", p->least);
     lost |= set_quantity(object, s->quantity, "max", p->greatest);
+    if (s->interval) {
+        lost |= set_quantity(object, s->quantity, "low", p->low);
+        lost |= set_quantity(object, s->quantity, "high", p->high);
+    }
     for (int i = 0; is_ensemble(s) && i < s->members; i++) {
         char key[32];
         snprintf(key, sizeof key, "fold_%d", s->folds[i]);
@@ -224,6 +246,7 @@ static kt_status begin(sink *s, const request *r, const kt_model *model, kt_erro
     s->request = r;
     s->quantity = r->options.property == KT_KAPPA ? "kappa" : "eform";
     s->members = kt_model_members(model);
+    s->interval = kt_model_has_log_sd(model);
     s->folds = kti_allocate((size_t)s->members, sizeof *s->folds);
     s->list = json_array();
     s->rejected = json_array();
@@ -302,6 +325,22 @@ static void summarise(prediction *p, int members)
     p->sd = sqrt(squares / members);
 }
 
+/* Of the members' distributions of log(kappa) as one. A process's value is exp(mean - variance / 2). */
+static void find_interval(prediction *p, int members)
+{
+    double sum = 0, squares = 0, variance = 0;
+    for (int i = 0; i < members; i++) {
+        const double own = p->log_sd[i] * p->log_sd[i], mean = log(p->value[i]) + own / 2;
+        sum += mean;
+        squares += mean * mean;
+        variance += own;
+    }
+    const double mean = sum / members, apart = fmax(squares / members - mean * mean, 0);
+    const double sd = sqrt(variance / members + apart);
+    p->low = exp(mean - sd);
+    p->high = exp(mean + sd);
+}
+
 static kt_status predict_file(kt_model *model, prediction *p, kt_error *error)
 {
     kt_structure structure = {0};
@@ -316,6 +355,8 @@ static kt_status predict_file(kt_model *model, prediction *p, kt_error *error)
         kt_structure_formula(&structure, p->formula, sizeof p->formula);
         p->atoms = structure.sites;
         summarise(p, kt_model_members(model));
+        if (kt_model_has_log_sd(model))
+            find_interval(p, kt_model_members(model));
     }
     kt_structure_destroy(&structure);
     return status;

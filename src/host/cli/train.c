@@ -18,6 +18,7 @@
 #include "cli/progress.h"
 #include "cli/stop.h"
 #include "data/dataset.h"
+#include "model/gp_head.h"
 #include "train/recipe.h"
 #include "train/stages.h"
 #include "train/start.h"
@@ -43,10 +44,20 @@ static const char help[] =
     "  --select NAME          which rows choose the epoch: inner (default), outer (the reported ones), last "
     "(no choice)\n"
     "  --folds N              splits 1 .. N (default 9);  --fold N: that one alone\n"
-    "  --epochs N             default 300\n"
+    "  --epochs N             default 300; 0 with --head gp that sees no read-out\n"
     "  --batch N              crystals a step (default 8)\n"
     "  --learning-rate X      Adam's first rate (default 1e-3)\n"
     "  --seed N               default 42\n"
+    "  --head NAME            what predicts: network (default); gp, a Gaussian process fitted to each fold's "
+    "training rows;\n"
+    "                         average, the geometric mean of both\n"
+    "  --gp-features NAME     what the process sees of a crystal: physical (default), 22 features; plain, "
+    "17; "
+    "none\n"
+    "  --gp-kernel NAME       sum (default), matern or rbf\n"
+    "  --readout-components N principal components of the network's read-out that it sees too, 0 (default) "
+    "to "
+    "16\n"
     "  --no-quotient          full graphs instead of their exact symmetry quotients\n"
     "  --device NAME          cpu (default)\n"
     "  --threads N            workers; each takes folds (default: all processors)\n"
@@ -74,8 +85,11 @@ static int show_progress(void *user, const kt_train_progress *p)
     char stage[96] = "", detail[256];
     if (*p->stage)
         snprintf(stage, sizeof stage, "%s (%d/%d) ", p->stage, p->stage_number, p->stages);
-    snprintf(detail, sizeof detail, "%sfold %d epoch %d/%d, loss %.3f, MAPE %.3f", stage, p->fold, p->epoch,
-             p->epochs, p->train_loss, p->select_mape);
+    if (p->epochs > 0)
+        snprintf(detail, sizeof detail, "%sfold %d epoch %d/%d, loss %.3f, MAPE %.3f", stage, p->fold,
+                 p->epoch, p->epochs, p->train_loss, p->select_mape);
+    else
+        snprintf(detail, sizeof detail, "%sfold %d is fitted", stage, p->fold);
     kti_progress_show(&s->progress, p->rows_done, p->rows_total, p->seconds_left, detail);
     return kti_stop_asked();
 }
@@ -139,16 +153,19 @@ static kt_status print_summary(const kt_train_result *result, const char *name, 
 
 static kt_status print_summaries(const kt_train_options *o, const kt_train_result *result, kt_error *error)
 {
-    kt_status status =
-        print_summary(result, "mean (std), chosen epoch", offsetof(kt_fold_result, best), error);
-    if (status == KT_OK && o->select != KT_SELECT_LAST)
+    /* A Gaussian process alone has no epochs, and one score. */
+    const bool epochs = o->epochs > 0;
+    kt_status status = print_summary(result, epochs ? "mean (std), chosen epoch" : "mean (std)",
+                                     offsetof(kt_fold_result, best), error);
+    if (status == KT_OK && epochs && o->select != KT_SELECT_LAST)
         status = print_summary(result, "mean (std), last epoch  ", offsetof(kt_fold_result, last), error);
     if (status == KT_OK)
         status = print_summary(result, "mean (std), chosen epoch, in the published code's unit",
                                offsetof(kt_fold_result, published_best), error);
     for (int i = 0; i < result->data_sets && result->data_sets > 1 && status == KT_OK; i++) {
         char name[128];
-        snprintf(name, sizeof name, "mean (std), chosen epoch, %.80s alone", result->data_set[i]);
+        snprintf(name, sizeof name, "mean (std)%s, %.80s alone", epochs ? ", chosen epoch" : "",
+                 result->data_set[i]);
         status = print_summary(result, name,
                                offsetof(kt_fold_result, set_best) + (size_t)i * sizeof(kt_scores), error);
     }
@@ -159,10 +176,14 @@ static kt_status print_table(const kt_train_options *o, const kt_train_result *r
 {
     static const char *const choices[] = {"an inner part of the training rows",
                                           "the reported rows themselves", "nothing: the last epoch"};
-    printf("\nkappa in W/(m K) on the 20 %% that a fold does not train on; protocol %s; the epoch is chosen "
-           "on %s.\n\n",
-           kti_protocol_names[o->protocol], choices[o->select]);
-    printf("fold  epoch   MAPE  median     MAE    RMSE      R2  R2(log)  Spearman  kappa_SRE\n");
+    static const char *const heads[] = {"", "; a Gaussian process predicts",
+                                        "; the network and a Gaussian process are averaged"};
+    printf("\nkappa in W/(m K) on the 20 %% that a fold does not train on; protocol %s%s",
+           kti_protocol_names[o->protocol], heads[o->head]);
+    if (o->epochs > 0)
+        printf("; the epoch is chosen on %s", choices[o->select]);
+    printf(".\n\nfold  %s MAPE  median     MAE    RMSE      R2  R2(log)  Spearman  kappa_SRE\n",
+           o->epochs > 0 ? "epoch  " : "");
     for (int i = 0; i < result->folds; i++) {
         const kt_fold_result *f = &result->fold[i];
         const kt_scores *s = &f->best;
@@ -170,9 +191,11 @@ static kt_status print_table(const kt_train_options *o, const kt_train_result *r
             printf("%4d  failed: no epoch gave finite predictions\n", f->fold);
             continue;
         }
-        printf("%4d %6d %6.3f %7.3f %7.2f %7.2f %7.3f %8.3f %9.3f %10.3f%s\n", f->fold, f->best_epoch,
-               s->mape, s->medape, s->mae, s->rmse, s->r2, s->r2_log, s->spearman, s->sre,
-               f->collapsed ? "  collapsed: predicts a constant" : "");
+        printf("%4d", f->fold);
+        if (o->epochs > 0)
+            printf(" %6d", f->best_epoch);
+        printf(" %6.3f %7.3f %7.2f %7.2f %7.3f %8.3f %9.3f %10.3f%s\n", s->mape, s->medape, s->mae, s->rmse,
+               s->r2, s->r2_log, s->spearman, s->sre, f->collapsed ? "  collapsed: predicts a constant" : "");
     }
     putchar('\n');
     return print_summaries(o, result, error);
@@ -191,6 +214,10 @@ enum {
     OPTION_BATCH,
     OPTION_LEARNING_RATE,
     OPTION_SEED,
+    OPTION_HEAD,
+    OPTION_GP_FEATURES,
+    OPTION_GP_KERNEL,
+    OPTION_COMPONENTS,
     OPTION_NO_QUOTIENT,
     OPTION_DEVICE,
     OPTION_THREADS,
@@ -213,6 +240,10 @@ static const struct option long_options[] = {
     {"batch", required_argument, NULL, OPTION_BATCH},
     {"learning-rate", required_argument, NULL, OPTION_LEARNING_RATE},
     {"seed", required_argument, NULL, OPTION_SEED},
+    {"head", required_argument, NULL, OPTION_HEAD},
+    {"gp-features", required_argument, NULL, OPTION_GP_FEATURES},
+    {"gp-kernel", required_argument, NULL, OPTION_GP_KERNEL},
+    {"readout-components", required_argument, NULL, OPTION_COMPONENTS},
     {"no-quotient", no_argument, NULL, OPTION_NO_QUOTIENT},
     {"device", required_argument, NULL, OPTION_DEVICE},
     {"threads", required_argument, NULL, OPTION_THREADS},
@@ -230,6 +261,7 @@ typedef struct request {
     kt_recipe recipe;
     const char *file; /* the recipe's; NULL without one */
     int data_sets;    /* named by --data */
+    bool head_named, epochs_named;
     const char *out;
     char default_out[512];
     bool resume, quiet, progress, dry_run;
@@ -289,8 +321,9 @@ static bool apply(request *r, kt_train_options *o, int option)
         o->only_fold = (int)integer;
         break;
     case OPTION_EPOCHS:
-        fine = kti_option_integer("--epochs", optarg, 1, 1000000, &integer);
+        fine = kti_option_integer("--epochs", optarg, 0, 1000000, &integer);
         o->epochs = (int)integer;
+        r->epochs_named = true;
         break;
     case OPTION_BATCH:
         fine = kti_option_integer("--batch", optarg, 1, 4096, &integer);
@@ -302,6 +335,26 @@ static bool apply(request *r, kt_train_options *o, int option)
     case OPTION_SEED:
         fine = kti_option_integer("--seed", optarg, 0, INT64_MAX, &integer);
         o->seed = (uint64_t)integer;
+        break;
+    case OPTION_HEAD:
+        choice = kti_option_choice("--head", optarg, kti_head_names);
+        fine = choice >= 0;
+        o->head = (kt_head)(fine ? choice : 0);
+        r->head_named = true;
+        break;
+    case OPTION_GP_FEATURES:
+        choice = kti_option_choice("--gp-features", optarg, kti_gp_features_names);
+        fine = choice >= 0;
+        o->gp_features = (kt_gp_features)(fine ? choice : 0);
+        break;
+    case OPTION_GP_KERNEL:
+        choice = kti_option_choice("--gp-kernel", optarg, kti_gp_kernel_names);
+        fine = choice >= 0;
+        o->gp_kernel = (kt_gp_kernel)(fine ? choice : 0);
+        break;
+    case OPTION_COMPONENTS:
+        fine = kti_option_integer("--readout-components", optarg, 0, KTI_GP_MOST_COMPONENTS, &integer);
+        o->readout_components = (int)integer;
         break;
     case OPTION_NO_QUOTIENT: o->quotient = false; break;
     case OPTION_DEVICE: o->device = optarg; break;
@@ -381,6 +434,12 @@ static int read_request(int argc, char **argv, request *r)
         for (int i = 0; i < r->recipe.stages; i++)
             if (!apply(r, &r->recipe.stage[i].options, option))
                 return KTI_EXIT_USAGE;
+    }
+    for (int i = 0; i < r->recipe.stages; i++) {
+        kt_train_options *o = &r->recipe.stage[i].options;
+        /* Such a process sees nothing of the network. */
+        if (r->head_named && !r->epochs_named && o->head == KT_HEAD_GP && o->readout_components == 0)
+            o->epochs = 0;
     }
     for (int i = 0; i < r->recipe.stages; i++)
         if (!r->recipe.stage[i].options.data[0])
