@@ -246,13 +246,14 @@ static kt_status draw_curves(drawing *d, kt_protocol protocol, const char *name,
     kt_status status = add_curves(d->reproduction, protocol, &data, &plot, &lines, error);
     if (status == KT_OK && lines > 0) {
         begin(&script, WIDTH, HEIGHT);
-        kti_text_add(&script,
-                     "set output '%s.png'\nset title \"Togo15, %s protocol: mean over %d folds%s\\n%s\"\n"
-                     "set xlabel 'epoch'\nset ylabel 'MAPE'\nset logscale y\nset autoscale fix\n"
-                     "set ytics (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100, 1000)\n"
-                     "set key outside center top horizontal\n%splot %s\n",
-                     name, kti_protocol_names[protocol], d->reproduction->options.folds,
-                     short_mark(d->reproduction), rows[protocol == KT_PUBLISHED], data.data, plot.data);
+        kti_text_add(
+            &script,
+            "set output '%s.png'\nset title \"Togo15, %s protocol: mean over %d folds%s\\n%s\"\n"
+            "set xlabel 'epoch'\nset ylabel 'MAPE'\nset logscale y\nset autoscale fix\n"
+            "set ytics (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100, 1000)\n"
+            "set key outside center top horizontal\n%splot %s\n",
+            name, kti_protocol_names[protocol], d->reproduction->options.folds, short_mark(d->reproduction),
+            rows[protocol == KT_PUBLISHED], data.data, plot.data);
         script.failed = script.failed || data.failed || plot.failed;
         status = finish(d, &script, name, WIDTH, HEIGHT, error);
     }
