@@ -92,13 +92,14 @@ static void test_skipped_steps(void **state)
     double kappa[SMALL_SET] = {[3] = 1e39};
     char data[PATH_SIZE], text[64];
     kt_train_result result;
-    int in_csv = 0, in_result = 0, fold, epoch, batch;
+    int in_csv = 0, in_result = 0, troubled = 0, fold, epoch, batch;
     make_dataset(path_in(f->folder.path, "beyond", data), SMALL_SET, kappa);
     kt_train_options options = options_of(f, NULL);
     options.data[0] = data;
     train(&options, &result);
     for (int i = 0; i < FOLDS; i++) {
         in_result += result.fold[i].skipped_steps;
+        troubled += result.fold[i].skipped_steps > 0;
         for (int e = 1; e <= options.epochs; e++)
             in_csv += (int)epoch_value(f->run, i + 1, e, "skipped");
     }
@@ -107,11 +108,12 @@ static void test_skipped_steps(void **state)
     assert_true(logged >= options.epochs);
     assert_int_equal(in_csv, logged);
     assert_int_equal(in_result, logged);
-    assert_int_equal(count_messages(&f->said, "the step is skipped"), logged);
+    /* A trouble that stays is said aloud once a fold. */
+    assert_int_equal(count_messages(&f->said, "the step is skipped"), troubled);
     assert_in_range(fold, 1, FOLDS);
     assert_in_range(epoch, 1, options.epochs);
     assert_in_range(batch, 1, 2); /* 16 rows, 8 a batch */
-    snprintf(text, sizeof text, "fold %d, epoch %d, batch %d: ", fold, epoch, batch);
+    snprintf(text, sizeof text, "fold %d, epoch 1, batch ", fold);
     assert_int_equal(count_messages(&f->said, text), 1);
     check_weights(f);
     check_repeatable(f, options);

@@ -124,6 +124,17 @@ static void set_step(worker *w, const kti_fold *fold, double rate)
     step[KT_STEP_AVERAGE_SHARE] = (kt_real)(1 - decay);
 }
 
+/* To the journal each epoch, aloud once: a fold whose loss is lost skips every step from then on. */
+static void report_skip(worker *w, const kti_fold *fold, int batch, const char *what)
+{
+    char text[160];
+    const int before =
+        fold->epoch > 0 && fold->history[(int64_t)(fold->epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SKIPPED] > 0;
+    snprintf(text, sizeof text, "fold %d, epoch %d, batch %d: the %s is not finite; the step is skipped",
+             fold->number, fold->epoch + 1, batch, what);
+    report(w->team, fold, "skipped", batch, !before, text);
+}
+
 static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error *error)
 {
     const kt_train_options *o = w->team->run->options;
@@ -146,11 +157,8 @@ static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error
         if (status != KT_OK)
             return status;
         if (!isfinite(result[KT_RESULT_LOSS]) || !isfinite(result[KT_RESULT_GRADIENT_NORM])) {
-            char text[160];
-            snprintf(text, sizeof text,
-                     "fold %d, epoch %d, batch %d: the %s is not finite; the step is skipped", fold->number,
-                     fold->epoch + 1, batch, isfinite(result[KT_RESULT_LOSS]) ? "gradient" : "loss");
-            report(w->team, fold, "skipped", batch, skipped == 0, text); /* one an epoch is enough to hear */
+            if (skipped == 0) /* the first of an epoch stands for all; epochs.csv has their number */
+                report_skip(w, fold, batch, isfinite(result[KT_RESULT_LOSS]) ? "gradient" : "loss");
             skipped++;
             continue;
         }
