@@ -52,7 +52,7 @@ static void wrong_usage_is_named(void **state)
         {"predict model x.cif --format", "--format needs a value"},
         {"predict model x.cif --members=3", "--members takes no value"},
         {"predict model x.cif -q", "no option -q"},
-        {"weights", "import, inspect or fetch"},
+        {"weights", "import, export, inspect or fetch"},
         {"weights look x", "not 'look'"},
         {"weights import x", "--out"},
         {"weights import --out y", "one file or folder"},

@@ -1,6 +1,7 @@
 #include "support.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "model/tensors.h"
@@ -81,6 +82,88 @@ static void half_precision_is_exact(void **state)
     kti_tensors_destroy(&tensors);
 }
 
+/* A tensor of one value, as F16: its bits, or -1 after a refusal that left it as it was. */
+static int rounded(double value, char text[512])
+{
+    kt_error error = KT_ERROR_NONE;
+    kti_tensors tensors = {0};
+    kti_tensor *added = NULL;
+    assert_int_equal(kti_tensors_add(&tensors, "w", KTI_F64, 0, NULL, &added, &error), KT_OK);
+    *(double *)added->data = value;
+    int bits = -1;
+    if (kti_tensor_to_half(added, &error) == KT_OK) {
+        assert_int_equal(added->dtype, KTI_F16);
+        bits = *(uint16_t *)added->data;
+    } else {
+        assert_int_equal(error.status, KT_BAD_ARGUMENT);
+        assert_int_equal(added->dtype, KTI_F64);
+        snprintf(text, 512, "%s", error.message);
+    }
+    kti_tensors_destroy(&tensors);
+    return bits;
+}
+
+static void rounding_to_half_is_to_nearest_even(void **state)
+{
+    (void)state;
+    static const struct {
+        double value;
+        int bits;
+    } rows[] = {{0, 0},
+                {-0.0, 0x8000},
+                {1 + 0x1p-11, 0x3c00}, /* a tie, to the even one below */
+                {1 + 0x3p-11, 0x3c02}, /* and above */
+                {1 + 0x1.002p-11, 0x3c01},
+                {0x1.ffep-1 + 0x1p-12, 0x3c00}, /* carries into the exponent */
+                {0x1p-25, 0},
+                {0x1.8p-25, 1},
+                {0x1p-1074, 0},
+                {0x3ffp-24 + 0x1p-25, 0x0400}, /* the greatest subnormal, half a unit more */
+                {-65519.99, 0xfbff},
+                {65520, -1},
+                {-1e300, -1},
+                {INFINITY, -1},
+                {NAN, -1}};
+    char text[512];
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rounded(rows[i].value, text) != rows[i].bits)
+            fail_msg("%a: 0x%x, not 0x%x", rows[i].value, (unsigned)rounded(rows[i].value, text),
+                     (unsigned)rows[i].bits);
+    rounded(70000, text);
+    assert_non_null(strstr(text, "element 0 of tensor `w` is 70000"));
+}
+
+/* Every F16 keeps its bits, and a point between two neighbours goes to the nearer one. */
+static void every_half_is_its_own(void **state)
+{
+    (void)state;
+    kt_error error = KT_ERROR_NONE;
+    kti_tensors tensors = {0};
+    kti_tensor *half = NULL, *wide = NULL;
+    const int64_t shape[] = {0x7c00};
+    assert_int_equal(kti_tensors_add(&tensors, "half", KTI_F16, 1, shape, NULL, &error), KT_OK);
+    assert_int_equal(kti_tensors_add(&tensors, "wide", KTI_F32, 1, shape, NULL, &error), KT_OK);
+    half = &tensors.list[0];
+    wide = &tensors.list[1];
+    for (int step = -1; step <= 1; step++) {
+        for (int i = 0; i < 0x7c00; i++)
+            ((uint16_t *)half->data)[i] = (uint16_t)i;
+        wide->dtype = KTI_F32;
+        for (int i = 0; i < 0x7c00; i++) {
+            const double own = kti_tensor_value(half, (size_t)i);
+            const int other = i + step < 0 || i + step >= 0x7c00 ? i : i + step;
+            ((float *)wide->data)[i] = (float)(own + 0.499 * (kti_tensor_value(half, (size_t)other) - own));
+        }
+        assert_int_equal(kti_tensor_to_half(wide, &error), KT_OK);
+        assert_memory_equal(half->data, wide->data, 2 * 0x7c00);
+    }
+    assert_int_equal(kti_tensor_to_half(half, &error), KT_OK);
+    assert_memory_equal(half->data, wide->data, 2 * 0x7c00);
+    half->dtype = KTI_I32;
+    assert_int_equal(kti_tensor_to_half(half, &error), KT_BAD_ARGUMENT);
+    kti_tensors_destroy(&tensors);
+}
+
 static void metadata_are_set_replaced_and_removed(void **state)
 {
     (void)state;
@@ -105,6 +188,8 @@ int main(void)
         cmocka_unit_test(additions_are_zeroed_and_aligned),
         cmocka_unit_test(impossible_additions_are_refused),
         cmocka_unit_test(half_precision_is_exact),
+        cmocka_unit_test(rounding_to_half_is_to_nearest_even),
+        cmocka_unit_test(every_half_is_its_own),
         cmocka_unit_test(metadata_are_set_replaced_and_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

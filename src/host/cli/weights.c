@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/export.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "cli/fetch.h"
@@ -18,6 +19,7 @@
 static const char help[] =
     "usage: kappatune weights import SRC --out W.safetensors [--force]\n"
     "       kappatune weights inspect W [--format table|json]\n"
+    "       kappatune weights export RUN --out DIR [--half] [--licence TEXT] [--force]\n"
     "       kappatune weights fetch NAME [--out W.safetensors] [--force] [--url BASE] [--quiet]\n"
     "\n"
     "import reads matgl's pretrained MEGNet (state.pt with model.json beside it, or their folder) and writes "
@@ -35,6 +37,19 @@ static const char help[] =
     "\n"
     "      --format NAME     table (default) or json\n"
     "\n"
+    "export makes a model to hand on of a finished run, or of the last of its stages (RUN/stages/NAME is "
+    "any\n"
+    "of them): each fold's weights without the optimiser's state, recipe.json, metrics.json, and a model "
+    "card,\n"
+    "README.md. DIR is then a MODEL for predict and WEIGHTS for train --from. The run's data set is read "
+    "for\n"
+    "the range that the card states.\n"
+    "\n"
+    "  -o, --out DIR         the folder to write\n"
+    "      --half            the network's weights in half the size, F16; the card says what that changes\n"
+    "      --licence TEXT    of the weights, for the card\n"
+    "      --force           replace an exported model of that name\n"
+    "\n"
     "fetch downloads published weights, checks their SHA-256 and imports them. NAME is megnet-eform, which\n"
     "is matgl's MEGNet-MP-2018.6.1-Eform, the formation energies that training starts from (BSD 3-Clause;\n"
     "Chen et al., Chem. Mater. 31 (2019) 3564). What a broken connection has brought stays in\n"
@@ -49,7 +64,8 @@ static const char help[] =
     "Examples:\n"
     "  kappatune weights import MEGNet-MP-2018.6.1-Eform/ --out megnet.safetensors\n"
     "  kappatune weights fetch megnet-eform\n"
-    "  kappatune weights inspect runs/demo/folds/1/best.safetensors\n";
+    "  kappatune weights inspect runs/demo/folds/1/best.safetensors\n"
+    "  kappatune weights export runs/demo --out models/mine --half\n";
 
 enum { OTHER = KTI_PART_PHYSICS + 1, PARTS };
 
@@ -191,6 +207,27 @@ static int fetch(const char *name, const char *wanted_out, bool force, const cha
     return KTI_EXIT_FAILED;
 }
 
+/* ---- export ---- */
+
+static void print_note(void *user, const char *text)
+{
+    (void)user;
+    kti_cli_warn("%s", text);
+}
+
+static int export_model(const char *run, const char *out, const kti_export_options *asked)
+{
+    kt_error error = KT_ERROR_NONE;
+    kti_exported exported;
+    kti_export_options options = *asked;
+    options.message = print_note;
+    if (kti_export(run, out, &options, &exported, &error) != KT_OK)
+        return kti_cli_fail(&error);
+    printf("exported %s: %d member%s, %.1f MB of weights\nwrote %s\n", run, exported.members,
+           exported.members == 1 ? "" : "s", (double)exported.bytes / 1e6, out);
+    return KTI_EXIT_DONE;
+}
+
 /* ---- inspect ---- */
 
 typedef struct moments {
@@ -329,7 +366,7 @@ static int inspect(const char *path, kti_output format)
 
 /* ---- the command ---- */
 
-enum { OPTION_FORCE = 256, OPTION_FORMAT, OPTION_URL, OPTION_QUIET };
+enum { OPTION_FORCE = 256, OPTION_FORMAT, OPTION_URL, OPTION_QUIET, OPTION_HALF, OPTION_LICENCE };
 
 static const struct option long_options[] = {
     {"out", required_argument, NULL, 'o'},
@@ -337,42 +374,47 @@ static const struct option long_options[] = {
     {"format", required_argument, NULL, OPTION_FORMAT},
     {"url", required_argument, NULL, OPTION_URL},
     {"quiet", no_argument, NULL, OPTION_QUIET},
+    {"half", no_argument, NULL, OPTION_HALF},
+    {"licence", required_argument, NULL, OPTION_LICENCE},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
 
-enum { IMPORT, INSPECT, FETCH };
+enum { IMPORT, INSPECT, FETCH, EXPORT };
 
 typedef struct request {
-    const char *argument, *out, *url;
-    bool force, quiet, formatted;
+    const char *argument, *out, *url, *licence;
+    bool force, quiet, formatted, half;
     kti_output format;
 } request;
 
-static int run_import(const char *command, const request *r)
+/* KTI_EXIT_USAGE after naming an option of another action. */
+static int check_options(const char *command, int action, const request *r)
 {
-    if (!r->out)
+    if (r->formatted && action != INSPECT)
+        return kti_cli_usage(command, "--format belongs to inspect");
+    if ((r->url || r->quiet) && action != FETCH)
+        return kti_cli_usage(command, "--url and --quiet belong to fetch");
+    if ((r->half || r->licence) && action != EXPORT)
+        return kti_cli_usage(command, "--half and --licence belong to export");
+    if ((r->out || r->force) && action == INSPECT)
+        return kti_cli_usage(command,
+                             "inspect writes no file: --out and --force belong to import, export and fetch");
+    if (!r->out && action == IMPORT)
         return kti_cli_usage(command, "import needs --out, the file to write");
-    if (r->formatted)
-        return kti_cli_usage(command, "--format belongs to inspect");
-    if (r->url || r->quiet)
-        return kti_cli_usage(command, "--url and --quiet belong to fetch");
-    return import(r->argument, r->out, r->force);
+    if (!r->out && action == EXPORT)
+        return kti_cli_usage(command, "export needs --out, the folder to write");
+    return KTI_EXIT_DONE;
 }
 
-static int run_inspect(const char *command, const request *r)
+static int act(int action, const request *r)
 {
-    if (r->out || r->force)
-        return kti_cli_usage(command, "inspect writes no file: --out and --force belong to import and fetch");
-    if (r->url || r->quiet)
-        return kti_cli_usage(command, "--url and --quiet belong to fetch");
-    return inspect(r->argument, r->format);
-}
-
-static int run_fetch(const char *command, const request *r)
-{
-    if (r->formatted)
-        return kti_cli_usage(command, "--format belongs to inspect");
+    const kti_export_options exporting = {.half = r->half, .force = r->force, .licence = r->licence};
+    switch (action) {
+    case IMPORT: return import(r->argument, r->out, r->force);
+    case INSPECT: return inspect(r->argument, r->format);
+    case EXPORT: return export_model(r->argument, r->out, &exporting);
+    }
     if (kti_option_choice("fetch", r->argument, kti_cli_weights_names) < 0)
         return KTI_EXIT_USAGE;
     return fetch(r->argument, r->out, r->force, r->url, r->quiet);
@@ -380,7 +422,7 @@ static int run_fetch(const char *command, const request *r)
 
 int kti_cli_weights(int argc, char **argv)
 {
-    static const char *const actions[] = {"import", "inspect", "fetch", NULL};
+    static const char *const actions[] = {"import", "inspect", "fetch", "export", NULL};
     static const char *const formats[] = {"table", "json", NULL};
     request r = {.format = KTI_OUTPUT_TABLE};
     int option;
@@ -399,19 +441,23 @@ int kti_cli_weights(int argc, char **argv)
         }
         case OPTION_URL: r.url = optarg; break;
         case OPTION_QUIET: r.quiet = true; break;
+        case OPTION_HALF: r.half = true; break;
+        case OPTION_LICENCE: r.licence = optarg; break;
         default: return KTI_EXIT_USAGE;
         }
     }
     if (optind == argc)
-        return kti_cli_usage(argv[0], "say what to do: import, inspect or fetch");
+        return kti_cli_usage(argv[0], "say what to do: import, export, inspect or fetch");
     const int action = kti_option_choice("weights", argv[optind], actions);
     if (action < 0)
         return KTI_EXIT_USAGE;
     if (argc - optind != 2)
         return kti_cli_usage(argv[0], "%s takes one %s, not %d", actions[action],
-                             action == FETCH ? "name" : "file or folder", argc - optind - 1);
+                             action == FETCH    ? "name"
+                             : action == EXPORT ? "run"
+                                                : "file or folder",
+                             argc - optind - 1);
     r.argument = argv[optind + 1];
-    return action == IMPORT    ? run_import(argv[0], &r)
-           : action == INSPECT ? run_inspect(argv[0], &r)
-                               : run_fetch(argv[0], &r);
+    const int wrong = check_options(argv[0], action, &r);
+    return wrong != KTI_EXIT_DONE ? wrong : act(action, &r);
 }

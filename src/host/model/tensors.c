@@ -10,6 +10,9 @@
 
 enum { ALIGNMENT = 64, WIDEST = 8 };
 
+/* F16: bits of infinity; exponents e, 2^(e-1) <= |x| < 2^e, of its least normal and its greatest numbers. */
+enum { HALF_INFINITY = 0x7c00, HALF_LEAST_EXPONENT = -13, HALF_MOST_EXPONENT = 16 };
+
 size_t kti_dtype_size(kti_dtype dtype)
 {
     switch (dtype) {
@@ -130,6 +133,42 @@ static double half_value(uint16_t bits)
     else
         magnitude = ldexp(1024 + fraction, exponent - 25);
     return bits >> 15 ? -magnitude : magnitude;
+}
+
+/* The nearest F16's bits, ties to even; those of infinity or beyond for what does not fit. */
+static uint32_t half_bits(double value)
+{
+    int exponent;
+    if (!isfinite(value))
+        return HALF_INFINITY;
+    frexp(value, &exponent); /* |value| < 2^exponent */
+    if (value == 0 || exponent < HALF_LEAST_EXPONENT)
+        exponent = HALF_LEAST_EXPONENT;
+    if (exponent > HALF_MOST_EXPONENT)
+        return HALF_INFINITY;
+    /* In units of the last place; one bit of it belongs to the exponent, into which it also carries. */
+    const uint32_t units = (uint32_t)lrint(ldexp(fabs(value), 11 - exponent));
+    return ((uint32_t)(exponent - HALF_LEAST_EXPONENT) << 10) + units;
+}
+
+kt_status kti_tensor_to_half(kti_tensor *tensor, kt_error *error)
+{
+    if (tensor->dtype == KTI_I32 || tensor->dtype == KTI_I64)
+        return kti_fail(error, KT_BAD_ARGUMENT, "tensor `%s` holds integers, which are not rounded",
+                        tensor->name);
+    for (size_t i = 0; i < tensor->elements; i++)
+        if (half_bits(kti_tensor_value(tensor, i)) >= HALF_INFINITY)
+            return kti_fail(
+                error, KT_BAD_ARGUMENT,
+                "element %zu of tensor `%s` is %g, which half precision cannot hold (at most 65504)", i,
+                tensor->name, kti_tensor_value(tensor, i));
+    /* An F16 is never wider than what it replaces, so none is written over before it is read. */
+    for (size_t i = 0; i < tensor->elements; i++) {
+        const double value = kti_tensor_value(tensor, i);
+        ((uint16_t *)tensor->data)[i] = (uint16_t)(half_bits(value) | (signbit(value) ? 0x8000u : 0));
+    }
+    tensor->dtype = KTI_F16;
+    return KT_OK;
 }
 
 double kti_tensor_value(const kti_tensor *tensor, size_t i)

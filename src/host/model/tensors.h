@@ -56,6 +56,11 @@ double kti_tensor_value(const kti_tensor *tensor, size_t i);
 /* Index of the first element that is not finite; `elements` if every one is. */
 size_t kti_tensor_first_non_finite(const kti_tensor *tensor);
 
+/* Rounds a tensor of floats to F16, in place: to nearest, ties to even, so that what lies below 2^-25 becomes 0. A value
+ * beyond F16's largest, 65504, or that is not finite, is KT_BAD_ARGUMENT with the tensor's name and the element, as is a tensor
+ * of integers; the tensor is then as it was. */
+kt_status kti_tensor_to_half(kti_tensor *tensor, kt_error *error);
+
 /* Sets or replaces a metadata string; value NULL removes it. */
 kt_status kti_tensors_set_metadata(kti_tensors *tensors, const char *key, const char *value, kt_error *error);
 const char *kti_tensors_metadata(const kti_tensors *tensors, const char *key);

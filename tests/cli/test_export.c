@@ -1,0 +1,279 @@
+/* kappatune weights export: a run as a model to hand on, and the models that are shipped. */
+#include "cli/program.h"
+
+#include <jansson.h>
+
+#define SHORT "--folds 3 --epochs 2 --threads 2 --quiet"
+#define TRAIN "$KT train --data datasets/togo15.csv --out $D/run " SHORT " >$D/log && "
+
+/* Gaussian processes alone, and on the read-out of a network. */
+#define GP "{\"data\": \"datasets/togo15.csv\", \"folds\": 2, \"epochs\": 0, \"head\": \"gp\"}"
+#define GP_ON_READOUT                                                                                        \
+    "{\"data\": \"datasets/togo15.csv\", \"folds\": 2, \"epochs\": 1, \"head\": \"gp\", "                    \
+    "\"readout_components\": 2}"
+
+static void a_model_is_its_run(void **state)
+{
+    outcome r = {0};
+    run(&r, *state, TRAIN "$KT weights export $D/run --out $D/sub/model");
+    assert_status(&r, 0);
+    assert_says(&r, "3 members, 5.7 MB of weights\nwrote ");
+    assert_string_equal(r.err, "");
+    run(&r, *state, "cd $D/sub/model && find . -type f | sort");
+    assert_string_equal(r.out, "./README.md\n./folds/1/best.safetensors\n./folds/2/best.safetensors\n"
+                               "./folds/3/best.safetensors\n./metrics.json\n./recipe.json\n");
+    run(&r, *state,
+        "cmp $D/run/metrics.json $D/sub/model/metrics.json && cmp $D/run/recipe.json "
+        "$D/sub/model/recipe.json");
+    assert_status(&r, 0);
+    run(&r, *state,
+        "for m in run sub/model; do $KT predict $D/$m datasets/examples --format csv >$D/$(basename $m).csv; "
+        "done; "
+        "cmp $D/run.csv $D/model.csv");
+    assert_status(&r, 0);
+    /* As start weights too, fold by fold. */
+    run(&r, *state,
+        "for m in run sub/model; do $KT train --data datasets/togo15.csv --from $D/$m --out $D/on-$(basename "
+        "$m) " SHORT " || exit; done; cmp $D/on-run/predictions.csv $D/on-model/predictions.csv && "
+        "cmp $D/on-run/metrics.json $D/on-model/metrics.json");
+    assert_status(&r, 0);
+    run(&r, *state,
+        "$KT train --data datasets/togo15.csv --from $D/sub/model --out $D/four --folds 4 --epochs 1");
+    assert_status(&r, 1);
+    assert_complains(
+        &r, "sub/model/folds/4/best.safetensors: is missing: fold 4 of this run would start from it");
+    outcome_destroy(&r);
+}
+
+/* The greatest relative difference of the means of two models on the example crystals. */
+static double difference(const char *folder, const char *a, const char *b)
+{
+    outcome r = {0};
+    double greatest = 0;
+    const char *const models[2] = {a, b};
+    json_t *list[2];
+    for (int i = 0; i < 2; i++) {
+        run(&r, folder, "$KT predict $D/%s datasets/examples --format json", models[i]);
+        assert_status(&r, 0);
+        list[i] = json_loads(r.out, 0, NULL);
+        assert_non_null(list[i]);
+    }
+    const json_t *left = json_object_get(list[0], "predictions"),
+                 *right = json_object_get(list[1], "predictions");
+    assert_true(json_array_size(left) == 3 && json_array_size(right) == 3);
+    for (size_t i = 0; i < 3; i++) {
+        const double x = json_number_value(json_object_get(json_array_get(left, i), "kappa_mean")),
+                     y = json_number_value(json_object_get(json_array_get(right, i), "kappa_mean"));
+        assert_true(isfinite(x) && isfinite(y) && x != 0);
+        greatest = fmax(greatest, fabs(y / x - 1));
+    }
+    json_decref(list[0]);
+    json_decref(list[1]);
+    outcome_destroy(&r);
+    return greatest;
+}
+
+static void half_precision_changes_little(void **state)
+{
+    outcome r = {0};
+    run(&r, *state, TRAIN "$KT weights export $D/run --out $D/half --half");
+    assert_status(&r, 0);
+    assert_says(&r, "3 members, 2.9 MB of weights");
+    run(&r, *state,
+        "$KT weights inspect $D/half/folds/2/best.safetensors; "
+        "$KT weights inspect $D/half/folds/2/best.safetensors | grep -c F32");
+    assert_says(&r, "F16");
+    assert_says(&r, "\n0\n");
+    const double change = difference(*state, "run", "half");
+    if (!(change > 0 && change < 5e-3))
+        fail_msg("half precision changes a mean by %g", change);
+    char *card = read_text(in(*state, "half/README.md"), NULL);
+    assert_non_null(strstr(card,
+                           "stored in half precision (F16). Against the weights as trained the members' mean "
+                           "kappa of 95\ncrystals"));
+    free(card);
+    outcome_destroy(&r);
+}
+
+static void a_gaussian_process_keeps_its_bits(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    write_text(folder, "gp.json", GP);
+    run(&r, folder,
+        "$KT train $D/gp.json --out $D/run --quiet && $KT weights export $D/run --out $D/half --half");
+    assert_status(&r, 0);
+    run(&r, folder,
+        "for m in run half; do $KT predict $D/$m datasets/examples --format csv >$D/$m.csv; done; cmp "
+        "$D/run.csv $D/half.csv");
+    assert_status(&r, 0);
+    char *card = read_text(in(folder, "half/README.md"), NULL);
+    assert_non_null(strstr(card, "by a Gaussian process on physical features of the crystal;"));
+    assert_null(strstr(card, "F16"));
+    assert_null(strstr(card, "--from")); /* there is no network to start from */
+    free(card);
+    run(&r, folder, "$KT train --data datasets/togo15.csv --from $D/half --folds 2 --epochs 1 --out $D/on");
+    assert_status(&r, 1);
+    assert_complains(&r, "half/folds/1/best.safetensors: has no tensor");
+
+    write_text(folder, "gp.json", GP_ON_READOUT);
+    run(&r, folder,
+        "$KT train $D/gp.json --out $D/both --quiet && $KT weights export $D/both --out $D/both-half --half "
+        "&& "
+        "$KT weights inspect $D/both-half/folds/1/best.safetensors");
+    assert_status(&r, 0);
+    for (const char *at = r.out; (at = strstr(at, "\ngp.")); at++)
+        if (strncmp(at + strcspn(at, "]"), "]  F64 ", 7) != 0 && !strstr(at, "F64"))
+            fail_msg("not in float64: %.80s", at);
+    assert_says(&r, "gp.readout_basis");
+    assert_says(&r, "F16");
+    assert_true(difference(folder, "both", "both-half") < 5e-3);
+    outcome_destroy(&r);
+}
+
+/* Makes the last float of a safetensors file 1e6, which F16 cannot hold. */
+static void enlarge(const char *path)
+{
+    const float value = 1e6F;
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -(long)sizeof value, SEEK_END), 0);
+    assert_int_equal(fwrite(&value, sizeof value, 1, file), 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void what_cannot_be_exported_is_named(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder, TRAIN "$KT weights export $D/run");
+    assert_status(&r, 2);
+    assert_complains(&r, "export needs --out");
+    run(&r, folder, "$KT weights import $D/run --out $D/m --half");
+    assert_status(&r, 2);
+    assert_complains(&r, "--half and --licence belong to export");
+    run(&r, folder, "$KT weights export $D/none --out $D/m");
+    assert_status(&r, 1);
+    assert_complains(&r, "none: is no finished run");
+    run(&r, folder, "mkdir $D/m; $KT weights export $D/run --out $D/m");
+    assert_status(&r, 1);
+    assert_complains(&r, "m: exists already; --force replaces a model");
+    run(&r, folder, "$KT weights export $D/run --out $D/m --force");
+    assert_status(&r, 1);
+    assert_complains(&r, "m: is no exported model");
+    run(&r, folder, "$KT weights export $D/run --out $D/run --half --force");
+    assert_status(&r, 1);
+    assert_complains(&r, "run: is no exported model");
+
+    enlarge(in(folder, "run/folds/2/best.safetensors"));
+    run(&r, folder, "$KT weights export $D/run --out $D/large --half");
+    assert_status(&r, 1);
+    assert_complains(
+        &r, "folds/2/best.safetensors: element 0 of tensor `head.layers.3.bias` is 1e+06, which half");
+    run(&r, folder, "rm $D/run/folds/3/best.safetensors; $KT weights export $D/run --out $D/large");
+    assert_status(&r, 1);
+    assert_complains(&r, "folds/3/best.safetensors: ");
+    run(&r, folder, "ls $D/large");
+    assert_complains(&r, "large"); /* nothing was written */
+    outcome_destroy(&r);
+}
+
+static void a_model_is_replaced_whole(void **state)
+{
+    outcome r = {0};
+    run(&r, *state,
+        TRAIN "$KT train --data datasets/togo15.csv --out $D/two --folds 2 --epochs 1 --quiet && "
+              "$KT weights export $D/run --out $D/m && $KT weights export $D/two --out $D/m --force && ls "
+              "$D/m/folds");
+    assert_status(&r, 0);
+    assert_says(&r, "2 members, ");
+    assert_says(&r, "m\n1\n2\n");
+    /* From a model as from a run, also onto itself. */
+    run(&r, *state,
+        "$KT weights export $D/m --out $D/m --half --force && $KT predict $D/m datasets/examples");
+    assert_status(&r, 0);
+    outcome_destroy(&r);
+}
+
+static void no_path_of_this_machine_is_handed_on(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    char recipe[2048];
+    snprintf(
+        recipe, sizeof recipe,
+        "{\"folds\": 2, \"epochs\": 1, \"stages\": ["
+        "{\"name\": \"base\", \"data\": [\"%s/mine.csv\", \"datasets/togo15.csv\"], \"from\": \"%s/run\"},"
+        "{\"name\": \"fine\", \"data\": \"datasets/togo15.csv\", \"from\": {\"stage\": \"base\"}}]}",
+        folder, folder);
+    write_text(folder, "recipe.json", recipe);
+    run(&r, folder,
+        TRAIN
+        "head -n 40 datasets/togo15.csv >$D/mine.csv && $KT train $D/recipe.json --out $D/staged --quiet && "
+        "$KT weights export $D/staged --out $D/fine && $KT weights export $D/staged/stages/base --out "
+        "$D/base && "
+        "cat $D/base/recipe.json");
+    assert_status(&r, 0);
+    assert_says(&r, "\"mine.csv\",\n    \"datasets/togo15.csv\"");
+    assert_says(&r, "\"from\": \"run\"");
+    run(&r, folder, "grep -ra $D/ $D/fine/ $D/base/folds $D/base/recipe.json $D/base/metrics.json");
+    assert_status(&r, 1);
+    assert_string_equal(r.out, "");
+    char *card = read_text(in(folder, "fine/README.md"), NULL);
+    assert_non_null(strstr(card, "| start weights | stage base of the same recipe |"));
+    assert_non_null(strstr(card, "- Togo15: "));
+    assert_non_null(strstr(card, "- mine.csv: not known to kappatune"));
+    assert_null(strstr(strstr(card, "- Togo15: ") + 1, "- Togo15: ")); /* once, though both stages have it */
+    free(card);
+
+    run(&r, folder, "rm $D/mine.csv; $KT weights export $D/staged/stages/base --out $D/base --force");
+    assert_status(&r, 0);
+    assert_complains(&r, "mine.csv is not at hand: the card cannot say what range it covers");
+    card = read_text(in(folder, "base/README.md"), NULL);
+    assert_non_null(strstr(card, "the training data were not at hand"));
+    free(card);
+    outcome_destroy(&r);
+}
+
+static void the_card_tells_what_the_run_knows(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder, TRAIN "$KT weights export $D/run --out $D/m --licence 'CC0 1.0'");
+    assert_status(&r, 0);
+    char *card = read_text(in(folder, "m/README.md"), NULL), expected[128];
+    json_t *metrics = json_load_file(in(folder, "m/metrics.json"), 0, NULL);
+    const json_t *mape = json_object_get(json_object_get(metrics, "summary"), "mape");
+    snprintf(expected, sizeof expected, "| togo15, chosen epoch (these weights) | %.3f (%.3f) |",
+             json_number_value(json_object_get(mape, "mean")),
+             json_number_value(json_object_get(mape, "std")));
+    const char *const lines[] = {
+        "# m\n",
+        expected,
+        "| members | 3, ",
+        "| epochs | 2 |",
+        "- 95 crystals of at most 4 sites, kappa from 0.5077 to 1769, half of them below 19.88 W/(m K)\n",
+        "- 34 elements: H Li Be B C N O F Na Mg Al Si P S Cl K Ca Cu Zn Ga As Se",
+        "- The weights: CC0 1.0.\n",
+        "Phys. Rev. B 91, 094306 (2015)"};
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        if (!strstr(card, lines[i]))
+            fail_msg("the card lacks: %s\n%s", lines[i], card);
+    json_decref(metrics);
+    free(card);
+    outcome_destroy(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_model_is_its_run, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(half_precision_changes_little, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_gaussian_process_keeps_its_bits, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_be_exported_is_named, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_model_is_replaced_whole, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(no_path_of_this_machine_is_handed_on, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(the_card_tells_what_the_run_knows, folder_setup, folder_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
