@@ -521,10 +521,11 @@ static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
         status = apply_gp(w, fold, rows, fold->validate_rows, v->best, error);
     if (status == KT_OK && gp)
         status = apply_gp(w, fold, rows, fold->validate_rows, v->last, error);
-    if (status == KT_OK && gp)
-        status = save(w, fold, error);
     if (status == KT_OK)
         status = kti_parameters_upload(&run->parameters, role, fold->index, w->arena, error);
+    /* Only now: last.safetensors takes its weights from the arenas. */
+    if (status == KT_OK && gp)
+        status = save(w, fold, error);
     return status;
 }
 
