@@ -84,6 +84,51 @@ static void test_binary(void **state)
     }
 }
 
+/* Electrons, affinities and the element in between, by hand. */
+static void test_electrons(void **state)
+{
+    (void)state;
+    static const double sites[3][3] = {{0, 0, 0}, {0.5, 0.5, 0.5}, {0.25, 0.25, 0.25}};
+    static const struct {
+        int sites, elements[3];
+        double least_d, most_d, affinity, charge, outer, middle, row;
+    } cases[] = {
+        /* NaCl: chlorine lacks one electron; (1 + 7) / 2; the two elements' means */
+        {2, {11, 17}, 0, 0, 0.548, 1, 4, (0.93 + 3.16) / 2, 3},
+        {2, {17, 11}, 0, 0, 0.548, 1, 4, (0.93 + 3.16) / 2, 3},
+        /* ZnS: sulphur lacks two; zinc counts its d shell, (12 + 6) / 2; zinc's row is 4, sulphur's 3 */
+        {2, {30, 16}, 10, 0, -0.6, 2, 9, (1.65 + 2.58) / 2, 3.5},
+        /* GaAs: 10 d electrons each, arsenic lacks three */
+        {2, {31, 33}, 10, 10, 0.430, 3, 4, (1.81 + 2.18) / 2, 4},
+        /* TiNiSn: 4 + 10 + 4 = 18 electrons; tin lacks four; nickel is in between */
+        {3, {22, 28, 50}, 2, 10, 0.079, 4, 6, 1.91, 4},
+        /* LiAlSi: 8 electrons; aluminium is in between */
+        {3, {3, 14, 13}, 0, 0, 0.618, 4, 8.0 / 3, 1.61, 3},
+        /* NiTi: no anion */
+        {2, {28, 22}, 2, 8, 0.079, 2, 7, (1.54 + 1.91) / 2, 4},
+        /* Li2Te: each element counts once in the middle, each site in the mean, (1 + 1 + 6) / 3 */
+        {3, {3, 52, 3}, 0, 10, 0.618, 2, 8.0 / 3, (0.98 + 2.1) / 2, 3.5},
+        /* Silicon: one element is all three */
+        {2, {14, 14}, 0, 0, 1.390, 4, 4, 1.90, 3},
+        /* PbH: hydrogen is the lighter, and the more electronegative is lead; and LiH, where hydrogen lacks one */
+        {2, {82, 1}, 0, 10, 0.754, 4, 2.5, (2.33 + 2.20) / 2, 3.5},
+        {2, {3, 1}, 0, 0, 0.618, 1, 1, (0.98 + 2.20) / 2, 1.5},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        double f[KTI_FEATURES_OF_CRYSTAL];
+        kt_structure s = make_structure(CELL, cases[i].sites, cases[i].elements, sites);
+        features_of(&s, f);
+        assert_close(f[KTI_LEAST_D_ELECTRONS], cases[i].least_d, 0, 0);
+        assert_close(f[KTI_MOST_D_ELECTRONS], cases[i].most_d, 0, 0);
+        assert_close(f[KTI_LEAST_ELECTRON_AFFINITY], cases[i].affinity, 0, 1e-12);
+        assert_close(f[KTI_LOG_ANION_CHARGE], log(cases[i].charge), 0, 1e-12);
+        assert_close(f[KTI_OUTER_ELECTRONS], cases[i].outer, 0, 1e-12);
+        assert_close(f[KTI_MIDDLE_ELECTRONEGATIVITY], cases[i].middle, 0, 1e-12);
+        assert_close(f[KTI_MIDDLE_ROW], cases[i].row, 0, 1e-12);
+        kt_structure_destroy(&s);
+    }
+}
+
 /* Atoms farther apart than the graph's cutoff, and farther than any: numbers still. */
 static void test_sparse(void **state)
 {
@@ -223,21 +268,28 @@ static void test_elements(void **state)
     (void)state;
     static const struct {
         const char *symbol;
-        int row, group, valence;
-    } cases[] = {{"H", 1, 1, 1},   {"He", 1, 18, 0}, {"B", 2, 13, 3}, {"Ne", 2, 18, 0}, {"Mg", 3, 2, 2},
-                 {"Cl", 3, 17, 7}, {"Sc", 4, 3, 3},  {"Mn", 4, 7, 5}, {"Cu", 4, 11, 1}, {"Zn", 4, 12, 2},
-                 {"As", 4, 15, 5}, {"Cs", 6, 1, 1},  {"La", 6, 3, 3}, {"Eu", 6, 3, 2},  {"Lu", 6, 3, 3},
-                 {"Hf", 6, 4, 4},  {"Pb", 6, 14, 4}, {"Ac", 7, 3, 3}, {"Pu", 7, 3, 3}};
+        int row, group, valence, d_electrons, outer;
+    } cases[] = {{"H", 1, 1, 1, 0, 1},     {"He", 1, 18, 0, 0, 2},   {"B", 2, 13, 3, 0, 3},
+                 {"Ne", 2, 18, 0, 0, 8},   {"Mg", 3, 2, 2, 0, 2},    {"Cl", 3, 17, 7, 0, 7},
+                 {"Sc", 4, 3, 3, 1, 3},    {"Mn", 4, 7, 5, 5, 7},    {"Cu", 4, 11, 1, 10, 11},
+                 {"Zn", 4, 12, 2, 10, 12}, {"As", 4, 15, 5, 10, 5},  {"Cs", 6, 1, 1, 0, 1},
+                 {"La", 6, 3, 3, 1, 3},    {"Eu", 6, 3, 2, 0, 3},    {"Lu", 6, 3, 3, 1, 3},
+                 {"Hf", 6, 4, 4, 2, 4},    {"Pb", 6, 14, 4, 10, 4},  {"Ac", 7, 3, 3, 1, 3},
+                 {"Pu", 7, 3, 3, 0, 3},    {"Pd", 5, 10, 2, 10, 10}, {"Pt", 6, 10, 2, 9, 10}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const int number = kti_element_number(cases[i].symbol);
         assert_int_equal(kti_element_row(number), cases[i].row);
         assert_int_equal(kti_element_group(number), cases[i].group);
         assert_int_equal(kti_element_valence(number), cases[i].valence);
+        assert_int_equal(kti_element_d_electrons(number), cases[i].d_electrons);
+        assert_int_equal(kti_element_outer_electrons(number), cases[i].outer);
     }
     for (int outside = -1; outside <= 119; outside += outside == 0 ? 119 : 1) {
         assert_int_equal(kti_element_row(outside), 0);
         assert_int_equal(kti_element_group(outside), 0);
         assert_true(kti_element_mass(outside) == 0 && kti_element_radius(outside) == 0);
+        assert_true(kti_element_electron_affinity(outside) == 0 && kti_element_d_electrons(outside) == 0);
+        assert_int_equal(kti_element_outer_electrons(outside), 0);
     }
     /* Standardised: over the 89 elements each input has mean 0 and variance 1. */
     double sum[KTI_NODE_PHYSICS] = {0}, squares[KTI_NODE_PHYSICS] = {0};
@@ -258,8 +310,9 @@ static void test_elements(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_silicon),    cmocka_unit_test(test_binary),    cmocka_unit_test(test_sparse),
-        cmocka_unit_test(test_invariance), cmocka_unit_test(test_data_sets), cmocka_unit_test(test_elements),
+        cmocka_unit_test(test_silicon),  cmocka_unit_test(test_binary),     cmocka_unit_test(test_electrons),
+        cmocka_unit_test(test_sparse),   cmocka_unit_test(test_invariance), cmocka_unit_test(test_data_sets),
+        cmocka_unit_test(test_elements),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,7 @@
  * Radius (pm): the empirical one of Slater (J. Chem. Phys. 41 (1964) 3199); for the noble gases, At and Fr, which
  * he leaves out, the covalent one of Cordero et al. (Dalton Trans. (2008) 2832).
  * Affinity (eV): of the atom for an electron, as tabulated in the CRC Handbook; where the anion isn't stable, the estimate
- * of Bratsch and Lagowski (Polyhedron 5 (1986) 1763).
+ * of Bratsch and Lagowski (Polyhedron 5 (1986) 1763); 0 where neither has one, as of some f elements.
  * d electrons: of the d shell below the outermost shell, in the atom's ground state. Nothing above plutonium. */
 static const struct element {
     char symbol[3];

@@ -274,10 +274,12 @@ static kt_status minimise(kti_gp *gp, kt_error *error)
         nlopt_set_ftol_rel(optimiser, 1e-7);
         nlopt_set_maxeval(optimiser, gp->options.evaluations);
         /* However the search ends, also where it cannot get on, the least that it has seen is the fit. */
-        nlopt_optimize(optimiser, gp->parameter, &gp->objective);
+        const nlopt_result ended = nlopt_optimize(optimiser, gp->parameter, &gp->objective);
         memcpy(gp->parameter, s.best, (size_t)gp->parameters * sizeof *gp->parameter);
         gp->objective = s.least;
-        if (!isfinite(gp->objective))
+        if (ended == NLOPT_OUT_OF_MEMORY)
+            status = kti_fail_memory(error, "a Gaussian process");
+        else if (!isfinite(gp->objective))
             status = kti_fail(error, KT_NON_FINITE,
                               "the covariance of a Gaussian process is not positive definite");
     }
