@@ -477,7 +477,7 @@ static void test_refusals(void **state)
     }
     const double same[ROWS] = {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2};
     refuse(inputs, same, ROWS, COLUMNS, &good, "are the same");
-    refuse(inputs, targets, 1, COLUMNS, &good, "2 to 4096 rows, not to 1");
+    refuse(inputs, targets, 1, COLUMNS, &good, "2 to 2048 rows, not to 1");
     refuse(inputs, targets, 0, COLUMNS, &good, "not to 0");
     refuse(inputs, targets, -1, COLUMNS, &good, "not to -1");
     refuse(inputs, targets, KTI_GP_MOST_ROWS + 1, COLUMNS, &good, "not to 4097");

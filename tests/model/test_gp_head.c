@@ -206,7 +206,7 @@ static void test_refused_fits(void **state)
         {good, 1, "not to 1"},
         {good, -1, "not to -1"},
         {good, KTI_GP_MOST_ROWS + 1, "not to 4097"},
-        {good, INT32_MAX, "2 to 4096 crystals"},
+        {good, INT32_MAX, "2 to 2048 crystals"},
     };
     kt_error error = KT_ERROR_NONE;
     kti_gp_head head;

@@ -14,7 +14,7 @@
 
 #include <kappatune/error.h>
 
-enum { KTI_GP_MOST_TERMS = 4, KTI_GP_MOST_COLUMNS = 256, KTI_GP_MOST_ROWS = 4096 };
+enum { KTI_GP_MOST_TERMS = 4, KTI_GP_MOST_COLUMNS = 256, KTI_GP_MOST_ROWS = 2048 };
 
 /* Logarithms of hyperparameters stay within this of 0: beyond, a length is as good as none or infinite. */
 enum { KTI_GP_LOG_RANGE = 12 };
