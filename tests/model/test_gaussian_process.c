@@ -480,7 +480,7 @@ static void test_refusals(void **state)
     refuse(inputs, targets, 1, COLUMNS, &good, "2 to 2048 rows, not to 1");
     refuse(inputs, targets, 0, COLUMNS, &good, "not to 0");
     refuse(inputs, targets, -1, COLUMNS, &good, "not to -1");
-    refuse(inputs, targets, KTI_GP_MOST_ROWS + 1, COLUMNS, &good, "not to 4097");
+    refuse(inputs, targets, KTI_GP_MOST_ROWS + 1, COLUMNS, &good, "not to 2049");
     refuse(inputs, targets, INT32_MAX, INT32_MAX, &good, "rows");
     refuse(inputs, targets, ROWS, 0, &good, "1 to 256 inputs, not 0");
     refuse(inputs, targets, ROWS, KTI_GP_MOST_COLUMNS + 1, &good, "not 257");

@@ -1,6 +1,8 @@
 #include "model/gaussian_process.h"
 
+#include <dlfcn.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,6 +103,22 @@ static void fill_covariance(const kti_gp *gp, const double *parameter, double *m
     for (int i = 0; i < n; i++)
         matrix[(size_t)i * (size_t)n + (size_t)i] += exp(p[0]) + least_noise;
 }
+
+/* OpenBLAS, where it stands for LAPACK, would sum in another order for another number of cores, and its threads would run
+ * inside our workers. The setting is the process's; LAPACK itself has no such function. */
+static void set_one_thread(void)
+{
+    void *program = dlopen(NULL, RTLD_LAZY),
+         *symbol = program ? dlsym(program, "openblas_set_num_threads") : NULL;
+    void (*set_threads)(int);
+    memcpy(&set_threads, &symbol, sizeof symbol);
+    if (symbol)
+        set_threads(1);
+    if (program)
+        dlclose(program);
+}
+
+static pthread_once_t one_thread = PTHREAD_ONCE_INIT;
 
 /* Row-major lower is LAPACK's column-major upper: no copy. False if the matrix is not positive definite. Some LAPACKs
  * factorise what holds a NaN, which every later diagonal element then is. */
@@ -361,6 +379,7 @@ kt_status kti_gp_condition(kti_gp *gp, kt_error *error)
 
 kt_status kti_gp_create(int rows, int columns, const kti_gp_options *options, kti_gp *gp, kt_error *error)
 {
+    pthread_once(&one_thread, set_one_thread);
     const size_t n = (size_t)rows, d = (size_t)columns;
     *gp = (kti_gp){
         .options = *options, .rows = rows, .columns = columns, .parameters = kti_gp_parameters(options)};

@@ -120,6 +120,9 @@ static void fill_inputs(const kti_gp_head *head, const kti_gp_sample *sample, do
 
 /* Eigenvectors of the read-outs' covariance, greatest first; each with its largest entry positive, since LAPACK leaves the
  * sign open. */
+/* Of log(kappa), that lowers a prediction: beyond it ignorance alone would make a crystal soft. */
+static const double most_variance = 2;
+
 static kt_status find_components(kti_gp_head *head, const kti_gp_sample *samples, int rows, kt_error *error)
 {
     double covariance[KTI_GP_READOUT][KTI_GP_READOUT] = {{0}}, values[KTI_GP_READOUT];
@@ -203,7 +206,7 @@ kt_status kti_gp_head_predict(const kti_gp_head *head, const kti_gp_sample *samp
     fill_inputs(head, sample, input);
     kti_gp_predict(&head->gp, input, work, &mean, &variance);
     free(work);
-    *kappa = exp(mean - variance / 2);
+    *kappa = exp(mean - fmin(variance, most_variance) / 2);
     if (log_sd)
         *log_sd = sqrt(variance);
     return KT_OK;

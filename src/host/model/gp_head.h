@@ -3,7 +3,8 @@
  *
  * The process gives log(kappa) a mean m and a variance v. The prediction is exp(m - v / 2), the harmonic mean of that
  * log-normal distribution, that is one over the expected thermal resistivity 1 / kappa. Against the median, exp(m), it is
- * lower where the process knows little, which is where soft crystals are overestimated many times over.
+ * lower where the process knows little, which is where soft crystals are overestimated many times over; v counts as at
+ * most 2 there, so that a crystal like none that was seen doesn't count as soft for that alone.
  */
 #ifndef KTI_MODEL_GP_HEAD_H
 #define KTI_MODEL_GP_HEAD_H

@@ -112,6 +112,10 @@ static kt_status describe(kti_tensors *tensors, const kti_fold *fold, const kt_t
         status = kti_tensors_set_metadata(tensors, "select", kti_select_names[options->select], error);
     if (status == KT_OK)
         status = kti_tensors_set_metadata(tensors, "head", kti_head_names[options->head], error);
+    if (status == KT_OK)
+        status = set_fingerprint(tensors, "data_fingerprint", fold->data_fingerprint, error);
+    if (status == KT_OK)
+        status = set_fingerprint(tensors, "start_fingerprint", fold->start_fingerprint, error);
     return status;
 }
 
@@ -142,10 +146,6 @@ static kt_status store_state(kti_tensors *tensors, const kti_fold *fold, const k
         status = kti_tensors_add(tensors, history_name, KTI_F64, 2, shape, &history, error);
     if (status == KT_OK)
         memcpy(history->data, fold->history, (size_t)fold->epoch * KTI_HISTORY_COLUMNS * sizeof(double));
-    if (status == KT_OK)
-        status = set_fingerprint(tensors, "data_fingerprint", fold->data_fingerprint, error);
-    if (status == KT_OK)
-        status = set_fingerprint(tensors, "start_fingerprint", fold->start_fingerprint, error);
     list_scalars(&copy, list);
     for (int i = 0; i < SCALARS && status == KT_OK; i++)
         status = kti_metadata_set_number(tensors, list[i].key,
@@ -221,14 +221,21 @@ static kt_status load_scalars(const kti_tensors *state, const char *file, kti_fo
     return KT_OK;
 }
 
+static kt_status check_origin(const kti_tensors *tensors, const char *file, const kti_fold *fold,
+                              kt_error *error)
+{
+    kt_status status =
+        check_fingerprint(tensors, file, "data_fingerprint", fold->data_fingerprint, "data", error);
+    if (status == KT_OK)
+        status = check_fingerprint(tensors, file, "start_fingerprint", fold->start_fingerprint,
+                                   "start weights", error);
+    return status;
+}
+
 static kt_status load_state(const kti_tensors *state, const char *file, kti_fold *fold,
                             kti_parameters *parameters, const kt_train_options *options, kt_error *error)
 {
-    kt_status status =
-        check_fingerprint(state, file, "data_fingerprint", fold->data_fingerprint, "data", error);
-    if (status == KT_OK)
-        status = check_fingerprint(state, file, "start_fingerprint", fold->start_fingerprint, "start weights",
-                                   error);
+    kt_status status = check_origin(state, file, fold, error);
     if (status == KT_OK)
         status = load_scalars(state, file, fold, error);
     if (status != KT_OK)
@@ -264,7 +271,10 @@ kt_status kti_checkpoint_read(const char *run, kti_fold *fold, kti_parameters *p
                               const kt_train_options *options, int *found, kt_error *error)
 {
     kti_tensors state = {0};
-    char *file = kti_checkpoint_path(run, fold->number, "last.safetensors");
+    /* Without epochs there is no state, but what has been fitted must be of the same data. */
+    const int fitted_only = options->epochs == 0;
+    char *file =
+        kti_checkpoint_path(run, fold->number, fitted_only ? "best.safetensors" : "last.safetensors");
     *found = 0;
     if (!file)
         return kti_fail_memory(error, "a path");
@@ -275,7 +285,8 @@ kt_status kti_checkpoint_read(const char *run, kti_fold *fold, kti_parameters *p
         if (status == KT_OK)
             status = kti_architecture_check(&state, file, error);
         if (status == KT_OK)
-            status = load_state(&state, file, fold, parameters, options, error);
+            status = fitted_only ? check_origin(&state, file, fold, error)
+                                 : load_state(&state, file, fold, parameters, options, error);
     }
     kti_tensors_destroy(&state);
     free(file);

@@ -306,6 +306,9 @@ kt_status kti_recipe_parse(const json_t *object, const char *file, kt_train_opti
     for (int i = 0; i < KEYS && status == KT_OK; i++)
         if (json_object_get(object, keys[i].name))
             status = read_value(object, file, &keys[i], &read, error);
+    /* A Gaussian process that sees nothing of the network has no epochs, whatever the default is. */
+    if (read.head == KT_HEAD_GP && read.readout_components == 0 && !json_object_get(object, "epochs"))
+        read.epochs = 0;
     if (status == KT_OK)
         *options = read;
     return status;

@@ -179,8 +179,17 @@ static kt_status check_start(const kt_recipe *recipe, int index, kt_error *error
     if (from >= index)
         return kti_fail(error, KT_BAD_ARGUMENT, "starts from stage `%s`, which does not come before it",
                         options->from_stage);
+    const kt_train_options *source = &recipe->stage[from].options;
+    if (source->head == KT_HEAD_GP && source->readout_components == 0)
+        return kti_fail(error, KT_BAD_ARGUMENT,
+                        "starts from stage `%s`, which is a Gaussian process without a network",
+                        options->from_stage);
+    if (source->physics_inputs && !options->physics_inputs)
+        return kti_fail(error, KT_BAD_ARGUMENT,
+                        "starts from stage `%s`, whose network has physics inputs, but has none itself",
+                        options->from_stage);
     for (int fold = 1; fold <= options->folds; fold++)
-        if (trains_fold(options, fold) && !trains_fold(&recipe->stage[from].options, fold))
+        if (trains_fold(options, fold) && !trains_fold(source, fold))
             return kti_fail(error, KT_BAD_ARGUMENT,
                             "its fold %d starts from that of stage `%s`, which does not train it", fold,
                             options->from_stage);
