@@ -227,6 +227,15 @@ static void data_sets_are_joined(void **state)
     assert_int_equal(count_lines(predictions), 1 + 2 * (19 + 8));
     free(predictions);
     run(&r, folder,
+        "$KT train --data datasets/togo15.csv --data $D/half.csv --out $D/told --folds 1 --epochs 1");
+    assert_status(&r, 0);
+    assert_complains(&r, "37 crystals stand in more than one of the data sets");
+    run(&r, folder,
+        "$KT train --data datasets/togo15.csv --data ./datasets/togo15.csv --out $D/twice " SHORT);
+    assert_status(&r, 1);
+    assert_complains(&r, "./datasets/togo15.csv: holds the same crystals as datasets/togo15.csv");
+    assert_false(exists(folder, "twice"));
+    run(&r, folder,
         "$KT train --data a --data b --data c --data d --data e --data f --data g --data h --data i "
         "--dry-run");
     assert_status(&r, 2);

@@ -364,6 +364,75 @@ static void reports_progress_and_stops(void **state)
 }
 
 /* An option that no crystal can be read with is the caller's fault, not 95 rejects. */
+static const char some_rows[] = "NaCl,rocksalt,5.64,,,7,first\nKCl,rocksalt,6.29,,,7,second\n"
+                                "LiF,rocksalt,4.03,,,14,third\n";
+
+static void write_table(const folder *made, const char *name, const char *rows)
+{
+    char text[1024];
+    snprintf(text, sizeof text, "%s%s", header, rows);
+    folder_write(made, name, text);
+}
+
+static kt_status read_pair(const folder *one, const char *first, const folder *other, const char *second,
+                           kti_dataset *set, kt_error *error)
+{
+    char paths[2][256];
+    const char *list[KT_MOST_DATA_SETS] = {folder_path(one, first, paths[0]),
+                                           folder_path(other, second, paths[1])};
+    const kti_dataset_options options = kti_dataset_options_default();
+    return kti_dataset_read_all(list, &options, set, error);
+}
+
+static void joins_sets_and_counts_what_they_share(void **state)
+{
+    folder one, other;
+    kti_dataset set, alone;
+    kt_error error = KT_ERROR_NONE;
+    char path[256];
+    int count = -1;
+    (void)state;
+    folder_create(&one);
+    folder_create(&other);
+    write_table(&one, "set.csv", some_rows);
+    write_table(&other, "copy.csv", some_rows);
+    assert_int_equal(read_pair(&one, "set.csv", &other, "copy.csv", &set, &error), KT_BAD_ARGUMENT);
+    assert_non_null(strstr(error.message, "holds the same crystals as"));
+    assert_non_null(strstr(error.message, "set.csv"));
+    assert_non_null(strstr(error.file, "copy.csv"));
+
+    /* Two of three, in another order and with another id and kappa; one of them twice. */
+    write_table(&other, "set.csv",
+                "LiF,rocksalt,4.03,,,14,third\nNaCl,rocksalt,5.64,,,8,a\nNaCl,rocksalt,5.64,,,7,b\n"
+                "KCl,rocksalt,6.30,,,7,c\n");
+    assert_int_equal(read_pair(&one, "set.csv", &other, "set.csv", &set, NULL), KT_OK);
+    assert_int_equal(set.parts, 2);
+    assert_string_equal(set.part[0].name, "set");
+    assert_string_equal(set.part[1].name, "set#2");
+    assert_string_equal(set.name, "set+set#2");
+    assert_int_equal(kti_dataset_count_shared(&set, &count, NULL), KT_OK);
+    assert_int_equal(count, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(read_set(folder_path(i ? &other : &one, "set.csv", path), 1, &alone, NULL), KT_OK);
+        assert_true(kti_dataset_part_fingerprint(&set, i) == kti_dataset_fingerprint(&alone));
+        assert_int_equal(kti_dataset_count_shared(&alone, &count, NULL), KT_OK);
+        assert_int_equal(count, 0);
+        kti_dataset_destroy(&alone);
+    }
+    assert_true(kti_dataset_part_fingerprint(&set, 0) != kti_dataset_part_fingerprint(&set, 1));
+    kti_dataset_destroy(&set);
+
+    /* Repeated within one part only: no other part has it. */
+    write_table(&other, "more.csv", "MgO,rocksalt,4.21,,,60,a\nMgO,rocksalt,4.21,,,60,b\n");
+    assert_int_equal(read_pair(&one, "set.csv", &other, "more.csv", &set, NULL), KT_OK);
+    assert_string_equal(set.name, "set+more");
+    assert_int_equal(kti_dataset_count_shared(&set, &count, NULL), KT_OK);
+    assert_int_equal(count, 0);
+    kti_dataset_destroy(&set);
+    folder_destroy(&one);
+    folder_destroy(&other);
+}
+
 static void bad_options_are_an_error(void **state)
 {
     kti_dataset set;
@@ -503,6 +572,22 @@ static void hh143_is_usable(void **state)
     kti_dataset_destroy(&four);
 }
 
+static void togo15_and_hh143_share_no_crystal(void **state)
+{
+    const char *paths[KT_MOST_DATA_SETS] = {"../shared/data/togo15", "../shared/data/hh143"};
+    const kti_dataset_options options = kti_dataset_options_default();
+    kti_dataset set;
+    int count = -1;
+    (void)state;
+    need(paths[0]);
+    need(paths[1]);
+    assert_int_equal(kti_dataset_read_all(paths, &options, &set, NULL), KT_OK);
+    assert_int_equal(set.size, 95 + 143);
+    assert_int_equal(kti_dataset_count_shared(&set, &count, NULL), KT_OK);
+    assert_int_equal(count, 0);
+    kti_dataset_destroy(&set);
+}
+
 /* Six crystals have no edge within the cutoff; all others are usable, and threads change nothing. */
 static void aflow_rejects_the_six_without_an_edge(void **state)
 {
@@ -534,10 +619,12 @@ int main(void)
         cmocka_unit_test(reads_prototype_tables),
         cmocka_unit_test(writes_rejects),
         cmocka_unit_test(reports_progress_and_stops),
+        cmocka_unit_test(joins_sets_and_counts_what_they_share),
         cmocka_unit_test(bad_options_are_an_error),
         cmocka_unit_test(survives_random_bytes),
         cmocka_unit_test(togo15_table_equals_its_structures),
         cmocka_unit_test(hh143_is_usable),
+        cmocka_unit_test(togo15_and_hh143_share_no_crystal),
         cmocka_unit_test(aflow_rejects_the_six_without_an_edge),
     };
     return cmocka_run_group_tests_name("dataset", tests, NULL, NULL);

@@ -219,8 +219,11 @@ static kt_status add_data_sets(json_t *root, const kti_run *run, const kt_train_
     json_t *sets = json_array();
     for (int i = 0; i < result->data_sets && status == KT_OK; i++) {
         const size_t step = (size_t)i * sizeof(kt_scores);
-        json_t *set =
-            json_pack("{s:s, s:i}", "dataset", result->data_set[i], "crystals", run->dataset->part[i].size);
+        char fingerprint[24];
+        snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64,
+                 kti_dataset_part_fingerprint(run->dataset, i));
+        json_t *set = json_pack("{s:s, s:i, s:s}", "dataset", result->data_set[i], "crystals",
+                                run->dataset->part[i].size, "data_fingerprint", fingerprint);
         status = add_summary(set, "summary", result, offsetof(kt_fold_result, set_best) + step, error);
         if (status == KT_OK)
             status = add_summary(set, "summary_last_epoch", result, offsetof(kt_fold_result, set_last) + step,
@@ -395,7 +398,7 @@ kt_status kt_train_result_read(const char *run, kt_train_result *result, kt_erro
     return status;
 }
 
-/* ---- whether they are still those of the data ---- */
+/* ---- which data they are of ---- */
 
 static bool is_fingerprint(const json_t *object, const char *key, uint64_t fingerprint)
 {

@@ -114,6 +114,20 @@ static kt_status report_rejects(const kt_train_options *options, const kti_datas
     return status;
 }
 
+/* Each part is split on its own, so that nothing keeps the copies of a crystal on one side. */
+static kt_status warn_of_shared(const kt_train_options *options, const kti_dataset *dataset, kt_error *error)
+{
+    int count;
+    kt_status status = kti_dataset_count_shared(dataset, &count, error);
+    if (status == KT_OK && count > 0)
+        say(options,
+            "%d crystal%s in more than one of the data sets: a fold may train on one copy and be judged on "
+            "the "
+            "other",
+            count, count == 1 ? " stands" : "s stand");
+    return status;
+}
+
 static void announce(const kt_train_options *options, const kti_device *device, const kti_run *run)
 {
     const int lanes = kti_device_lanes(device), threads = lanes < run->folds ? lanes : run->folds;
@@ -156,6 +170,8 @@ kt_status kti_run_stage(const kt_train_options *options, const kti_dataset *data
         status = kti_recipe_store(options, &lock, error);
     if (status == KT_OK)
         status = report_rejects(options, dataset, error);
+    if (status == KT_OK)
+        status = warn_of_shared(options, dataset, error);
     if (status == KT_OK) {
         announce(options, device, &run);
         status = kti_run_train(&run, error);

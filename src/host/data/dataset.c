@@ -267,6 +267,78 @@ done:
     return status;
 }
 
+/* ---- what crystals there are ---- */
+
+static uint64_t hash_graph(uint64_t hash, const kti_graph *g)
+{
+    const size_t nodes = (size_t)g->nodes, edges = (size_t)g->edges;
+    hash = kti_hash(hash, g->feature, sizeof g->feature);
+    hash = kti_hash(hash, g->node_type, nodes * sizeof *g->node_type);
+    hash = kti_hash(hash, g->node_weight, nodes * sizeof *g->node_weight);
+    hash = kti_hash(hash, g->edge_source, edges * sizeof *g->edge_source);
+    hash = kti_hash(hash, g->edge_target, edges * sizeof *g->edge_target);
+    hash = kti_hash(hash, g->edge_distance, edges * sizeof *g->edge_distance);
+    return kti_hash(hash, g->edge_weight, edges * sizeof *g->edge_weight);
+}
+
+static uint64_t hash_crystals(const kti_crystal *crystals, int size)
+{
+    uint64_t hash = KTI_HASH_START;
+    for (int i = 0; i < size; i++) {
+        hash = kti_hash(hash, crystals[i].id, strlen(crystals[i].id) + 1);
+        hash = kti_hash(hash, &crystals[i].kappa, sizeof crystals[i].kappa);
+        hash = hash_graph(hash, &crystals[i].graph);
+    }
+    return hash;
+}
+
+uint64_t kti_dataset_fingerprint(const kti_dataset *dataset)
+{
+    uint64_t hash = hash_crystals(dataset->crystals, dataset->size);
+    for (int i = 1; i < dataset->parts; i++) /* where one ends and the next begins */
+        hash = kti_hash(hash, &dataset->part[i].first, sizeof dataset->part[i].first);
+    return hash;
+}
+
+uint64_t kti_dataset_part_fingerprint(const kti_dataset *dataset, int part)
+{
+    return hash_crystals(dataset->crystals + dataset->part[part].first, dataset->part[part].size);
+}
+
+typedef struct sighting {
+    uint64_t hash; /* of the crystal */
+    int part;
+} sighting;
+
+static int by_crystal(const void *a, const void *b)
+{
+    const sighting *x = a, *y = b;
+    return x->hash != y->hash ? (x->hash > y->hash) - (x->hash < y->hash) : x->part - y->part;
+}
+
+kt_status kti_dataset_count_shared(const kti_dataset *dataset, int *count, kt_error *error)
+{
+    *count = 0;
+    if (dataset->parts == 1)
+        return KT_OK;
+    sighting *seen = kti_allocate((size_t)dataset->size, sizeof *seen);
+    if (!seen)
+        return kti_fail_memory(error, "a data set");
+    for (int i = 0; i < dataset->size; i++)
+        seen[i] =
+            (sighting){hash_graph(KTI_HASH_START, &dataset->crystals[i].graph), dataset->crystals[i].part};
+    qsort(seen, (size_t)dataset->size, sizeof *seen, by_crystal);
+    for (int first = 0, next; first < dataset->size; first = next) {
+        for (next = first + 1; next < dataset->size && seen[next].hash == seen[first].hash;)
+            next++;
+        *count += seen[next - 1].part != seen[first].part;
+    }
+    free(seen);
+    return KT_OK;
+}
+
+/* ---- joining ---- */
+
 /* A longer block with `more` elements of `size` bytes moved to its end; the source holds none afterwards. */
 static void *extend(void *block, int used, const void *more, int count, size_t size)
 {
@@ -278,11 +350,38 @@ static void *extend(void *block, int used, const void *more, int count, size_t s
     return longer;
 }
 
+static bool has_part(const kti_dataset *dataset, const char *name)
+{
+    for (int i = 0; i < dataset->parts; i++)
+        if (strcmp(dataset->part[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Gives the only part of `from` a name that none of `to` has: a run's files tell the parts apart by it. */
+static kt_status rename_part(const kti_dataset *to, kti_dataset *from, kt_error *error)
+{
+    kti_text name = {0};
+    for (int i = 2; !name.failed && has_part(to, name.data ? name.data : from->name); i++) {
+        kti_text_destroy(&name);
+        kti_text_add(&name, "%s#%d", from->name, i);
+    }
+    if (name.failed) {
+        kti_text_destroy(&name);
+        return kti_fail_memory(error, "a data set");
+    }
+    if (name.data) {
+        free(from->part[0].name);
+        from->part[0].name = name.data;
+    }
+    return KT_OK;
+}
+
 /* Moves the only part of `from` to the end of `to`. */
 static kt_status append(kti_dataset *to, kti_dataset *from, kt_error *error)
 {
     kti_text name = {0};
-    kti_text_add(&name, "%s+%s", to->name, from->name);
+    kti_text_add(&name, "%s+%s", to->name, from->part[0].name);
     kti_crystal *crystals = extend(to->crystals, to->size, from->crystals, from->size, sizeof *crystals);
     kti_reject *rejects = extend(to->rejects, to->rejected, from->rejects, from->rejected, sizeof *rejects);
     if (name.failed || !crystals || !rejects) {
@@ -311,6 +410,17 @@ static kt_status append(kti_dataset *to, kti_dataset *from, kt_error *error)
     return KT_OK;
 }
 
+static kt_status refuse_repeated(const kti_dataset *dataset, const kti_dataset *next,
+                                 const char *const *paths, int index, kt_error *error)
+{
+    const uint64_t fingerprint = kti_dataset_fingerprint(next);
+    for (int i = 0; i < dataset->parts; i++)
+        if (kti_dataset_part_fingerprint(dataset, i) == fingerprint)
+            return kti_fail_file(error, KT_BAD_ARGUMENT, paths[index],
+                                 "holds the same crystals as %s: a data set is joined once only", paths[i]);
+    return KT_OK;
+}
+
 kt_status kti_dataset_read_all(const char *const *paths, const kti_dataset_options *options,
                                kti_dataset *dataset, kt_error *error)
 {
@@ -321,34 +431,16 @@ kt_status kti_dataset_read_all(const char *const *paths, const kti_dataset_optio
         if (status == KT_OK && next.size > INT32_MAX - dataset->size)
             status = kti_fail(error, KT_BAD_ARGUMENT, "the data sets are too large together");
         if (status == KT_OK)
+            status = refuse_repeated(dataset, &next, paths, i, error);
+        if (status == KT_OK)
+            status = rename_part(dataset, &next, error);
+        if (status == KT_OK)
             status = append(dataset, &next, error);
         kti_dataset_destroy(&next);
     }
     if (status != KT_OK)
         kti_dataset_destroy(dataset);
     return status;
-}
-
-uint64_t kti_dataset_fingerprint(const kti_dataset *dataset)
-{
-    uint64_t hash = KTI_HASH_START;
-    for (int i = 0; i < dataset->size; i++) {
-        const kti_crystal *c = &dataset->crystals[i];
-        const kti_graph *g = &c->graph;
-        const size_t nodes = (size_t)g->nodes, edges = (size_t)g->edges;
-        hash = kti_hash(hash, c->id, strlen(c->id) + 1);
-        hash = kti_hash(hash, &c->kappa, sizeof c->kappa);
-        hash = kti_hash(hash, g->feature, sizeof g->feature);
-        hash = kti_hash(hash, g->node_type, nodes * sizeof *g->node_type);
-        hash = kti_hash(hash, g->node_weight, nodes * sizeof *g->node_weight);
-        hash = kti_hash(hash, g->edge_source, edges * sizeof *g->edge_source);
-        hash = kti_hash(hash, g->edge_target, edges * sizeof *g->edge_target);
-        hash = kti_hash(hash, g->edge_distance, edges * sizeof *g->edge_distance);
-        hash = kti_hash(hash, g->edge_weight, edges * sizeof *g->edge_weight);
-    }
-    for (int i = 1; i < dataset->parts; i++) /* where one ends and the next begins */
-        hash = kti_hash(hash, &dataset->part[i].first, sizeof dataset->part[i].first);
-    return hash;
 }
 
 kt_status kti_dataset_write_rejects(const kti_dataset *dataset, const char *path, kt_error *error)

@@ -30,7 +30,7 @@ typedef struct kti_reject {
 
 /* One of the data sets that were joined. */
 typedef struct kti_dataset_part {
-    char *name;      /* last part of the path, without .csv; owned */
+    char *name;      /* last part of the path, without .csv, and #2 if another part is named so; owned */
     int first, size; /* its crystals */
 } kti_dataset_part;
 
@@ -63,13 +63,19 @@ kt_status kti_dataset_read(const char *path, const kti_dataset_options *options,
                            kt_error *error);
 
 /* Reads several data sets and joins them: paths[KT_MOST_DATA_SETS], the first NULL ends the list. One alone is as
- * kti_dataset_read gives it. */
+ * kti_dataset_read gives it. KT_BAD_ARGUMENT, naming both, for the same data set twice. */
 kt_status kti_dataset_read_all(const char *const *paths, const kti_dataset_options *options,
                                kti_dataset *dataset, kt_error *error);
 void kti_dataset_destroy(kti_dataset *dataset);
 
 /* Of everything about the crystals that decides a result. */
 uint64_t kti_dataset_fingerprint(const kti_dataset *dataset);
+
+/* Of one part, as if it had been read alone. */
+uint64_t kti_dataset_part_fingerprint(const kti_dataset *dataset, int part);
+
+/* Crystals that stand in more than one part: with the same graph, bit for bit, whatever their id and kappa. */
+kt_status kti_dataset_count_shared(const kti_dataset *dataset, int *count, kt_error *error);
 
 /* Writes `id,line,file,reason` rows (RFC 4180 quoting). */
 kt_status kti_dataset_write_rejects(const kti_dataset *dataset, const char *path, kt_error *error);
