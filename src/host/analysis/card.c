@@ -165,8 +165,8 @@ static kt_status add_training(kti_text *text, const kti_card *card, kt_error *er
             kti_text_add(text, " |\n");
         }
     kti_text_add(
-        text, "\nEvery key is in recipe.json, whose paths are names where they led out of the folder of the "
-              "training.\n\n");
+        text,
+        "\nrecipe.json has every key; of paths outside the folder of the training it has the last part.\n\n");
     json_decref(recipe);
     return KT_OK;
 }

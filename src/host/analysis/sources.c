@@ -37,7 +37,9 @@ static const struct {
               "Project, CC BY 4.0."},
     {"aflow_agl",
      "AFLOW: structures and AGL estimates of the AFLOW consortium, CC BY 4.0; the method (a quasi-harmonic "
-     "Debye-Grueneisen model) is that of C. Toher et al., Phys. Rev. B 90, 174107 (2014)."},
+     "Debye-Grueneisen model) is that of C. Toher et al., Phys. Rev. B 90, 174107 (2014). AGL is another "
+     "quantity than a "
+     "first-principles kappa, for some crystals many times lower: a model of it is a start for fine-tuning."},
     {"megnet-mp-2018.6.1-eform", "MEGNet-MP-2018.6.1-Eform as matgl packages it, BSD 3-Clause: C. Chen et "
                                  "al., Chem. Mater. 31 (2019) 3564."},
     {"aflow-agl",
