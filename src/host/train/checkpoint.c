@@ -65,6 +65,15 @@ static kt_status set_fingerprint(kti_tensors *tensors, const char *key, uint64_t
     return kti_tensors_set_metadata(tensors, key, text, error);
 }
 
+/* What the fold is trained on and starts from. */
+static kt_status set_origin(kti_tensors *tensors, const kti_fold *fold, kt_error *error)
+{
+    kt_status status = set_fingerprint(tensors, "data_fingerprint", fold->data_fingerprint, error);
+    if (status == KT_OK)
+        status = set_fingerprint(tensors, "start_fingerprint", fold->start_fingerprint, error);
+    return status;
+}
+
 static kt_status check_fingerprint(const kti_tensors *tensors, const char *file, const char *key,
                                    uint64_t fingerprint, const char *what, kt_error *error)
 {
@@ -112,10 +121,6 @@ static kt_status describe(kti_tensors *tensors, const kti_fold *fold, const kt_t
         status = kti_tensors_set_metadata(tensors, "select", kti_select_names[options->select], error);
     if (status == KT_OK)
         status = kti_tensors_set_metadata(tensors, "head", kti_head_names[options->head], error);
-    if (status == KT_OK)
-        status = set_fingerprint(tensors, "data_fingerprint", fold->data_fingerprint, error);
-    if (status == KT_OK)
-        status = set_fingerprint(tensors, "start_fingerprint", fold->start_fingerprint, error);
     return status;
 }
 
@@ -146,6 +151,8 @@ static kt_status store_state(kti_tensors *tensors, const kti_fold *fold, const k
         status = kti_tensors_add(tensors, history_name, KTI_F64, 2, shape, &history, error);
     if (status == KT_OK)
         memcpy(history->data, fold->history, (size_t)fold->epoch * KTI_HISTORY_COLUMNS * sizeof(double));
+    if (status == KT_OK)
+        status = set_origin(tensors, fold, error);
     list_scalars(&copy, list);
     for (int i = 0; i < SCALARS && status == KT_OK; i++)
         status = kti_metadata_set_number(tensors, list[i].key,
@@ -168,6 +175,9 @@ kt_status kti_checkpoint_write(const char *run, const kti_fold *fold, const kti_
     /* The product first: whatever moment a kill chooses, last.safetensors is never ahead of it. */
     if (status == KT_OK && kti_fold_has_product(fold, options)) {
         status = describe(&product, fold, options, dataset, error);
+        /* Else last.safetensors has it. */
+        if (status == KT_OK && options->epochs == 0)
+            status = set_origin(&product, fold, error);
         if (status == KT_OK && options->head != KT_HEAD_NETWORK)
             status = kti_gp_head_store(&fold->gp, &product, error);
         /* A Gaussian process that sees no read-out needs no network. */
