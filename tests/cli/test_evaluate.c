@@ -2,6 +2,7 @@
 #include "cli/program.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 #include <jansson.h>
 
@@ -110,16 +111,120 @@ static void the_table_and_the_csv_say_what_was_judged(void **state)
     const char *folder = *state;
     outcome r = {0};
     make_runs(&r, folder);
-    run(&r, folder, "cd $D && $KT evaluate run/stages/A run --data second.csv --quiet");
+    run(&r, folder, "cd $D && $KT evaluate run --data second.csv --quiet");
     assert_status(&r, 0);
     assert_says(&r, "split n of a data set holds out");
     assert_says(&r, "run/MIX");
     run(&r, folder, "cd $D && $KT evaluate run --data second.csv --csv --quiet --rows all");
     assert_status(&r, 0);
-    assert_says(&r, "model,dataset,judged_on,fold,rows,mape,medape,sre\nrun/A,second,all,1,10,");
+    assert_says(&r, "model,dataset,judged_on,fold,rows,mape,medape,sre,own\nrun/A,second,all,1,10,");
     assert_int_equal(count_lines(r.out), 1 + 2 * 2);
     run(&r, folder, "cd $D && $KT evaluate run --data second.csv --quiet --rows all");
     assert_says(&r, "include the rows that it was");
+    assert_null(strstr(r.out, "*"));
+    outcome_destroy(&r);
+}
+
+static bool is_own(const json_t *models, const char *model, const char *set)
+{
+    const json_t *own = json_object_get(
+        entry(json_object_get(entry(models, "model", model), "data_sets"), "dataset", set), "own");
+    if (!json_is_boolean(own))
+        fail_msg("no own of %s on %s", model, set);
+    return json_is_true(own);
+}
+
+/* In another order a split holds out other rows, among them some that the run was trained on. */
+static void a_reversed_copy_is_not_the_runs_own(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    make_runs(&r, folder);
+    run(&r, folder,
+        "cd $D && { sed -n 1p first.csv; sed 1d first.csv | tac; } >reversed.csv && head -12 first.csv "
+        ">some.csv && "
+        "$KT train --data second.csv --folds 2 --epochs 2 --out alone --quiet >log && "
+        "$KT evaluate run alone --data first.csv --data second.csv --data reversed.csv --data some.csv "
+        "--mix first,second --mix reversed,second --json --quiet");
+    assert_status(&r, 0);
+    json_t *root = results_of(&r), *models = json_object_get(root, "models");
+    static const struct {
+        const char *model, *set;
+        bool own;
+    } expected[] = {
+        {"run/A", "first", true},          {"run/A", "second", false},
+        {"run/A", "reversed", false},      {"run/A", "some", false},
+        {"run/A", "first+second", false},  {"run/MIX", "first", true},
+        {"run/MIX", "second", true},       {"run/MIX", "reversed", false},
+        {"run/MIX", "first+second", true}, {"run/MIX", "reversed+second", false},
+        {"alone", "first", false},         {"alone", "second", true},
+        {"alone", "first+second", false},
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++)
+        if (is_own(models, expected[i].model, expected[i].set) != expected[i].own)
+            fail_msg("%s on %s: own should be %d", expected[i].model, expected[i].set, expected[i].own);
+    json_decref(root);
+    run(&r, folder, "cd $D && $KT evaluate run --data first.csv --quiet");
+    assert_status(&r, 0);
+    assert_null(strstr(r.out, "*"));
+    run(&r, folder, "cd $D && $KT evaluate run --data first.csv --data reversed.csv --quiet");
+    assert_status(&r, 0);
+    assert_says(&r, ")*\n");
+    assert_says(&r, "\n* another set than the run's own: crystals that are in both are not looked for\n");
+    run(&r, folder, "cd $D && $KT evaluate run/stages/A --data first.csv --data reversed.csv --csv --quiet");
+    assert_status(&r, 0);
+    assert_says(&r, ",true\nA,reversed,");
+    assert_says(&r, ",false\n");
+    outcome_destroy(&r);
+}
+
+/* What a stage started from is known by the recipe beside it. */
+static void the_data_of_earlier_stages_are_own(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    make_runs(&r, folder);
+    write_text(folder, "next.json",
+               "{\"folds\": 2, \"epochs\": 2, \"select\": \"last\", \"stages\": ["
+               "{\"name\": \"A\", \"data\": \"first.csv\"}, {\"name\": \"APART\", \"data\": \"first.csv\"},"
+               "{\"name\": \"B\", \"data\": \"second.csv\", \"from\": {\"stage\": \"A\"}}]}");
+    run(&r, folder,
+        "cd $D && $KT train next.json --out next --quiet >log && "
+        "$KT evaluate next --data first.csv --data second.csv --json --quiet");
+    assert_status(&r, 0);
+    json_t *root = results_of(&r), *models = json_object_get(root, "models");
+    assert_true(is_own(models, "next/B", "first"));
+    assert_true(is_own(models, "next/B", "second"));
+    assert_false(is_own(models, "next/A", "second"));
+    assert_false(is_own(models, "next/APART", "second"));
+    json_decref(root);
+    outcome_destroy(&r);
+}
+
+static void wrong_usage_is_refused(void **state)
+{
+    static const struct {
+        const char *arguments, *says;
+    } cases[] = {
+        {"run --data first.csv --csv --json", "either --csv or --json"},
+        {"run --data first.csv --mix first", "names of several data sets, a,b, not `first`"},
+        {"run --data first.csv --data second.csv --mix first,second,", "not `first,second,`"},
+        {"run --data first.csv --data second.csv --mix first,,second", "not `first,,second`"},
+        {"run --data first.csv --mix ,first", "not `,first`"},
+        {"run ./run/ --data first.csv", "./run/stages/A is named twice"},
+        {"run run/stages/A --data first.csv", "run/stages/A is named twice"},
+    };
+    const char *folder = *state;
+    outcome r = {0};
+    make_runs(&r, folder);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        run(&r, folder, "cd $D && $KT evaluate %s --quiet", cases[i].arguments);
+        assert_status(&r, 2);
+        assert_complains(&r, cases[i].says);
+    }
+    run(&r, folder, "cd $D && mkdir empty && $KT evaluate empty --data first.csv");
+    assert_status(&r, 1);
+    assert_complains(&r, "empty: is neither a run");
     outcome_destroy(&r);
 }
 
@@ -169,6 +274,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(held_out_scores_are_those_of_training, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(the_table_and_the_csv_say_what_was_judged, folder_setup,
                                         folder_teardown),
+        cmocka_unit_test_setup_teardown(a_reversed_copy_is_not_the_runs_own, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(the_data_of_earlier_stages_are_own, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(wrong_usage_is_refused, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_judged_is_refused, folder_setup, folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

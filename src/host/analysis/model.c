@@ -122,15 +122,21 @@ static kt_status list_folds(const char *path, int folds[MOST_MEMBERS], int *coun
     return KT_OK;
 }
 
-static kt_status refuse_empty_run(const char *path, kt_error *error)
+/* A path without trained folds: a file of weights, a folder of matgl's, or none of what is asked for. */
+static kt_status check_single(const char *path, kt_error *error)
 {
-    char *recipe = kti_path_join(path, "recipe.json");
-    kt_status status = recipe ? KT_OK : kti_fail_memory(error, "a path");
+    char *recipe = kti_path_join(path, "recipe.json"), *state = kti_path_join(path, "state.pt");
+    kt_status status = recipe && state ? KT_OK : kti_fail_memory(error, "a path");
     if (status == KT_OK && kti_file_exists(recipe))
         status =
             kti_fail_file(error, KT_BAD_ARGUMENT, path,
                           "is a run without a trained fold yet; finish it with kappatune train --resume");
+    else if (status == KT_OK && kti_is_folder(path) && !kti_file_exists(state))
+        status = kti_fail_file(error, KT_BAD_ARGUMENT, path,
+                               "is neither a run (it has no folds/N/best.safetensors) nor a folder of "
+                               "weights (it has no state.pt)");
     free(recipe);
+    free(state);
     return status;
 }
 
@@ -141,7 +147,7 @@ static kt_status open_model(const char *path, const kt_model_options *options, k
     *model = NULL;
     kt_status status = list_folds(path, folds, &count, error);
     if (status == KT_OK && count == 0)
-        status = refuse_empty_run(path, error);
+        status = check_single(path, error);
     if (status != KT_OK)
         return status;
     kt_model *made = kti_allocate(1, sizeof *made);

@@ -14,7 +14,7 @@
 #include "train/checkpoint.h"
 #include "train/recipe.h"
 
-enum { METRICS_LIMIT = 1 << 26 };
+enum { METRICS_LIMIT = 1 << 26, MOST_STAGES = 1000 };
 
 typedef struct score_key {
     const char *name;
@@ -453,5 +453,72 @@ kt_status kti_results_are_current(const kt_train_options *options, uint64_t data
     }
     json_decref(root);
     free(path);
+    return status;
+}
+
+static void mark_own(const json_t *metrics, const uint64_t *fingerprint, int sets, bool *own)
+{
+    const json_t *part;
+    size_t i;
+    for (int s = 0; s < sets; s++) {
+        own[s] = own[s] || is_fingerprint(metrics, "data_fingerprint", fingerprint[s]);
+        json_array_foreach(json_object_get(metrics, "data_sets"), i, part)
+        {
+            own[s] = own[s] || is_fingerprint(part, "data_fingerprint", fingerprint[s]);
+        }
+    }
+}
+
+/* The file of a run's folder, or NULL if it has none. */
+static kt_status read_if_there(const char *run, const char *name, json_t **root, kt_error *error)
+{
+    char *path = kti_path_join(run, name);
+    kt_status status = path ? KT_OK : kti_fail_memory(error, "a path");
+    *root = NULL;
+    if (status == KT_OK && kti_file_exists(path))
+        status = kti_json_read(path, METRICS_LIMIT, root, error);
+    free(path);
+    return status;
+}
+
+/* The folder of the stage that a stage started from, beside it; NULL if it started from none. */
+static kt_status find_start(const char *run, char **start, kt_error *error)
+{
+    json_t *recipe = NULL;
+    *start = NULL;
+    kt_status status = read_if_there(run, "recipe.json", &recipe, error);
+    const char *stage = json_string_value(json_object_get(json_object_get(recipe, "from"), "stage"));
+    char *stages = stage ? kti_path_join(run, "..") : NULL;
+    if (stages)
+        *start = kti_path_join(stages, stage);
+    if (status == KT_OK && stage && !*start)
+        status = kti_fail_memory(error, "a path");
+    free(stages);
+    json_decref(recipe);
+    return status;
+}
+
+kt_status kti_results_find_own(const char *run, const uint64_t *fingerprint, int sets, bool *own,
+                               kt_error *error)
+{
+    kt_status status = KT_OK;
+    char *folder = kti_duplicate_text(run);
+    for (int i = 0; i < sets; i++)
+        own[i] = false;
+    if (!folder)
+        status = kti_fail_memory(error, "a path");
+    /* The limit is for recipes changed by hand: those that were trained start from an earlier stage. */
+    for (int stages = 0; folder && stages < MOST_STAGES && status == KT_OK; stages++) {
+        json_t *metrics = NULL;
+        char *start = NULL;
+        status = read_if_there(folder, "metrics.json", &metrics, error);
+        mark_own(metrics, fingerprint, sets, own);
+        json_decref(metrics);
+        if (status == KT_OK)
+            status = find_start(folder, &start, error);
+        free(folder);
+        folder = start;
+    }
+    free(folder);
     return status;
 }

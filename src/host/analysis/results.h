@@ -19,4 +19,10 @@ kt_status kti_results_write(const kti_run *run, const kt_train_result *result, k
 kt_status kti_results_are_current(const kt_train_options *options, uint64_t data_fingerprint,
                                   const kti_start *start, bool *current, kt_error *error);
 
+/* Which data sets, each given by its fingerprint, a run was trained on: own[i] is whether set i is the run's, one of those that it
+ * joined, or such a one of the earlier stages that it started from. All are false of a folder without metrics.json: nothing is
+ * known. */
+kt_status kti_results_find_own(const char *run, const uint64_t *fingerprint, int sets, bool *own,
+                               kt_error *error);
+
 #endif

@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "analysis/evaluate.h"
 #include "analysis/metrics.h"
+#include "analysis/results.h"
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/memory.h"
@@ -31,7 +33,10 @@ static const char help[] =
     "  --rows NAME            held-out (default): the member of fold n is judged on the 20 % of a data set "
     "that split n\n"
     "                         keeps from training, so that a run meets no row of its own set that it was "
-    "trained on;\n"
+    "trained on.\n"
+    "                         Its own are those of its recipe and of the stages it started from, unchanged; "
+    "another set's\n"
+    "                         cell is marked *, since crystals that are in both are not looked for.\n"
     "                         all: on every row, also those that it was trained on\n"
     "  --csv, --json          every fold of every model on every data set, for programs\n"
     "  --quiet, --progress    no progress; a bar also where there is no terminal\n"
@@ -62,6 +67,7 @@ typedef struct request {
     const char *data[KT_MOST_DATA_SETS + 1];
     int sets;
     kti_dataset dataset[KT_MOST_DATA_SETS];
+    uint64_t fingerprint[KT_MOST_DATA_SETS];
     const char *mix[MOST_COLUMNS];
     int mixes;
     column column[KT_MOST_DATA_SETS + MOST_COLUMNS];
@@ -72,7 +78,8 @@ typedef struct request {
 /* The scores of one model. */
 typedef struct judged {
     int members;
-    int *fold;         /* [members]; 0 for a single weights file */
+    int *fold; /* [members]; 0 for a single weights file */
+    bool *own; /* [columns] whether the model was trained on this very data set, or on each of a mix */
     kt_scores *scores; /* [columns, members] */
 } judged;
 
@@ -97,6 +104,7 @@ static kt_status read_data(request *r, bool *rejected, kt_error *error)
                              d->name);
         if (status == KT_OK) {
             column *c = &r->column[r->columns++];
+            r->fingerprint[i] = kti_dataset_fingerprint(d);
             *c = (column){.sets = 1, .set = {i}};
             snprintf(c->name, sizeof c->name, "%s", d->name);
         }
@@ -162,6 +170,7 @@ static int count(void *user)
 static void judged_destroy(judged *j)
 {
     free(j->fold);
+    free(j->own);
     free(j->scores);
     *j = (judged){0};
 }
@@ -175,6 +184,21 @@ static kt_status score_column(const request *r, const column *c, const kt_model 
         list[i] = &answers[c->set[i]];
     for (int m = 0; m < kt_model_members(model) && status == KT_OK; m++)
         status = kti_answers_score(list, c->sets, model, m, r->rows, &scores[m], error);
+    return status;
+}
+
+static kt_status find_own(const request *r, int run, judged *j, kt_error *error)
+{
+    bool own[KT_MOST_DATA_SETS];
+    j->own = kti_allocate((size_t)r->columns, sizeof *j->own);
+    if (!j->own)
+        return kti_fail_memory(error, "the scores");
+    kt_status status = kti_results_find_own(r->runs.path[run], r->fingerprint, r->sets, own, error);
+    for (int i = 0; i < r->columns && status == KT_OK; i++) {
+        j->own[i] = true;
+        for (int k = 0; k < r->column[i].sets; k++)
+            j->own[i] = j->own[i] && own[r->column[i].set[k]];
+    }
     return status;
 }
 
@@ -198,6 +222,8 @@ static kt_status judge(const request *r, int run, counter *c, judged *j, kt_erro
         status = kti_fail_file(error, KT_BAD_ARGUMENT, r->runs.path[run],
                                "is no ensemble of folds, so nobody can tell which rows it was not trained "
                                "on; judge it with --rows all");
+    if (status == KT_OK)
+        status = find_own(r, run, j, error);
     for (int i = 0; i < r->sets && status == KT_OK; i++)
         status = kti_answers_create(model, &r->dataset[i], count, c, &answers[i], error);
     for (int i = 0; i < r->columns && status == KT_OK; i++)
@@ -242,6 +268,21 @@ static kt_status summarise(const judged *j, int index, const measure *m, kti_sum
     return status;
 }
 
+/* Held-out rows are none that the model was trained on where the data set is its own; elsewhere nobody has looked. */
+static bool is_marked(const request *r, const judged *j, int index)
+{
+    return r->rows == KTI_ROWS_HELD_OUT && !j->own[index];
+}
+
+static bool any_is_marked(const request *r, const judged *list)
+{
+    for (int i = 0; i < r->runs.size; i++)
+        for (int c = 0; c < r->columns; c++)
+            if (is_marked(r, &list[i], c))
+                return true;
+    return false;
+}
+
 static kt_status print_measure(const request *r, const judged *list, const measure *m, kt_error *error)
 {
     kti_table table = {.columns = 2 + r->columns, .left = 1};
@@ -256,10 +297,11 @@ static kt_status print_measure(const request *r, const judged *list, const measu
         for (int c = 0; c < r->columns && status == KT_OK; c++) {
             kti_summary s = {0};
             status = summarise(&list[i], c, m, &s, error);
+            const char *mark = is_marked(r, &list[i], c) ? "*" : "";
             if (s.size == list[i].members)
-                kti_table_add(&table, "%.3f (%.3f)", s.mean, s.sd);
+                kti_table_add(&table, "%.3f (%.3f)%s", s.mean, s.sd, mark);
             else
-                kti_table_add(&table, "%.3f (%.3f), %d of %d", s.mean, s.sd, s.size, list[i].members);
+                kti_table_add(&table, "%.3f (%.3f), %d of %d%s", s.mean, s.sd, s.size, list[i].members, mark);
         }
     }
     if (table.out_of_memory)
@@ -283,6 +325,8 @@ static kt_status print_tables(const request *r, const judged *list, kt_error *er
         putchar('\n');
         status = print_measure(r, list, &measures[m], error);
     }
+    if (status == KT_OK && any_is_marked(r, list))
+        printf("\n* another set than the run's own: crystals that are in both are not looked for\n");
     return status;
 }
 
@@ -305,7 +349,7 @@ static kt_status print_csv(const request *r, const judged *list, kt_error *error
     kti_text_add(&text, "model,dataset,judged_on,fold,rows");
     for (int m = 0; m < MEASURES; m++)
         kti_text_add(&text, ",%s", measures[m].key);
-    kti_text_add(&text, "\n");
+    kti_text_add(&text, ",own\n");
     for (int i = 0; i < r->runs.size; i++)
         for (int c = 0; c < r->columns; c++)
             for (int f = 0; f < list[i].members; f++) {
@@ -316,7 +360,7 @@ static kt_status print_csv(const request *r, const judged *list, kt_error *error
                 kti_text_add(&text, ",%s,%d,%d", rows_name(r), list[i].fold[f], s->rows);
                 for (int m = 0; m < MEASURES; m++)
                     add_number(&text, value_of(s, &measures[m]));
-                kti_text_add(&text, "\n");
+                kti_text_add(&text, ",%s\n", list[i].own[c] ? "true" : "false");
             }
     kt_status status = text.failed ? kti_fail_memory(error, "the scores") : KT_OK;
     if (status == KT_OK)
@@ -329,8 +373,8 @@ static kt_status column_to_json(const request *r, const judged *j, int index, js
 {
     json_t *folds = json_array(), *summary = json_object();
     kt_status status = KT_OK;
-    *made = json_pack("{s:o, s:o, s:o}", "dataset", kti_json_text(r->column[index].name), "summary", summary,
-                      "folds", folds);
+    *made = json_pack("{s:o, s:b, s:o, s:o}", "dataset", kti_json_text(r->column[index].name), "own",
+                      j->own[index], "summary", summary, "folds", folds);
     if (!*made)
         return kti_fail_memory(error, "the scores");
     for (int m = 0; m < MEASURES && status == KT_OK; m++) {
@@ -398,6 +442,18 @@ static const struct option long_options[] = {
     {0},
 };
 
+/* "a,b": at least two names, none of them empty. */
+static bool is_mix(const char *text)
+{
+    const char *comma = strchr(text, ',');
+    if (!comma)
+        return false;
+    for (; comma; text = comma + 1, comma = strchr(text, ','))
+        if (comma == text)
+            return false;
+    return *text != '\0';
+}
+
 /* Returns an exit status, or -1 to go on. */
 static int read_options(int argc, char **argv, request *r)
 {
@@ -414,6 +470,9 @@ static int read_options(int argc, char **argv, request *r)
         case OPTION_MIX:
             if (r->mixes == MOST_COLUMNS)
                 return kti_cli_usage(argv[0], "at most %d times --mix", MOST_COLUMNS);
+            if (!is_mix(optarg))
+                return kti_cli_usage(argv[0], "--mix takes the names of several data sets, a,b, not `%s`",
+                                     optarg);
             r->mix[r->mixes++] = optarg;
             break;
         case OPTION_ROWS:
@@ -422,8 +481,14 @@ static int read_options(int argc, char **argv, request *r)
                 return KTI_EXIT_USAGE;
             r->rows = (kti_judged_rows)choice;
             break;
-        case OPTION_CSV: r->format = KTI_OUTPUT_CSV; break;
-        case OPTION_JSON: r->format = KTI_OUTPUT_JSON; break;
+        case OPTION_CSV:
+        case OPTION_JSON: {
+            const kti_output asked = option == OPTION_CSV ? KTI_OUTPUT_CSV : KTI_OUTPUT_JSON;
+            if (r->format != KTI_OUTPUT_TABLE && r->format != asked)
+                return kti_cli_usage(argv[0], "either --csv or --json");
+            r->format = asked;
+            break;
+        }
         case OPTION_QUIET: r->quiet = true; break;
         case OPTION_PROGRESS: r->progress = true; break;
         default: return KTI_EXIT_USAGE;
@@ -434,6 +499,18 @@ static int read_options(int argc, char **argv, request *r)
     if (r->sets == 0)
         return kti_cli_usage(argv[0], "name at least one data set with --data");
     return -1;
+}
+
+/* Whether a run is listed before, maybe by another path. */
+static bool is_listed_before(const kti_run_list *runs, int index)
+{
+    struct stat this, that;
+    if (stat(runs->path[index], &this) != 0)
+        return false; /* said when it is opened */
+    for (int i = 0; i < index; i++)
+        if (stat(runs->path[i], &that) == 0 && this.st_dev == that.st_dev && this.st_ino == that.st_ino)
+            return true;
+    return false;
 }
 
 static void show_message(void *user, const char *text)
@@ -478,9 +555,13 @@ int kti_cli_evaluate(int argc, char **argv)
         return exit_status;
     for (int i = optind; i < argc && status == KT_OK; i++)
         status = kti_run_list_add(&r.runs, argv[i], show_message, NULL, &error);
-    if (status == KT_OK)
+    for (int i = 0; i < r.runs.size && status == KT_OK && exit_status < 0; i++)
+        if (is_listed_before(&r.runs, i))
+            exit_status = kti_cli_usage(argv[0], "%s is named twice", r.runs.path[i]);
+    if (status == KT_OK && exit_status < 0)
         status = evaluate(&r, &rejected, &error);
-    exit_status = status != KT_OK ? kti_cli_fail(&error) : rejected ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
+    if (exit_status < 0)
+        exit_status = status != KT_OK ? kti_cli_fail(&error) : rejected ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
     for (int i = 0; i < r.sets; i++)
         kti_dataset_destroy(&r.dataset[i]);
     kti_run_list_destroy(&r.runs);
