@@ -6,7 +6,7 @@
 #   demo.sh [--program FILE] [--out FOLDER]
 #
 #   --program FILE   a kappatune that is built already: no packages, no build
-#   --out FOLDER     where the two runs go (default: runs/demo)
+#   --out FOLDER     where the two runs go, not there yet (default: runs/demo, whose former content is kept as runs/demo.previous)
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -44,7 +44,7 @@ if [ -z "$program" ]; then
     echo "Built $program."
 fi
 
-if [ -e "$out" ]; then
+if [ "$out" = runs/demo ] && [ -e "$out" ]; then
     rm -rf "$out.previous"
     mv "$out" "$out.previous"
     echo "The former demo's runs are now in $out.previous."

@@ -264,6 +264,89 @@ static void the_card_tells_what_the_run_knows(void **state)
     outcome_destroy(&r);
 }
 
+/* ---- what the repository ships ---- */
+
+static const char *const shipped[] = {"aflow-agl", "togo15", "togo15-hh143"};
+
+static void shipped_models_predict(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    for (size_t m = 0; m < sizeof shipped / sizeof shipped[0]; m++) {
+        run(&r, folder, "$KT predict models/%s datasets/examples --format csv", shipped[m]);
+        assert_status(&r, 0);
+        assert_non_null(strstr(r.out, "fold_9"));
+        assert_int_equal(count_lines(r.out), 4);
+        run(&r, folder, "grep -E '^(# %s|- The weights: BSD 3-Clause|- .*CC BY 4.0)' models/%s/README.md",
+            shipped[m], shipped[m]);
+        assert_true(count_lines(r.out) >= 3);
+        /* No path of the machine that made it. */
+        run(&r, folder,
+            "{ cat models/%s/*.json models/%s/README.md; $KT weights inspect "
+            "models/%s/folds/9/best.safetensors; } | "
+            "grep -E '[.][.]/|\"/|  /| from /'",
+            shipped[m], shipped[m], shipped[m]);
+        assert_status(&r, 1);
+        assert_string_equal(r.out, "");
+    }
+    /* Silicon has 140 W/(m K) in experiment and is in none of the two sets. */
+    run(&r, folder, "$KT predict models/togo15-hh143 datasets/examples/silicon.cif --format json");
+    json_t *root = json_loads(r.out, 0, NULL);
+    const json_t *silicon = json_array_get(json_object_get(root, "predictions"), 0);
+    const double kappa = json_number_value(json_object_get(silicon, "kappa_mean"));
+    if (!(kappa > 70 && kappa < 280))
+        fail_msg("silicon has %g W/(m K)", kappa);
+    json_decref(root);
+    run(&r, folder, "du -sk models | cut -f 1");
+    assert_in_range(atoi(r.out), 1, 45000);
+    outcome_destroy(&r);
+}
+
+static void the_shipped_network_is_a_start(void **state)
+{
+    outcome r = {0};
+    run(&r, *state, "$KT train --data datasets/togo15.csv --from models/aflow-agl --out $D/run " SHORT);
+    assert_status(&r, 0);
+    run(&r, *state,
+        "$KT train --data datasets/togo15.csv --from models/aflow-agl --folds 10 --epochs 1 --out $D/ten");
+    assert_status(&r, 1);
+    assert_complains(&r, "models/aflow-agl/folds/10/best.safetensors: is missing: fold 10 of this run");
+    run(&r, *state,
+        "$KT train --data datasets/togo15.csv --from models/togo15 --folds 1 --epochs 1 --out $D/none");
+    assert_status(&r, 1);
+    assert_complains(&r, "models/togo15/folds/1/best.safetensors: has no tensor");
+    outcome_destroy(&r);
+}
+
+/* The program has not moved away from what it ships. */
+static void shipped_models_are_what_the_recipes_give(void **state)
+{
+    static const struct {
+        const char *recipe, *model;
+    } rows[] = {{"first-principles", "togo15"}, {"production", "togo15-hh143"}};
+    const char *folder = *state;
+    outcome r = {0};
+    if (!have_shared())
+        skip();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char name[64];
+        run(&r, folder, "$KT train recipes/%s.json --out $D/%s --quiet", rows[i].recipe, rows[i].model);
+        assert_status(&r, 0);
+        run(&r, folder, "ln -s \"$PWD/models/%s\" $D/shipped-%s", rows[i].model, rows[i].model);
+        snprintf(name, sizeof name, "shipped-%s", rows[i].model);
+        const double change = difference(folder, rows[i].model, name);
+        if (!(change < 1e-2))
+            fail_msg("recipes/%s.json gives a model that differs from models/%s by %g: models/build.sh makes "
+                     "it anew",
+                     rows[i].recipe, rows[i].model, change);
+    }
+    for (const char *const *recipe = (const char *const[]){"aflow", "paper", NULL}; *recipe; recipe++) {
+        run(&r, folder, "$KT train recipes/%s.json --out $D/dry --dry-run", *recipe);
+        assert_status(&r, 3); /* six of AFLOW's crystals are rejected */
+    }
+    outcome_destroy(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +357,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_model_is_replaced_whole, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(no_path_of_this_machine_is_handed_on, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(the_card_tells_what_the_run_knows, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(shipped_models_predict, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(the_shipped_network_is_a_start, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(shipped_models_are_what_the_recipes_give, folder_setup,
+                                        folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
