@@ -303,6 +303,18 @@ static void what_cannot_be_done_is_refused(void **state)
     run(&r, folder, "$KT reproduce --out $D/out --weights $D/none " TINY);
     assert_status(&r, 1);
     assert_complains(&r, "none: there are no weights");
+    static const char *const taken[] = {"recipe.json", "metrics.json"};
+    for (int i = 0; i < 2; i++) {
+        run(&r, folder,
+            "mkdir $D/taken && echo '{}' >$D/taken/%s && "
+            "$KT reproduce --out $D/taken --sets togo15 --steps 1 --resume " TINY "; s=$?; "
+            "ls $D/taken; rm -r $D/taken; exit $s",
+            taken[i]);
+        assert_status(&r, 1);
+        assert_complains(&r, "taken: holds another run (");
+        assert_complains(&r, taken[i]);
+        assert_int_equal(count_lines(r.out), 1);
+    }
     run(&r, folder, "rm $D/data/hh143.csv; $KT reproduce --out $D/out --steps 1 " TINY);
     assert_status(&r, 1);
     assert_complains(&r, "data/hh143: is missing");

@@ -254,11 +254,28 @@ static kt_recipe recipe_of(kti_reproduce_run *run)
     return (kt_recipe){.staged = true, .stages = run->stages, .stage = run->stage};
 }
 
+/* The runs of a reproduction lie in folders of their own: these files say that --out is itself a run's. */
+static kt_status refuse_run_folder(const char *out, kt_error *error)
+{
+    static const char *const names[] = {"recipe.json", "metrics.json"};
+    kt_status status = KT_OK;
+    for (int i = 0; i < 2 && status == KT_OK; i++) {
+        char *file = kti_path_join(out, names[i]);
+        if (!file)
+            status = kti_fail_memory(error, "a path");
+        else if (kti_file_exists(file))
+            status = kti_fail_file(error, KT_BAD_ARGUMENT, out,
+                                   "holds another run (%s); name a folder of its own by --out", names[i]);
+        free(file);
+    }
+    return status;
+}
+
 /* Everything that could stop the second run is looked at before hours are spent on the first. */
 static kt_status check(kti_reproduction *r, work *w, kt_error *error)
 {
     kti_dataset datasets[KTI_PAPER_SETS] = {{0}};
-    kt_status status = KT_OK;
+    kt_status status = refuse_run_folder(r->options.out, error);
     for (int i = 0; i < 2 && status == KT_OK; i++) {
         const kt_recipe recipe = recipe_of(&r->run[i]);
         if (recipe.stages == 0)

@@ -49,7 +49,8 @@ typedef struct kti_reproduction {
 kt_status kti_reproduction_plan(const kti_reproduce_options *options, kti_reproduction *reproduction,
                                 kt_error *error);
 
-/* Trains all of it, or what is not finished. KT_INTERRUPTED as kt_train. */
+/* Trains all of it, or what is not finished. KT_INTERRUPTED as kt_train; KT_BAD_ARGUMENT if options.out is itself a run's
+ * folder. */
 kt_status kti_reproduction_train(kti_reproduction *reproduction, kt_error *error);
 void kti_reproduction_destroy(kti_reproduction *reproduction);
 
