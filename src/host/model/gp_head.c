@@ -60,6 +60,9 @@ static const kti_feature physical[] = {
     KTI_MIDDLE_ROW,
 };
 
+/* Of log(kappa), that lowers a prediction: beyond it ignorance alone would make a crystal soft. */
+static const double most_variance = 2;
+
 /* By kt_gp_features. */
 static const struct {
     const kti_feature *list;
@@ -80,20 +83,13 @@ static kti_gp_options gp_options(const kti_gp_head_options *o)
                               .length = 1,
                               .variance_spread = 2,
                               .length_spread = 2};
-    const kti_gp_term all = {.kind = KTI_GP_RBF,
-                             .isotropic = true,
-                             .columns = columns,
-                             .variance = 0.3,
-                             .length = 1,
-                             .variance_spread = 2,
-                             .length_spread = 2};
-    const kti_gp_term linear = {.kind = KTI_GP_LINEAR,
-                                .isotropic = true,
-                                .columns = columns,
-                                .variance = 0.05,
-                                .length = 1,
-                                .variance_spread = 2,
-                                .length_spread = 2};
+    kti_gp_term all = each, linear;
+    all.kind = KTI_GP_RBF;
+    all.isotropic = true;
+    all.variance = 0.3;
+    linear = all;
+    linear.kind = KTI_GP_LINEAR;
+    linear.variance = 0.05;
     kti_gp_options options = {
         .terms = 1, .term = {each}, .noise = 0.03, .noise_spread = 1, .evaluations = 150};
     if (o->kernel == KT_GP_KERNEL_SUM) {
@@ -120,17 +116,13 @@ static void fill_inputs(const kti_gp_head *head, const kti_gp_sample *sample, do
 
 /* Eigenvectors of the read-outs' covariance, greatest first; each with its largest entry positive, since LAPACK leaves the
  * sign open. */
-/* Of log(kappa), that lowers a prediction: beyond it ignorance alone would make a crystal soft. */
-static const double most_variance = 2;
-
 static kt_status find_components(kti_gp_head *head, const kti_gp_sample *samples, int rows, kt_error *error)
 {
     double covariance[KTI_GP_READOUT][KTI_GP_READOUT] = {{0}}, values[KTI_GP_READOUT];
     double work[KTI_GP_READOUT * 8];
-    for (int c = 0; c < KTI_GP_READOUT; c++) {
+    for (int c = 0; c < KTI_GP_READOUT; c++)
         for (int i = 0; i < rows; i++)
             head->centre[c] += samples[i].readout[c] / rows;
-    }
     for (int i = 0; i < rows; i++)
         for (int a = 0; a < KTI_GP_READOUT; a++)
             for (int b = 0; b <= a; b++)
