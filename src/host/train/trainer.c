@@ -474,18 +474,20 @@ static kt_status fit_gp(worker *w, kti_fold *fold, kt_error *error)
 }
 
 /* Puts the Gaussian process's predictions in the place of the network's, or averages the two. */
-static kt_status apply_gp(worker *w, const kti_fold *fold, const int32_t *rows, int size, double *kappa,
-                          kt_error *error)
+static kt_status apply_gp(worker *w, const kti_fold *fold, kti_validation *v, kt_error *error)
 {
     const bool average = w->team->run->options->head == KT_HEAD_AVERAGE;
+    const int size = fold->validate_rows;
     kti_gp_sample *samples = kti_allocate((size_t)size, sizeof *samples);
-    kt_status status =
-        samples ? sample(w, fold, rows, size, samples, error) : kti_fail_memory(error, "predictions");
+    kt_status status = samples ? sample(w, fold, kti_fold_validate(fold), size, samples, error)
+                               : kti_fail_memory(error, "predictions");
     for (int i = 0; i < size && status == KT_OK; i++) {
         double own;
         status = kti_gp_head_predict(&fold->gp, &samples[i], &own, NULL, error);
-        if (status == KT_OK)
-            kappa[i] = average ? kti_gp_head_average(kappa[i], own) : own;
+        if (status != KT_OK)
+            break;
+        v->best[i] = average ? kti_gp_head_average(v->best[i], own) : own;
+        v->last[i] = average ? kti_gp_head_average(v->last[i], own) : own;
     }
     free(samples);
     return status;
@@ -518,9 +520,7 @@ static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
     if (status == KT_OK && gp)
         status = fit_gp(w, fold, error);
     if (status == KT_OK && gp)
-        status = apply_gp(w, fold, rows, fold->validate_rows, v->best, error);
-    if (status == KT_OK && gp)
-        status = apply_gp(w, fold, rows, fold->validate_rows, v->last, error);
+        status = apply_gp(w, fold, v, error);
     if (status == KT_OK)
         status = kti_parameters_upload(&run->parameters, role, fold->index, w->arena, error);
     /* Only now: last.safetensors takes its weights from the arenas. */
