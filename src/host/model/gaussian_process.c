@@ -118,7 +118,11 @@ static void set_one_thread(void)
         dlclose(program);
 }
 
-static pthread_once_t one_thread = PTHREAD_ONCE_INIT;
+void kti_gp_prepare(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_one_thread);
+}
 
 /* Row-major lower is LAPACK's column-major upper: no copy. False if the matrix is not positive definite. Some LAPACKs
  * factorise what holds a NaN, which every later diagonal element then is. */
@@ -379,7 +383,7 @@ kt_status kti_gp_condition(kti_gp *gp, kt_error *error)
 
 kt_status kti_gp_create(int rows, int columns, const kti_gp_options *options, kti_gp *gp, kt_error *error)
 {
-    pthread_once(&one_thread, set_one_thread);
+    kti_gp_prepare();
     const size_t n = (size_t)rows, d = (size_t)columns;
     *gp = (kti_gp){
         .options = *options, .rows = rows, .columns = columns, .parameters = kti_gp_parameters(options)};

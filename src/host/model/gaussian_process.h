@@ -81,4 +81,7 @@ void kti_gp_predict(const kti_gp *gp, const double *input, double *work, double 
 /* The objective and its gradient [gp->parameters] (tests). NaN where the covariance is not positive definite. */
 double kti_gp_objective(const kti_gp *gp, const double *parameter, double *gradient, kt_error *error);
 
+/* Holds LAPACK to one thread; before any use of it, so that its sums have one order. kti_gp_create calls it too. */
+void kti_gp_prepare(void);
+
 #endif

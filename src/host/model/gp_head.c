@@ -120,6 +120,7 @@ static kt_status find_components(kti_gp_head *head, const kti_gp_sample *samples
 {
     double covariance[KTI_GP_READOUT][KTI_GP_READOUT] = {{0}}, values[KTI_GP_READOUT];
     double work[KTI_GP_READOUT * 8];
+    kti_gp_prepare();
     for (int c = 0; c < KTI_GP_READOUT; c++)
         for (int i = 0; i < rows; i++)
             head->centre[c] += samples[i].readout[c] / rows;
