@@ -26,24 +26,24 @@ extern char *openblas_get_corename(void);
 
 typedef struct shape {
     const char *what;
-    kti_product product;
+    kt_product product;
     int rows, out, in; /* of the layer */
 } shape;
 
 static const shape shapes[] = {
-    {"edges, first layer of the encoder", KTI_FORWARD, 146, 64, 100},
-    {"edges, middle layer", KTI_FORWARD, 146, 64, 64},
-    {"edges, middle layer", KTI_INPUT_GRADIENT, 146, 64, 64},
-    {"edges, middle layer", KTI_WEIGHT_GRADIENT, 146, 64, 64},
-    {"edges, last layer", KTI_FORWARD, 146, 32, 64},
-    {"nodes, middle layer", KTI_FORWARD, 26, 64, 64},
-    {"nodes, middle layer", KTI_INPUT_GRADIENT, 26, 64, 64},
-    {"nodes, middle layer", KTI_WEIGHT_GRADIENT, 26, 64, 64},
-    {"states, first layer", KTI_FORWARD, 8, 64, 96},
-    {"head, 450 to 350", KTI_FORWARD, 8, 350, 450},
-    {"head, 450 to 350", KTI_INPUT_GRADIENT, 8, 350, 450},
-    {"head, 450 to 350", KTI_WEIGHT_GRADIENT, 8, 350, 450},
-    {"head, 350 to 350", KTI_FORWARD, 8, 350, 350},
+    {"edges, first layer of the encoder", KT_FORWARD, 146, 64, 100},
+    {"edges, middle layer", KT_FORWARD, 146, 64, 64},
+    {"edges, middle layer", KT_INPUT_GRADIENT, 146, 64, 64},
+    {"edges, middle layer", KT_WEIGHT_GRADIENT, 146, 64, 64},
+    {"edges, last layer", KT_FORWARD, 146, 32, 64},
+    {"nodes, middle layer", KT_FORWARD, 26, 64, 64},
+    {"nodes, middle layer", KT_INPUT_GRADIENT, 26, 64, 64},
+    {"nodes, middle layer", KT_WEIGHT_GRADIENT, 26, 64, 64},
+    {"states, first layer", KT_FORWARD, 8, 64, 96},
+    {"head, 450 to 350", KT_FORWARD, 8, 350, 450},
+    {"head, 450 to 350", KT_INPUT_GRADIENT, 8, 350, 450},
+    {"head, 450 to 350", KT_WEIGHT_GRADIENT, 8, 350, 450},
+    {"head, 350 to 350", KT_FORWARD, 8, 350, 350},
 };
 
 enum { SHAPES = sizeof shapes / sizeof shapes[0], MOST_TURNS = 2000, LARGEST = 512 * 512 };
@@ -58,32 +58,33 @@ static void ours(kti_device *device, const shape *s, const operands *o, const in
     const kt_matrix features = {o->features, 0, in}, weights = {o->weights, 0, in},
                     gradients = {o->gradients, 0, out};
     kti_operation operation = {.kind = KTI_OP_GEMM};
-    kti_gemm *g = &operation.arguments.gemm;
+    kt_gemm *g = &operation.arguments.gemm;
     g->product = s->product;
-    g->rows = (kt_count){rows, 0};
+    g->rows = (kt_count){rows, 0, s->rows};
     switch (s->product) {
-    case KTI_FORWARD:
-        *g = (kti_gemm){KTI_FORWARD, g->rows, 0, s->out, s->in, features, weights, {o->result, 0, out}, 0};
+    case KT_FORWARD:
+        *g = (kt_gemm){KT_FORWARD, g->rows, 0, s->out, s->in, features, weights, {o->result, 0, out}, 0};
         break;
-    case KTI_INPUT_GRADIENT:
-        *g = (kti_gemm){KTI_INPUT_GRADIENT, g->rows, 0, s->in, s->out, gradients, weights,
-                        {o->result, 0, in}, 0};
+    case KT_INPUT_GRADIENT:
+        *g = (kt_gemm){KT_INPUT_GRADIENT,  g->rows, 0, s->in, s->out, gradients, weights,
+                       {o->result, 0, in}, 0};
         break;
-    case KTI_WEIGHT_GRADIENT:
-        *g = (kti_gemm){KTI_WEIGHT_GRADIENT, g->rows, s->out, s->in, 0, gradients, features,
-                        {o->result, 0, in},  0};
+    case KT_WEIGHT_GRADIENT:
+        *g = (kt_gemm){KT_WEIGHT_GRADIENT, g->rows, s->out, s->in, 0, gradients, features,
+                       {o->result, 0, in}, 0};
         break;
     }
-    kti_device_run(device, 0, &operation, 1, 0, 1, NULL);
+    const kti_job job = {.list = &operation, .size = 1, .count = 1};
+    kti_device_run(device, 0, &job, NULL);
 }
 
 static void openblas(const shape *s, const operands *o)
 {
     const int in = kti_round_up16(s->in), out = kti_round_up16(s->out);
-    if (s->product == KTI_FORWARD)
+    if (s->product == KT_FORWARD)
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, s->rows, s->out, s->in, 1, o->features, in,
                     o->weights, in, 0, o->result, out);
-    else if (s->product == KTI_INPUT_GRADIENT)
+    else if (s->product == KT_INPUT_GRADIENT)
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, s->rows, s->in, s->out, 1, o->gradients, out,
                     o->weights, in, 0, o->result, in);
     else
@@ -98,10 +99,10 @@ static void xsmm(const shape *s, const operands *o)
     const libxsmm_blasint in = kti_round_up16(s->in), out = kti_round_up16(s->out);
     const libxsmm_blasint rows = s->rows, m_out = s->out, m_in = s->in;
     const float one = 1, zero = 0;
-    if (s->product == KTI_FORWARD)
+    if (s->product == KT_FORWARD)
         libxsmm_sgemm("T", "N", &m_out, &rows, &m_in, &one, o->weights, &in, o->features, &in, &zero,
                       o->result, &out);
-    else if (s->product == KTI_INPUT_GRADIENT)
+    else if (s->product == KT_INPUT_GRADIENT)
         libxsmm_sgemm("N", "N", &m_in, &rows, &m_out, &one, o->weights, &in, o->gradients, &out, &zero,
                       o->result, &in);
     else

@@ -14,7 +14,7 @@
 
 KT_KERNEL(gradient_norm_partial, kt_gradient_norm)
 {
-    const int fold = blockIdx.z;
+    const int fold = KT_FOLD;
     const int chunks = (int)((a.size + KT_NORM_CHUNK - 1) / KT_NORM_CHUNK);
     const kt_real *KT_RESTRICT gradient = kt_rows(a.gradient, fold);
     kt_real *partial = kt_rows(a.partial, fold);
@@ -36,7 +36,7 @@ KT_KERNEL(gradient_norm_partial, kt_gradient_norm)
 
 KT_KERNEL(gradient_norm, kt_gradient_norm)
 {
-    const int fold = blockIdx.z;
+    const int fold = KT_FOLD;
     const int chunks = (int)((a.size + KT_NORM_CHUNK - 1) / KT_NORM_CHUNK);
     if (blockIdx.x != 0 || threadIdx.x != 0 || threadIdx.y != 0)
         return;
@@ -53,7 +53,7 @@ KT_KERNEL(gradient_norm, kt_gradient_norm)
 
 KT_KERNEL(adam, kt_adam)
 {
-    const int fold = blockIdx.z;
+    const int fold = KT_FOLD;
     const kt_real *step = kt_rows(a.step, fold), *result = kt_rows(a.result, fold);
     if (!kt_step_is_finite(result))
         return;

@@ -10,7 +10,7 @@
 
 KT_KERNEL(add, kt_add)
 {
-    const int fold = blockIdx.z, rows = *kt_entries(a.rows, fold);
+    const int fold = KT_FOLD, rows = kt_number(a.rows, fold);
     for (int row = KT_FIRST_ROW; row < rows; row += KT_ROW_STRIDE) {
         const kt_real *left = kt_rows(a.left, fold) + (int64_t)row * a.left.stride;
         const kt_real *right = kt_rows(a.right, fold) + (int64_t)row * a.right.stride;

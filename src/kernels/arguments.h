@@ -10,6 +10,21 @@
 
 enum { KT_MAX_GATHERS = 3 };
 
+/* Row-major c (= or +=) op(a) op(b). The dimension that counts rows of the batch is read from `rows`:
+ *     KT_FORWARD          c [rows, n] = a [rows, k] b[n, k]^T       (features by weights)
+ *     KT_INPUT_GRADIENT   c [rows, n] = a [rows, k] b[k, n]         (gradients by weights)
+ *     KT_WEIGHT_GRADIENT  c [m, n]    = a [rows, m]^T b [rows, n]
+ * Strides are multiples of 16 and columns up to the next multiple of 16 hold zeros. */
+typedef enum kt_product { KT_FORWARD, KT_INPUT_GRADIENT, KT_WEIGHT_GRADIENT } kt_product;
+
+typedef struct kt_gemm {
+    kt_product product;
+    kt_count rows;
+    int m, n, k; /* the two that `product` uses; the third is unused */
+    kt_matrix a, b, c;
+    int accumulate;
+} kt_gemm;
+
 typedef struct kt_gaussian_expansion {
     kt_count rows;
     kt_matrix distance;     /* [E, 1] Å */

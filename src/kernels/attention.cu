@@ -30,7 +30,7 @@ KT_INLINE kt_real dot(const kt_real *x, const kt_real *y, int channels)
 
 KT_KERNEL(attention_forward, kt_attention_forward)
 {
-    const int fold = blockIdx.z, graphs = *kt_entries(a.graphs, fold), channels = a.channels;
+    const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold), channels = a.channels;
     const int32_t *start = kt_entries(a.start, fold);
     const kt_real *in = kt_rows(a.in, fold), *weight = kt_rows(a.weight, fold);
     kt_real *score = kt_rows(a.attention, fold);
@@ -71,7 +71,7 @@ KT_KERNEL(attention_forward, kt_attention_forward)
 
 KT_KERNEL(attention_backward, kt_attention_backward)
 {
-    const int fold = blockIdx.z, graphs = *kt_entries(a.graphs, fold), channels = a.channels;
+    const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold), channels = a.channels;
     const int32_t *start = kt_entries(a.start, fold);
     const kt_real *in = kt_rows(a.in, fold), *attention = kt_rows(a.attention, fold);
     kt_real *score = kt_rows(a.scratch, fold), *in_gradient = kt_rows(a.in_gradient, fold);

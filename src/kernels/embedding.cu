@@ -13,7 +13,7 @@
 
 KT_KERNEL(embedding, kt_embedding)
 {
-    const int fold = blockIdx.z, rows = *kt_entries(a.rows, fold);
+    const int fold = KT_FOLD, rows = kt_number(a.rows, fold);
     const int32_t *type = kt_entries(a.type, fold);
     for (int row = KT_FIRST_ROW; row < rows; row += KT_ROW_STRIDE) {
         const kt_real *KT_RESTRICT in = kt_rows(a.table, fold) + (int64_t)type[row] * a.table.stride;
@@ -25,7 +25,7 @@ KT_KERNEL(embedding, kt_embedding)
 
 KT_KERNEL(embedding_gradient, kt_embedding_gradient)
 {
-    const int fold = blockIdx.z;
+    const int fold = KT_FOLD;
     const int32_t *start = kt_entries(a.type_start, fold), *node = kt_entries(a.type_node, fold);
     for (int type = KT_FIRST_ROW; type < a.types; type += KT_ROW_STRIDE) {
         kt_real *KT_RESTRICT sum = kt_rows(a.table_gradient, fold) + (int64_t)type * a.table_gradient.stride;

@@ -11,7 +11,7 @@
 
 KT_KERNEL(gaussian_expansion, kt_gaussian_expansion)
 {
-    const int fold = blockIdx.z, rows = *kt_entries(a.rows, fold), channels = a.channels;
+    const int fold = KT_FOLD, rows = kt_number(a.rows, fold), channels = a.channels;
     const kt_real *KT_RESTRICT distance = kt_rows(a.distance, fold);
     const kt_real *KT_RESTRICT centres = a.centres;
     for (int row = KT_FIRST_ROW; row < rows; row += KT_ROW_STRIDE) {

@@ -7,12 +7,19 @@
  *     for (int row = KT_FIRST_ROW; row < rows; row += KT_ROW_STRIDE)
  *         for (int c = threadIdx.x; c < channels; c += blockDim.x)
  *
- * A kernel's result never depends on the block's or the grid's size: every
- * output element is computed by one thread, in one fixed order, and there are
- * no float atomics.
+ * A kernel's result never depends on the grid's size, and on the block's only
+ * where its launch rule fixes the block: every output element is computed in
+ * one fixed order, and there are no float atomics. Where one thread would have
+ * to go through all rows, which starves a GPU, a kernel has a second body under
+ * KT_MANY_THREADS; the plain one keeps the CPU's bits.
  *
- * blockIdx.z is the fold. threadIdx.x runs over channels; threadIdx.y and
- * blockIdx.x over rows.
+ * KT_FOLD is the fold: blockIdx.z, and the first fold of the launch, so that a
+ * launch serves any range of folds. threadIdx.x runs over channels;
+ * threadIdx.y and blockIdx.x over rows.
+ *
+ * KT_SHARED declares memory of the block, inside KT_MANY_THREADS alone.
+ * kt_shuffle_xor and kt_shuffle_down pass a value between the 32 threads of a
+ * warp, all of which must take part.
  */
 #ifndef KT_KERNELS_KERNEL_H
 #define KT_KERNELS_KERNEL_H
@@ -27,17 +34,26 @@ typedef float kt_real;
 #endif
 
 #if defined(__CUDACC__)
-#define KT_KERNEL(name, arguments) extern "C" __global__ void name(const arguments a)
+#define KT_MANY_THREADS
+#define KT_KERNEL(name, arguments) extern "C" __global__ void name(const arguments a, const int first_fold)
+#define KT_FOLD ((int)blockIdx.z + first_fold)
+#define KT_SHARED __shared__
 #define KT_INLINE static __device__ __forceinline__
 #define KT_RESTRICT __restrict__
 #elif defined(KT_THREADED_KERNELS)
-/* Tests run a block's threads as fibers, to show that any block size gives the same bits. */
+/* Tests run a block's threads as fibers, to show that any order of threads gives the same bits. One block runs
+ * at a time; its shared memory is filled with NaN before. */
+#define KT_MANY_THREADS
 typedef struct kt_dim3 {
     int x, y, z;
 } kt_dim3;
 extern kt_dim3 threadIdx, blockDim, blockIdx, gridDim;
 void __syncthreads(void);
-#define KT_KERNEL(name, arguments) static void name(const arguments a)
+kt_real kt_shuffle_xor(kt_real value, int lane_mask);
+kt_real kt_shuffle_down(kt_real value, int delta);
+#define KT_KERNEL(name, arguments) static void name(const arguments a, const int first_fold)
+#define KT_FOLD (blockIdx.z + first_fold)
+#define KT_SHARED static __attribute__((section("kt_shared")))
 #define KT_INLINE static inline
 #define KT_RESTRICT restrict
 #else
@@ -47,6 +63,8 @@ typedef struct kt_dim3 {
 static const kt_dim3 threadIdx = {0, 0, 0}, blockDim = {1, 1, 1}, gridDim = {1, 1, 1};
 #define __syncthreads() ((void)0)
 #define KT_KERNEL(name, arguments) static void name(const kt_dim3 blockIdx, const arguments a)
+#define KT_FOLD (blockIdx.z)
+#define KT_SHARED static
 #define KT_INLINE static inline
 #define KT_RESTRICT restrict
 #endif
@@ -69,8 +87,13 @@ typedef struct kt_index {
     int64_t fold_stride;
 } kt_index;
 
-/* How many rows a fold's batch really has: *count, at most the plan's capacity. */
-typedef kt_index kt_count;
+/* How many rows the batch of fold f really has: data[f * fold_stride], at most `most`, the plan's capacity, which
+ * a launch is sized for. */
+typedef struct kt_count {
+    const int32_t *data;
+    int64_t fold_stride;
+    int32_t most;
+} kt_count;
 
 KT_INLINE kt_real *kt_rows(kt_matrix m, int fold)
 {
@@ -81,5 +104,22 @@ KT_INLINE const int32_t *kt_entries(kt_index i, int fold)
 {
     return i.data + fold * i.fold_stride;
 }
+
+KT_INLINE int kt_number(kt_count count, int fold)
+{
+    return count.data[fold * count.fold_stride];
+}
+
+#if defined(__CUDACC__)
+KT_INLINE kt_real kt_shuffle_xor(kt_real value, int lane_mask)
+{
+    return __shfl_xor_sync(0xffffffffu, value, lane_mask);
+}
+
+KT_INLINE kt_real kt_shuffle_down(kt_real value, int delta)
+{
+    return __shfl_down_sync(0xffffffffu, value, (unsigned)delta);
+}
+#endif
 
 #endif

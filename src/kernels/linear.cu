@@ -48,7 +48,7 @@ KT_INLINE void linear_forward_gathered(const int gathers, kt_activation activati
 
 KT_KERNEL(linear_forward, kt_linear_forward)
 {
-    const int fold = blockIdx.z, rows = *kt_entries(a.rows, fold), channels = a.channels;
+    const int fold = KT_FOLD, rows = kt_number(a.rows, fold), channels = a.channels;
     const kt_real *bias = kt_rows(a.bias, fold);
     for (int row = KT_FIRST_ROW; row < rows; row += KT_ROW_STRIDE) {
         kt_real *out = kt_rows(a.out, fold) + (int64_t)row * a.out.stride;
@@ -84,7 +84,7 @@ KT_INLINE void linear_backward_row(const kt_activation activation, int channels,
 
 KT_KERNEL(linear_backward, kt_linear_backward)
 {
-    const int fold = blockIdx.z, rows = *kt_entries(a.rows, fold), channels = a.channels;
+    const int fold = KT_FOLD, rows = kt_number(a.rows, fold), channels = a.channels;
     kt_real *KT_RESTRICT sum = kt_rows(a.bias_gradient, fold);
     for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE)
         sum[c] = 0;

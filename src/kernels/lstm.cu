@@ -43,7 +43,7 @@ KT_INLINE void lstm_forward_row(const int first, int channels, kt_real *KT_RESTR
 
 KT_KERNEL(lstm_forward, kt_lstm_forward)
 {
-    const int fold = blockIdx.z, graphs = *kt_entries(a.graphs, fold), channels = a.channels;
+    const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold), channels = a.channels;
     const kt_real *bias_input = kt_rows(a.bias_input, fold), *bias_hidden = kt_rows(a.bias_hidden, fold);
     for (int graph = KT_FIRST_ROW; graph < graphs; graph += KT_ROW_STRIDE) {
         kt_real *gates = kt_rows(a.gates, fold) + (int64_t)graph * a.gates.stride;
@@ -79,7 +79,7 @@ KT_INLINE void lstm_backward_row(const int first, const int last, int channels, 
 
 KT_KERNEL(lstm_backward, kt_lstm_backward)
 {
-    const int fold = blockIdx.z, graphs = *kt_entries(a.graphs, fold), channels = a.channels;
+    const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold), channels = a.channels;
     for (int graph = KT_FIRST_ROW; graph < graphs; graph += KT_ROW_STRIDE) {
         kt_real *gates = kt_rows(a.gates, fold) + (int64_t)graph * a.gates.stride;
         const kt_real *cell = kt_rows(a.cell, fold) + (int64_t)graph * a.cell.stride;
@@ -100,7 +100,7 @@ KT_KERNEL(lstm_backward, kt_lstm_backward)
 
 KT_KERNEL(lstm_bias_gradient, kt_lstm_bias_gradient)
 {
-    const int fold = blockIdx.z, graphs = *kt_entries(a.graphs, fold);
+    const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold);
     kt_real *KT_RESTRICT sum = kt_rows(a.bias_input_gradient, fold);
     kt_real *KT_RESTRICT same = kt_rows(a.bias_hidden_gradient, fold);
     for (int c = KT_FIRST_CHANNEL; c < a.channels; c += KT_CHANNEL_STRIDE)

@@ -13,7 +13,7 @@
 
 KT_KERNEL(mape_loss, kt_mape_loss)
 {
-    const int fold = blockIdx.z, graphs = *kt_entries(a.graphs, fold);
+    const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold);
     if (blockIdx.x != 0 || threadIdx.x != 0 || threadIdx.y != 0)
         return;
     const kt_real *step = kt_rows(a.step, fold), *z = kt_rows(a.prediction, fold),

@@ -14,7 +14,7 @@
 
 KT_KERNEL(segment_sum, kt_segment_sum)
 {
-    const int fold = blockIdx.z, segments = *kt_entries(a.segments, fold), channels = a.channels;
+    const int fold = KT_FOLD, segments = kt_number(a.segments, fold), channels = a.channels;
     const int32_t *start = kt_entries(a.start, fold);
     const int32_t *order = a.order.data ? kt_entries(a.order, fold) : 0;
     const kt_real *coefficient = a.coefficient.data ? kt_rows(a.coefficient, fold) : 0;
@@ -35,7 +35,7 @@ KT_KERNEL(segment_sum, kt_segment_sum)
 
 KT_KERNEL(segment_spread, kt_segment_spread)
 {
-    const int fold = blockIdx.z, rows = *kt_entries(a.rows, fold), channels = a.channels;
+    const int fold = KT_FOLD, rows = kt_number(a.rows, fold), channels = a.channels;
     const int32_t *segment = kt_entries(a.segment, fold);
     const kt_real *coefficient = kt_rows(a.coefficient, fold);
     for (int row = KT_FIRST_ROW; row < rows; row += KT_ROW_STRIDE) {

@@ -12,7 +12,7 @@
 
 KT_KERNEL(weight_decay, kt_weight_decay)
 {
-    const int fold = blockIdx.z;
+    const int fold = KT_FOLD;
     if (!kt_step_is_finite(kt_rows(a.result, fold)))
         return;
     const kt_real *KT_RESTRICT decays = kt_rows(a.decays, fold);
@@ -26,7 +26,7 @@ KT_KERNEL(weight_decay, kt_weight_decay)
 
 KT_KERNEL(weight_average, kt_weight_average)
 {
-    const int fold = blockIdx.z;
+    const int fold = KT_FOLD;
     if (!kt_step_is_finite(kt_rows(a.result, fold)))
         return;
     const kt_real *KT_RESTRICT parameter = kt_rows(a.parameter, fold);

@@ -20,7 +20,7 @@ static void mape_loss_case(case_visitor *visit, int graphs, double mean, double 
                             .result = fixture_matrix(f, "result", 1, KT_RESULT_VALUES, 200, 300)};
     fixture_append(f, KTI_OP_MAPE_LOSS)->arguments.mape_loss = a;
     for (int fold = 0; fold < FOLDS; fold++) {
-        const int n = *fixture_entries(count, fold);
+        const int n = kt_number(count, fold);
         int32_t *set = fixture_entries(a.data_set, fold);
         double m[KT_DATA_SETS], s[KT_DATA_SETS];
         for (int i = 0; i < KT_DATA_SETS; i++) {
@@ -81,7 +81,7 @@ static void log_loss_case(case_visitor *visit, int graphs, int absolute)
                            .result = fixture_matrix(f, "result", 1, KT_RESULT_VALUES, 200, 300)};
     fixture_append(f, KTI_OP_LOG_LOSS)->arguments.log_loss = a;
     for (int fold = 0; fold < FOLDS; fold++) {
-        const int n = *fixture_entries(count, fold);
+        const int n = kt_number(count, fold);
         const int32_t *set = fixture_entries(a.data_set, fold);
         double m[KT_DATA_SETS], s[KT_DATA_SETS];
         for (int i = 0; i < KT_DATA_SETS; i++) {

@@ -149,18 +149,18 @@ int32_t *fixture_entries(kt_index index, int fold)
 
 kt_count fixture_rows(fixture *f, int rows)
 {
-    kt_count count = make_index(f, 1);
+    const kt_index count = make_index(f, 1);
     for (int fold = 0; fold < FOLDS; fold++)
         *fixture_entries(count, fold) = fold_rows(rows, fold);
-    return count;
+    return (kt_count){count.data, count.fold_stride, rows};
 }
 
 kt_count fixture_count(fixture *f, int value)
 {
-    kt_count count = make_index(f, 1);
+    const kt_index count = make_index(f, 1);
     for (int fold = 0; fold < FOLDS; fold++)
         *fixture_entries(count, fold) = value;
-    return count;
+    return (kt_count){count.data, count.fold_stride, value};
 }
 
 kt_index fixture_index(fixture *f, int size, int limit)

@@ -7,39 +7,39 @@
 
 enum { ROWS = 100 };
 
-static kti_gemm *product(fixture *f, kti_product kind, int n, int k, int accumulate)
+static kt_gemm *product(fixture *f, kt_product kind, int n, int k, int accumulate)
 {
-    kti_gemm *g = &fixture_append(f, KTI_OP_GEMM)->arguments.gemm;
-    *g = (kti_gemm){.product = kind,
-                    .rows = fixture_count(f, ROWS),
-                    .n = n,
-                    .k = k,
-                    .a = fixture_matrix(f, "a", ROWS, k, -1, 1),
-                    .b = kind == KTI_FORWARD ? fixture_matrix(f, "b", n, k, -1, 1)
-                                             : fixture_matrix(f, "b", k, n, -1, 1),
-                    .c = fixture_matrix(f, "c", ROWS, n, -1, 1),
-                    .accumulate = accumulate};
+    kt_gemm *g = &fixture_append(f, KTI_OP_GEMM)->arguments.gemm;
+    *g = (kt_gemm){.product = kind,
+                   .rows = fixture_count(f, ROWS),
+                   .n = n,
+                   .k = k,
+                   .a = fixture_matrix(f, "a", ROWS, k, -1, 1),
+                   .b = kind == KT_FORWARD ? fixture_matrix(f, "b", n, k, -1, 1)
+                                           : fixture_matrix(f, "b", k, n, -1, 1),
+                   .c = fixture_matrix(f, "c", ROWS, n, -1, 1),
+                   .accumulate = accumulate};
     return g;
 }
 
 /* c before a run on some of the rows: those rows of c before the run on all. */
-static void restart(const fixture *f, const kti_gemm *g, kt_real *c)
+static void restart(const fixture *f, const kt_gemm *g, kt_real *c)
 {
     memcpy(c, f->buffer[2].initial, (size_t)(ROWS * g->c.stride) * sizeof *c);
 }
 
-static int same_bits(const kti_gemm *g, const kt_real *x, const kt_real *y, int rows)
+static int same_bits(const kt_gemm *g, const kt_real *x, const kt_real *y, int rows)
 {
     return memcmp(x, y, (size_t)(rows * g->c.stride) * sizeof *x) == 0;
 }
 
-static void check(int runner, kti_product kind, int n, int k, int accumulate)
+static void check(int runner, kt_product kind, int n, int k, int accumulate)
 {
     static const int rows[] = {1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 31, 33, 99};
     fixture *f =
-        fixture_create(NETWORK, "%s %d x %d", kind == KTI_FORWARD ? "forward" : "input gradient", n, k);
-    kti_gemm *g = product(f, kind, n, k, accumulate);
-    const kti_gemm whole = *g;
+        fixture_create(NETWORK, "%s %d x %d", kind == KT_FORWARD ? "forward" : "input gradient", n, k);
+    kt_gemm *g = product(f, kind, n, k, accumulate);
+    const kt_gemm whole = *g;
     fixture_reset(f);
     runner_run(runner, f->operation, 1, 0, 1);
     kt_real *all = fixture_take(f, (size_t)(ROWS * whole.c.stride), sizeof *all);
@@ -88,8 +88,8 @@ static void rows_do_not_depend_on_their_company(void **state)
     for (int runner = 0; runner < runners_count(); runner++)
         for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
             for (int accumulate = 0; accumulate < 2; accumulate++) {
-                check(runner, KTI_FORWARD, pairs[i][0], pairs[i][1], accumulate);
-                check(runner, KTI_INPUT_GRADIENT, pairs[i][0], pairs[i][1], accumulate);
+                check(runner, KT_FORWARD, pairs[i][0], pairs[i][1], accumulate);
+                check(runner, KT_INPUT_GRADIENT, pairs[i][0], pairs[i][1], accumulate);
             }
 }
 

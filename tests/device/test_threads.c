@@ -39,13 +39,18 @@ static int same_bits(const fixture *f, const unsigned char *as)
     return 1;
 }
 
+static int run_folds(fixture *f, int first_fold, threads_launch launch)
+{
+    for (int i = 0; i < f->operations; i++)
+        if (threaded_run(&f->operation[i], first_fold, &launch) != 0)
+            return -1;
+    return 0;
+}
+
 static int run(fixture *f, threads_launch launch)
 {
     fixture_reset(f);
-    for (int i = 0; i < f->operations; i++)
-        if (threaded_run(&f->operation[i], &launch) != 0)
-            return -1;
-    return 0;
+    return run_folds(f, 0, launch);
 }
 
 static threads_launch shape(int grid, int width, int height)
@@ -71,6 +76,28 @@ static void check_shape(fixture *f, threads_launch launch)
     }
 }
 
+/* A launch for one fold gives that fold's bits, and leaves the other folds as they were. */
+static void check_fold(fixture *f, int fold, threads_launch launch)
+{
+    char text[512];
+    const unsigned char *whole = first_bits;
+    launch.grid.z = 1;
+    fixture_reset(f);
+    assert_int_equal(run_folds(f, fold, launch), 0);
+    for (int i = 0; i < f->buffers; whole += f->buffer[i++].size * sizeof(kt_real)) {
+        const fixture_buffer *b = &f->buffer[i];
+        const size_t first = fold * b->fold_stride, end = first + b->fold_size;
+        for (size_t j = 0; j < b->size; j++) {
+            const void *expected =
+                j >= first && j < end ? whole + j * sizeof(kt_real) : (const unsigned char *)&b->initial[j];
+            if (memcmp(&b->memory[j], expected, sizeof(kt_real)) != 0) {
+                snprintf(text, sizeof text, "%s: a launch for fold %d alone", f->name, fold);
+                fail_msg("%s leaves another %s[%zu]", text, b->name, j);
+            }
+        }
+    }
+}
+
 static int visited;
 
 /* Every case with one thread, and with a dozen of the shapes in turn, so that a dozen cases see them all. */
@@ -90,6 +117,7 @@ static void check(fixture *f)
     /* One shape in three more orders. */
     for (int i = 0; i < 3; i++)
         check_shape(f, shape(grids_allowed > 1 ? 3 : 1, 33, heights_allowed > 1 ? 2 : 1));
+    check_fold(f, visited % FOLDS, shape(grids_allowed > 1 ? 3 : 1, 32, 1));
     visited++;
 }
 

@@ -14,10 +14,12 @@
 #include "kernels/segment.cu"
 #include "kernels/weights.cu"
 
+static int starting_fold;
+
 #define KERNEL(name, type)                                                                                   \
     static void start_##name(const void *arguments)                                                          \
     {                                                                                                        \
-        name(*(const type *)arguments);                                                                      \
+        name(*(const type *)arguments, starting_fold);                                                       \
     }
 
 KERNEL(gaussian_expansion, kt_gaussian_expansion)
@@ -55,8 +57,9 @@ launch_rule threaded_rule(kti_operation_kind kind)
     }
 }
 
-int threaded_run(const kti_operation *operation, const threads_launch *launch)
+int threaded_run(const kti_operation *operation, int first_fold, const threads_launch *launch)
 {
+    starting_fold = first_fold;
     const void *a = &operation->arguments;
     switch (operation->kind) {
     case KTI_OP_GAUSSIAN_EXPANSION: return threads_run(start_gaussian_expansion, a, launch);

@@ -14,7 +14,7 @@ typedef enum launch_rule {
 
 launch_rule threaded_rule(kti_operation_kind kind);
 
-/* Runs an operation (not a matrix product) for folds 0 .. grid.z - 1. Returns what threads_run does. */
-int threaded_run(const kti_operation *operation, const threads_launch *launch);
+/* Runs an operation (not a matrix product) for grid.z folds from first_fold on. Returns what threads_run does. */
+int threaded_run(const kti_operation *operation, int first_fold, const threads_launch *launch);
 
 #endif

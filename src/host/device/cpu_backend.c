@@ -20,15 +20,15 @@ static int round_up(int columns)
     return (columns + LANES - 1) / LANES * LANES;
 }
 
-static void gemm(const kti_gemm *g, int fold, kt_real *scratch)
+static void gemm(const kt_gemm *g, int fold, kt_real *scratch)
 {
-    const int rows = *kt_entries(g->rows, fold);
+    const int rows = kt_number(g->rows, fold);
     const kt_real *a = kt_rows(g->a, fold), *b = kt_rows(g->b, fold);
     kt_real *c = kt_rows(g->c, fold);
-    if (rows == 0 && g->product != KTI_WEIGHT_GRADIENT)
+    if (rows == 0 && g->product != KT_WEIGHT_GRADIENT)
         return;
     switch (g->product) {
-    case KTI_FORWARD:
+    case KT_FORWARD:
         if (round_up(g->n) * round_up(g->k) > PACK_LIMIT) {
             product_by_dots(rows, g->n, round_up(g->k), a, g->a.stride, b, g->b.stride, c, g->c.stride,
                             g->accumulate);
@@ -38,10 +38,10 @@ static void gemm(const kti_gemm *g, int fold, kt_real *scratch)
                     g->accumulate);
         }
         break;
-    case KTI_INPUT_GRADIENT:
+    case KT_INPUT_GRADIENT:
         product(rows, round_up(g->n), g->k, a, g->a.stride, 1, b, g->b.stride, c, g->c.stride, g->accumulate);
         break;
-    case KTI_WEIGHT_GRADIENT:
+    case KT_WEIGHT_GRADIENT:
         product(g->m, round_up(g->n), rows, a, 1, g->a.stride, b, g->b.stride, c, g->c.stride, g->accumulate);
         break;
     }

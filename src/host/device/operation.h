@@ -47,26 +47,11 @@ typedef enum kti_family {
     KTI_FAMILIES
 } kti_family;
 
-/* Row-major c (= or +=) op(a) op(b). The dimension that counts rows of the batch is read from `rows`:
- *     KTI_FORWARD          c [rows, n] = a [rows, k] b[n, k]^T       (features by weights)
- *     KTI_INPUT_GRADIENT   c [rows, n] = a [rows, k] b[k, n]         (gradients by weights)
- *     KTI_WEIGHT_GRADIENT  c [m, n]    = a [rows, m]^T b [rows, n]
- * Strides are multiples of 16 and columns up to the next multiple of 16 hold zeros. */
-typedef enum kti_product { KTI_FORWARD, KTI_INPUT_GRADIENT, KTI_WEIGHT_GRADIENT } kti_product;
-
-typedef struct kti_gemm {
-    kti_product product;
-    kt_count rows;
-    int m, n, k; /* the two that `product` uses; the third is unused */
-    kt_matrix a, b, c;
-    int accumulate;
-} kti_gemm;
-
 typedef struct kti_operation {
     kti_operation_kind kind;
     kti_family family;
     union {
-        kti_gemm gemm;
+        kt_gemm gemm;
         kt_gaussian_expansion gaussian_expansion;
         kt_embedding embedding;
         kt_embedding_gradient embedding_gradient;

@@ -106,6 +106,12 @@ static kt_index batch_index(const int32_t *data)
     return (kt_index){data, 0};
 }
 
+static kt_count batch_count(const int32_t *data, int most)
+{
+    const kt_index index = batch_index(data);
+    return (kt_count){index.data, index.fold_stride, most};
+}
+
 static const kti_layout *layout(const builder *b)
 {
     return &b->request->parameters->layout;
@@ -158,39 +164,39 @@ static kti_operation *append(builder *b, kti_operation_kind kind)
 /* out (= or +=) in weight[:, first : first + in.columns]^T */
 static void multiply(builder *b, view in, int weight, int first, view out, int accumulate)
 {
-    append(b, KTI_OP_GEMM)->arguments.gemm = (kti_gemm){.product = KTI_FORWARD,
-                                                        .rows = b->count[in.rows],
-                                                        .n = out_features(weight),
-                                                        .k = in.columns,
-                                                        .a = in.matrix,
-                                                        .b = parameter(b, weight, first),
-                                                        .c = out.matrix,
-                                                        .accumulate = accumulate};
+    append(b, KTI_OP_GEMM)->arguments.gemm = (kt_gemm){.product = KT_FORWARD,
+                                                       .rows = b->count[in.rows],
+                                                       .n = out_features(weight),
+                                                       .k = in.columns,
+                                                       .a = in.matrix,
+                                                       .b = parameter(b, weight, first),
+                                                       .c = out.matrix,
+                                                       .accumulate = accumulate};
 }
 
 /* in_gradient (= or +=) gradient weight[:, first : first + in_gradient.columns] */
 static void multiply_back(builder *b, view gradient, int weight, int first, view in_gradient, int accumulate)
 {
-    append(b, KTI_OP_GEMM)->arguments.gemm = (kti_gemm){.product = KTI_INPUT_GRADIENT,
-                                                        .rows = b->count[gradient.rows],
-                                                        .n = in_gradient.columns,
-                                                        .k = out_features(weight),
-                                                        .a = gradient.matrix,
-                                                        .b = parameter(b, weight, first),
-                                                        .c = in_gradient.matrix,
-                                                        .accumulate = accumulate};
+    append(b, KTI_OP_GEMM)->arguments.gemm = (kt_gemm){.product = KT_INPUT_GRADIENT,
+                                                       .rows = b->count[gradient.rows],
+                                                       .n = in_gradient.columns,
+                                                       .k = out_features(weight),
+                                                       .a = gradient.matrix,
+                                                       .b = parameter(b, weight, first),
+                                                       .c = in_gradient.matrix,
+                                                       .accumulate = accumulate};
 }
 
 /* weight_gradient[:, first : first + in.columns] = gradient^T in */
 static void weight_gradient(builder *b, view gradient, view in, int weight, int first)
 {
-    append(b, KTI_OP_GEMM)->arguments.gemm = (kti_gemm){.product = KTI_WEIGHT_GRADIENT,
-                                                        .rows = b->count[in.rows],
-                                                        .m = out_features(weight),
-                                                        .n = in.columns,
-                                                        .a = gradient.matrix,
-                                                        .b = in.matrix,
-                                                        .c = parameter_gradient(b, weight, first)};
+    append(b, KTI_OP_GEMM)->arguments.gemm = (kt_gemm){.product = KT_WEIGHT_GRADIENT,
+                                                       .rows = b->count[in.rows],
+                                                       .m = out_features(weight),
+                                                       .n = in.columns,
+                                                       .a = gradient.matrix,
+                                                       .b = in.matrix,
+                                                       .c = parameter_gradient(b, weight, first)};
 }
 
 static kt_linear_forward *activate(builder *b, view out, int weight, kt_activation activation)
@@ -827,9 +833,9 @@ static void place_inputs(builder *b)
     network->result = take(b, KT_RESULT_VALUES * sizeof(kt_real));
     if (b->request->training)
         network->gradient = take(b, (size_t)layout(b)->size * sizeof(kt_real));
-    b->count[EDGES] = batch_index(b->batch.edge_count);
-    b->count[NODES] = batch_index(b->batch.node_count);
-    b->count[GRAPHS] = batch_index(b->batch.graph_count);
+    b->count[EDGES] = batch_count(b->batch.edge_count, capacity.edges);
+    b->count[NODES] = batch_count(b->batch.node_count, capacity.nodes);
+    b->count[GRAPHS] = batch_count(b->batch.graph_count, capacity.graphs);
     b->row_capacity[EDGES] = capacity.edges;
     b->row_capacity[NODES] = capacity.nodes;
     b->row_capacity[GRAPHS] = capacity.graphs;
