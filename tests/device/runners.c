@@ -47,7 +47,8 @@ void runner_run(int runner, const kti_operation *list, int size, int first, int 
 {
     kt_error error = {0};
     if (runner == 0) {
-        assert_ok(kti_device_run(device, 1, list, size, first, count, &error), &error);
+        const kti_job job = {.list = list, .size = size, .first = first, .count = count};
+        assert_ok(kti_device_run(device, 1, &job, &error), &error);
         return;
     }
     for (int fold = first; fold < first + count; fold++)

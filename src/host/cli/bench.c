@@ -221,7 +221,8 @@ static kt_status time_families(lane *l, double families[KTI_FAMILIES])
             kt_status status = kti_plan_train(l->plan, 0, result, &l->error); /* uploads the batch */
             for (int i = 0; i < size && status == KT_OK; i++) {
                 const double before = kti_seconds();
-                status = kti_device_run(l->bench->device, 0, &list[i], 1, 0, 1, &l->error);
+                const kti_job job = {.list = &list[i], .size = 1, .count = 1};
+                status = kti_device_run(l->bench->device, 0, &job, &l->error);
                 families[list[i].family] += 1e3 * (kti_seconds() - before);
             }
             if (status != KT_OK)

@@ -10,21 +10,13 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "device/cpu_backend.h"
-#include "device/device.h"
+#include "device/kind.h"
 
-struct kti_device {
+typedef struct cpu {
+    kti_device device; /* first */
     const kti_cpu_backend *backend;
-    int lanes;
     kti_arena *scratch; /* [lanes] */
-    char description[64];
-};
-
-const char *kti_family_name(kti_family family)
-{
-    static const char *const names[KTI_FAMILIES] = {"input",   "edge", "node", "state",    "set2set",
-                                                    "readout", "head", "loss", "optimiser"};
-    return names[family];
-}
+} cpu;
 
 static const kti_cpu_backend *best_backend(void)
 {
@@ -38,63 +30,38 @@ static const kti_cpu_backend *best_backend(void)
     return &kti_cpu_backend_plain;
 }
 
-kt_status kti_device_create(const char *name, int lanes, kti_device **device, kt_error *error)
+static void destroy(kti_device *device)
+{
+    cpu *c = (cpu *)device;
+    for (int lane = 0; lane < device->lanes; lane++)
+        kti_arena_destroy(&c->scratch[lane]);
+    free(c->scratch);
+    free(c);
+}
+
+static kt_status create(int lanes, kti_device **device, kt_error *error)
 {
     kt_status status = KT_OK;
-    kti_device *made = NULL;
-    *device = NULL;
-    if (name && strcmp(name, "cuda") == 0)
-        return kti_fail(error, KT_DEVICE, "this build of kappatune has no CUDA device; use --device cpu");
-    if (name && strcmp(name, "cpu") != 0)
-        return kti_fail(error, KT_BAD_ARGUMENT, "there is no device `%s`: cpu or cuda", name);
-    if (lanes < 1)
-        return kti_fail(error, KT_BAD_ARGUMENT, "a device needs at least one thread, not %d", lanes);
-    made = kti_allocate(1, sizeof *made);
-    if (!made)
+    cpu *made = kti_allocate(1, sizeof *made);
+    kti_arena *scratch = kti_allocate((size_t)lanes, sizeof *scratch);
+    if (!made || !scratch) {
+        free(made);
+        free(scratch);
         return kti_fail_memory(error, "the device");
-    made->scratch = kti_allocate((size_t)lanes, sizeof *made->scratch);
-    if (!made->scratch) {
-        status = kti_fail_memory(error, "the device");
-        goto fail;
     }
-    made->lanes = lanes;
-    made->backend = best_backend();
-    snprintf(made->description, sizeof made->description, "cpu (%s)", made->backend->name);
-    for (int lane = 0; lane < lanes; lane++) {
-        status =
-            kti_arena_create(&made->scratch[lane], KTI_CPU_SCRATCH * sizeof(kt_real), "the device", error);
-        if (status != KT_OK)
-            goto fail;
-    }
-    *device = made;
-    return KT_OK;
-fail:
-    kti_device_destroy(made);
+    *made = (cpu){
+        .device = {.kind = &kti_cpu_kind, .lanes = lanes}, .backend = best_backend(), .scratch = scratch};
+    snprintf(made->device.description, sizeof made->device.description, "cpu (%s)", made->backend->name);
+    for (int lane = 0; lane < lanes && status == KT_OK; lane++)
+        status = kti_arena_create(&scratch[lane], KTI_CPU_SCRATCH * sizeof(kt_real), "the device", error);
+    if (status == KT_OK)
+        *device = &made->device;
+    else
+        destroy(&made->device);
     return status;
 }
 
-void kti_device_destroy(kti_device *device)
-{
-    if (!device)
-        return;
-    for (int lane = 0; lane < device->lanes; lane++)
-        kti_arena_destroy(&device->scratch[lane]);
-    free(device->scratch);
-    free(device);
-}
-
-int kti_device_lanes(const kti_device *device)
-{
-    return device->lanes;
-}
-
-const char *kti_device_description(const kti_device *device)
-{
-    return device->description;
-}
-
-kt_status kti_device_allocate(kti_device *device, size_t bytes, const char *what, void **memory,
-                              kt_error *error)
+static kt_status allocate(kti_device *device, size_t bytes, const char *what, void **memory, kt_error *error)
 {
     (void)device;
     kti_arena arena = {0};
@@ -103,23 +70,18 @@ kt_status kti_device_allocate(kti_device *device, size_t bytes, const char *what
     return status;
 }
 
-void kti_device_release(kti_device *device, void *memory)
+static void release(kti_device *device, void *memory)
 {
     (void)device;
     free(memory);
 }
 
-kt_status kti_device_upload(kti_device *device, void *to, const void *from, size_t bytes, kt_error *error)
+static kt_status copy(kti_device *device, void *to, const void *from, size_t bytes, kt_error *error)
 {
     (void)device;
     (void)error;
     memcpy(to, from, bytes);
     return KT_OK;
-}
-
-kt_status kti_device_download(kti_device *device, void *to, const void *from, size_t bytes, kt_error *error)
-{
-    return kti_device_upload(device, to, from, bytes, error);
 }
 
 /* Adam's moments decay into subnormal numbers, which some processors handle a hundred times slower: they are
@@ -150,15 +112,30 @@ static void restore_subnormals(unsigned before)
 }
 #endif
 
-kt_status kti_device_run(kti_device *device, int lane, const kti_operation *list, int size, int first,
-                         int count, kt_error *error)
+static kt_status run(kti_device *device, int lane, const kti_job *job, kt_error *error)
 {
     (void)error;
-    kt_real *scratch = (kt_real *)device->scratch[lane].memory;
+    const cpu *c = (const cpu *)device;
+    kt_real *scratch = (kt_real *)c->scratch[lane].memory;
     const unsigned before = flush_subnormals();
-    for (int fold = first; fold < first + count; fold++)
-        for (int i = 0; i < size; i++)
-            device->backend->run(&list[i], fold, scratch);
+    if (job->in.bytes)
+        memcpy(job->in.to, job->in.from, job->in.bytes);
+    for (int fold = job->first; fold < job->first + job->count; fold++)
+        for (int i = 0; i < job->size; i++)
+            c->backend->run(&job->list[i], fold, scratch);
+    if (job->out.bytes)
+        memcpy(job->out.to, job->out.from, job->out.bytes);
     restore_subnormals(before);
     return KT_OK;
 }
+
+const kti_device_kind kti_cpu_kind = {.name = "cpu",
+                                      .create = create,
+                                      .destroy = destroy,
+                                      .allocate = allocate,
+                                      .release = release,
+                                      .allocate_host = allocate,
+                                      .release_host = release,
+                                      .upload = copy,
+                                      .download = copy,
+                                      .run = run};

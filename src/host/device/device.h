@@ -1,11 +1,13 @@
 /* What a device is: memory, and something that runs lists of operations.
  *
  * Only this folder knows which device it is. A device has lanes that may run at
- * the same time from different host threads: the CPU one a worker thread.
+ * the same time from different host threads: the CPU's is a worker thread; the
+ * CUDA one's is a fold, and jobs of several lanes run as one.
  */
 #ifndef KTI_DEVICE_DEVICE_H
 #define KTI_DEVICE_DEVICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <kappatune/error.h>
@@ -14,9 +16,15 @@
 
 typedef struct kti_device kti_device;
 
-/* `name` is "cpu" (or NULL), or "cuda", which this build refuses with KT_DEVICE, saying so. `lanes` >= 1. */
+/* `name` is "cpu" (or NULL), or "cuda", which fails with KT_DEVICE where the build or the machine has none, saying
+ * what is missing. `lanes` >= 1. */
 kt_status kti_device_create(const char *name, int lanes, kti_device **device, kt_error *error);
 void kti_device_destroy(kti_device *device);
+
+/* Whether the device of that name fuses: jobs of several lanes that run the same list become one. Then a lane is a fold,
+ * and the lanes' plans share a list and its memory. */
+bool kti_device_name_fuses(const char *name);
+bool kti_device_fuses(const kti_device *device);
 
 int kti_device_lanes(const kti_device *device);
 
@@ -28,12 +36,36 @@ kt_status kti_device_allocate(kti_device *device, size_t bytes, const char *what
                               kt_error *error);
 void kti_device_release(kti_device *device, void *memory);
 
+/* Zeroed host memory that jobs may copy from and to. */
+kt_status kti_device_allocate_host(kti_device *device, size_t bytes, const char *what, void **memory,
+                                   kt_error *error);
+void kti_device_release_host(kti_device *device, void *memory);
+
 /* Copies between host and device memory; complete on return. */
 kt_status kti_device_upload(kti_device *device, void *to, const void *from, size_t bytes, kt_error *error);
 kt_status kti_device_download(kti_device *device, void *to, const void *from, size_t bytes, kt_error *error);
 
-/* Runs the operations in order for folds [first, first + count) on a lane; complete on return. */
-kt_status kti_device_run(kti_device *device, int lane, const kti_operation *list, int size, int first,
-                         int count, kt_error *error);
+/* `bytes` 0: nothing is copied. The host's side is memory of kti_device_allocate_host. */
+typedef struct kti_copy {
+    void *to;
+    const void *from;
+    size_t bytes;
+} kti_copy;
+
+/* Operations in order for folds [first, first + count), between a copy to the device and one back. */
+typedef struct kti_job {
+    const kti_operation *list;
+    int size;
+    int first, count;
+    kti_copy in, out;
+} kti_job;
+
+/* Runs the job on a lane; complete on return. A device that fuses waits for the jobs of all lanes that have entered. */
+kt_status kti_device_run(kti_device *device, int lane, const kti_job *job, kt_error *error);
+
+/* A lane that has entered runs jobs again and again; before it does something else for long it leaves. A lane that has not
+ * entered waits for nobody. No-ops on a device that doesn't fuse. */
+void kti_device_enter(kti_device *device, int lane);
+void kti_device_leave(kti_device *device, int lane);
 
 #endif

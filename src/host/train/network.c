@@ -74,17 +74,23 @@ static void *take(builder *b, size_t bytes)
     return piece;
 }
 
+static int64_t fold_stride(const builder *b)
+{
+    return (int64_t)(b->request->fold_bytes / sizeof(kt_real));
+}
+
 static view matrix(builder *b, rows kind, int columns)
 {
     const int stride = kti_round_up16(columns);
     kt_real *data = take(b, (size_t)b->row_capacity[kind] * (size_t)stride * sizeof(kt_real));
-    return (view){{data, 0, stride}, kind, columns};
+    return (view){{data, fold_stride(b), stride}, kind, columns};
 }
 
 /* One number a row, not padded. */
 static view column(builder *b, rows kind)
 {
-    return (view){{take(b, (size_t)b->row_capacity[kind] * sizeof(kt_real)), 0, 1}, kind, 1};
+    kt_real *data = take(b, (size_t)b->row_capacity[kind] * sizeof(kt_real));
+    return (view){{data, fold_stride(b), 1}, kind, 1};
 }
 
 static view slice(view whole, int first, int columns)
@@ -96,19 +102,19 @@ static view slice(view whole, int first, int columns)
     return whole;
 }
 
-static kt_matrix batch_column(const kt_real *data)
+static kt_matrix batch_column(const builder *b, const kt_real *data)
 {
-    return (kt_matrix){(kt_real *)data, 0, 1};
+    return (kt_matrix){(kt_real *)data, fold_stride(b), 1};
 }
 
-static kt_index batch_index(const int32_t *data)
+static kt_index batch_index(const builder *b, const int32_t *data)
 {
-    return (kt_index){data, 0};
+    return (kt_index){data, (int64_t)(b->request->fold_bytes / sizeof(int32_t))};
 }
 
-static kt_count batch_count(const int32_t *data, int most)
+static kt_count batch_count(const builder *b, const int32_t *data, int most)
 {
-    const kt_index index = batch_index(data);
+    const kt_index index = batch_index(b, data);
     return (kt_count){index.data, index.fold_stride, most};
 }
 
@@ -127,7 +133,8 @@ static kt_matrix parameter(const builder *b, int i, int first)
 static kt_matrix parameter_gradient(const builder *b, int i, int first)
 {
     kt_real *gradient = b->network->gradient;
-    return (kt_matrix){gradient ? gradient + layout(b)->offset[i] + first : NULL, 0, layout(b)->stride[i]};
+    return (kt_matrix){gradient ? gradient + layout(b)->offset[i] + first : NULL, fold_stride(b),
+                       layout(b)->stride[i]};
 }
 
 static int find(const char *prefix, const char *name)
@@ -229,9 +236,9 @@ static void segment_sum(builder *b, view in, const kt_real *coefficient, const i
     append(b, KTI_OP_SEGMENT_SUM)->arguments.segment_sum =
         (kt_segment_sum){.segments = b->count[out.rows],
                          .channels = in.columns,
-                         .start = batch_index(start),
-                         .order = batch_index(order),
-                         .coefficient = batch_column(coefficient),
+                         .start = batch_index(b, start),
+                         .order = batch_index(b, order),
+                         .coefficient = batch_column(b, coefficient),
                          .in = in.matrix,
                          .out = out.matrix};
 }
@@ -242,8 +249,8 @@ static void segment_spread(builder *b, view base, const kt_real *coefficient, co
     append(b, KTI_OP_SEGMENT_SPREAD)->arguments.segment_spread =
         (kt_segment_spread){.rows = b->count[out.rows],
                             .channels = out.columns,
-                            .segment = batch_index(segment),
-                            .coefficient = batch_column(coefficient),
+                            .segment = batch_index(b, segment),
+                            .coefficient = batch_column(b, coefficient),
                             .in = in.matrix,
                             .base = base.matrix,
                             .out = out.matrix};
@@ -340,11 +347,12 @@ static void encoder_forward(builder *b, const mlp *m, const char *prefix, view p
 
 static void place_physics(builder *b)
 {
-    b->crystal_physics = (view){{b->batch.crystal_physics, 0, KTI_PHYSICS_STRIDE}, GRAPHS, KTI_STATE_PHYSICS};
+    b->crystal_physics =
+        (view){{b->batch.crystal_physics, fold_stride(b), KTI_PHYSICS_STRIDE}, GRAPHS, KTI_STATE_PHYSICS};
     b->node_physics = matrix(b, NODES, KTI_NODE_PHYSICS);
     append(b, KTI_OP_EMBEDDING)->arguments.embedding =
         (kt_embedding){.rows = b->count[NODES],
-                       .type = batch_index(b->batch.node_type),
+                       .type = batch_index(b, b->batch.node_type),
                        .channels = KTI_NODE_PHYSICS,
                        .table = {b->request->parameters->elements, 0, KTI_ELEMENT_STRIDE},
                        .out = b->node_physics.matrix};
@@ -358,14 +366,14 @@ static void input_forward(builder *b)
     b->family = KTI_FAMILY_INPUT;
     append(b, KTI_OP_GAUSSIAN_EXPANSION)->arguments.gaussian_expansion =
         (kt_gaussian_expansion){.rows = b->count[EDGES],
-                                .distance = batch_column(b->batch.edge_distance),
+                                .distance = batch_column(b, b->batch.edge_distance),
                                 .centres = b->request->parameters->centres,
                                 .channels = KTI_GAUSSIANS,
                                 .width = (kt_real)0.5,
                                 .out = expansion.matrix};
     append(b, KTI_OP_EMBEDDING)->arguments.embedding =
         (kt_embedding){.rows = b->count[NODES],
-                       .type = batch_index(b->batch.node_type),
+                       .type = batch_index(b, b->batch.node_type),
                        .channels = KTI_EMBEDDING,
                        .table = parameter(b, kti_spec_find("embedding.layer_node_embedding.weight"), 0),
                        .out = embedding.matrix};
@@ -397,8 +405,8 @@ static void input_backward(builder *b)
         weight_gradient(b, product, b->node_physics, kti_spec_find("node_encoder.physics.weight"), 0);
     multiply_back(b, product, b->node_encoder.parameter[0], 0, embedded, 0);
     append(b, KTI_OP_EMBEDDING_GRADIENT)->arguments.embedding_gradient =
-        (kt_embedding_gradient){.type_start = batch_index(b->batch.type_start),
-                                .type_node = batch_index(b->batch.type_node),
+        (kt_embedding_gradient){.type_start = batch_index(b, b->batch.type_start),
+                                .type_node = batch_index(b, b->batch.type_node),
                                 .types = out_features(table),
                                 .channels = KTI_EMBEDDING,
                                 .out_gradient = embedded.matrix,
@@ -439,9 +447,9 @@ static void edge_forward(builder *b, block *k)
     multiply(b, k->edge_hidden, weight, 2 * KTI_FEATURES, m->out[0], 0);
     kt_linear_forward *layer = activate(b, m->out[0], weight, KT_SOFTPLUS);
     layer->gathers = 3;
-    layer->gather[0] = (kt_gather){source.matrix, batch_index(b->batch.edge_source)};
-    layer->gather[1] = (kt_gather){target.matrix, batch_index(b->batch.edge_target)};
-    layer->gather[2] = (kt_gather){global.matrix, batch_index(b->batch.edge_graph)};
+    layer->gather[0] = (kt_gather){source.matrix, batch_index(b, b->batch.edge_source)};
+    layer->gather[1] = (kt_gather){target.matrix, batch_index(b, b->batch.edge_target)};
+    layer->gather[2] = (kt_gather){global.matrix, batch_index(b, b->batch.edge_graph)};
     mlp_forward(b, m, 1);
 }
 
@@ -458,7 +466,7 @@ static void node_forward(builder *b, block *k)
     multiply(b, k->node_concat, weight, 0, m->out[0], 0);
     kt_linear_forward *layer = activate(b, m->out[0], weight, KT_SOFTPLUS);
     layer->gathers = 1;
-    layer->gather[0] = (kt_gather){global.matrix, batch_index(b->batch.node_graph)};
+    layer->gather[0] = (kt_gather){global.matrix, batch_index(b, b->batch.node_graph)};
     mlp_forward(b, m, 1);
 }
 
@@ -586,9 +594,9 @@ static void set2set_forward(builder *b, set2set *s, const char *prefix, view in,
     s->parameter = find(prefix, "lstm.weight_ih_l0");
     s->rows = in.rows;
     s->in = in;
-    s->weight = (view){batch_column(weight), in.rows, 1};
+    s->weight = (view){batch_column(b, weight), in.rows, 1};
     s->out = out;
-    s->start = batch_index(start);
+    s->start = batch_index(b, start);
     for (int step = 0; step < KTI_SET2SET_STEPS; step++) {
         const int last = step + 1 == KTI_SET2SET_STEPS;
         s->gates[step] = matrix(b, GRAPHS, 4 * KTI_FEATURES);
@@ -697,27 +705,27 @@ static void output_forward(builder *b)
 
 static void loss(builder *b, view gradient)
 {
-    kt_matrix step = {b->network->step, 0, KT_STEP_VALUES},
-              result = {b->network->result, 0, KT_RESULT_VALUES};
+    kt_matrix step = {b->network->step, fold_stride(b), KT_STEP_VALUES},
+              result = {b->network->result, fold_stride(b), KT_RESULT_VALUES};
     b->family = KTI_FAMILY_LOSS;
     if (b->request->training->loss != KT_LOSS_MAPE) {
         append(b, KTI_OP_LOG_LOSS)->arguments.log_loss =
             (kt_log_loss){.graphs = b->count[GRAPHS],
-                          .data_set = batch_index(b->batch.data_set),
+                          .data_set = batch_index(b, b->batch.data_set),
                           .absolute = b->request->training->loss == KT_LOSS_LOG_ABSOLUTE,
                           .step = step,
                           .prediction = mlp_out(&b->head).matrix,
-                          .kappa = batch_column(b->batch.kappa),
+                          .kappa = batch_column(b, b->batch.kappa),
                           .gradient = gradient.matrix,
                           .result = result};
         return;
     }
     append(b, KTI_OP_MAPE_LOSS)->arguments.mape_loss =
         (kt_mape_loss){.graphs = b->count[GRAPHS],
-                       .data_set = batch_index(b->batch.data_set),
+                       .data_set = batch_index(b, b->batch.data_set),
                        .step = step,
                        .prediction = mlp_out(&b->head).matrix,
-                       .kappa = batch_column(b->batch.kappa),
+                       .kappa = batch_column(b, b->batch.kappa),
                        .gradient = gradient.matrix,
                        .result = result};
 }
@@ -757,7 +765,7 @@ static kt_matrix range(const builder *b, kt_real *arena, int64_t first)
 static kt_matrix gradient_from(const builder *b, int64_t first)
 {
     kt_real *gradient = b->network->gradient;
-    return (kt_matrix){gradient ? gradient + first : NULL, 0, (int32_t)layout(b)->size};
+    return (kt_matrix){gradient ? gradient + first : NULL, fold_stride(b), (int32_t)layout(b)->size};
 }
 
 /* One step of the parameters [first, first + size). */
@@ -765,8 +773,8 @@ static void step_range(builder *b, int64_t first, int64_t size, double rate_fact
 {
     const kti_parameters *p = b->request->parameters;
     const kt_train_options *training = b->request->training;
-    const kt_matrix step = {b->network->step, 0, KT_STEP_VALUES},
-                    result = {b->network->result, 0, KT_RESULT_VALUES};
+    const kt_matrix step = {b->network->step, fold_stride(b), KT_STEP_VALUES},
+                    result = {b->network->result, fold_stride(b), KT_RESULT_VALUES};
     if (training->weight_decay > 0)
         append(b, KTI_OP_WEIGHT_DECAY)->arguments.weight_decay =
             (kt_weight_decay){.size = size,
@@ -798,13 +806,13 @@ static void optimise(builder *b)
     const int frozen = training->freeze == KT_FREEZE_BODY;
     const int64_t head = layout(b)->head_offset, first = frozen ? head : 0, size = layout(b)->size - first;
     const int64_t chunks = (size + KT_NORM_CHUNK - 1) / KT_NORM_CHUNK;
-    const kt_matrix result = {b->network->result, 0, KT_RESULT_VALUES};
+    const kt_matrix result = {b->network->result, fold_stride(b), KT_RESULT_VALUES};
     b->family = KTI_FAMILY_OPTIMISER;
-    append(b, KTI_OP_GRADIENT_NORM)->arguments.gradient_norm =
-        (kt_gradient_norm){.size = size,
-                           .gradient = gradient_from(b, first),
-                           .partial = {take(b, (size_t)chunks * sizeof(kt_real)), 0, (int32_t)chunks},
-                           .result = result};
+    append(b, KTI_OP_GRADIENT_NORM)->arguments.gradient_norm = (kt_gradient_norm){
+        .size = size,
+        .gradient = gradient_from(b, first),
+        .partial = {take(b, (size_t)chunks * sizeof(kt_real)), fold_stride(b), (int32_t)chunks},
+        .result = result};
     b->network->backward_size = b->network->size;
     if (frozen || training->body_rate == 1) {
         step_range(b, first, size, 1);
@@ -815,7 +823,7 @@ static void optimise(builder *b)
     if (training->weight_average > 0)
         append(b, KTI_OP_WEIGHT_AVERAGE)->arguments.weight_average =
             (kt_weight_average){.size = layout(b)->size,
-                                .step = {b->network->step, 0, KT_STEP_VALUES},
+                                .step = {b->network->step, fold_stride(b), KT_STEP_VALUES},
                                 .result = result,
                                 .parameter = range(b, p->value, 0),
                                 .average = range(b, p->average, 0)};
@@ -833,9 +841,9 @@ static void place_inputs(builder *b)
     network->result = take(b, KT_RESULT_VALUES * sizeof(kt_real));
     if (b->request->training)
         network->gradient = take(b, (size_t)layout(b)->size * sizeof(kt_real));
-    b->count[EDGES] = batch_count(b->batch.edge_count, capacity.edges);
-    b->count[NODES] = batch_count(b->batch.node_count, capacity.nodes);
-    b->count[GRAPHS] = batch_count(b->batch.graph_count, capacity.graphs);
+    b->count[EDGES] = batch_count(b, b->batch.edge_count, capacity.edges);
+    b->count[NODES] = batch_count(b, b->batch.node_count, capacity.nodes);
+    b->count[GRAPHS] = batch_count(b, b->batch.graph_count, capacity.graphs);
     b->row_capacity[EDGES] = capacity.edges;
     b->row_capacity[NODES] = capacity.nodes;
     b->row_capacity[GRAPHS] = capacity.graphs;

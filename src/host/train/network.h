@@ -39,6 +39,8 @@ typedef struct kti_network_request {
      * `body_rate`, `weight_decay`, `clip_norm` and `weight_average` say; the parameters must have what they need. */
     const kt_train_options *training;
     void *workspace; /* device memory of workspace_bytes, zeroed; NULL to learn how many */
+    /* Bytes from one fold's workspace to the next one's; 0: folds take turns in one. */
+    size_t fold_bytes;
 } kti_network_request;
 
 typedef struct kti_network {
@@ -46,9 +48,11 @@ typedef struct kti_network {
     int size;
     int forward_size;  /* list[0 .. forward_size) gives the prediction */
     int backward_size; /* list[0 .. backward_size) gives loss, gradient and its norm; the optimiser follows */
-    size_t workspace_bytes;
+    size_t workspace_bytes; /* of one fold */
     kti_plan_views views;
-    void *batch_block;      /* where the packed batch goes, laid out by kti_batch_layout */
+    /* The first fold's: the packed batch, laid out by kti_batch_layout, and right behind it the step, so that one copy brings
+     * both. */
+    void *batch_block;
     kt_real *step, *result; /* [KT_STEP_VALUES], [KT_RESULT_VALUES] */
     kt_real *gradient;      /* [layout.size]; NULL unless training */
 } kti_network;

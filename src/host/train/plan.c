@@ -1,6 +1,7 @@
 #include "train/plan.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fail.h"
 #include "base/memory.h"
@@ -9,51 +10,102 @@
 struct kti_plan {
     kti_device *device; /* borrowed */
     int lane;
-    kti_network network;
-    void *workspace;    /* device: activations, gradients, batch, step, result */
-    void *batch_memory; /* host */
-    kti_batch batch;    /* host */
-    kt_real step[KT_STEP_VALUES];
+    kti_network_request request;
+    kti_network network;  /* its list is borrowed where owns_network is false */
+    void *workspace;      /* device: activations, gradients, batch, step, result, of one fold or of all */
+    bool owns_network;    /* and the workspace */
+    char *memory;         /* host: the batch and, right behind it, the step; then what comes back */
+    kti_batch batch;      /* in it */
+    kt_real *step, *back; /* in it: [KT_STEP_VALUES]; result or predictions */
+    int predicted_fold;   /* whose read-outs the workspace holds */
 };
+
+static size_t back_bytes(const kti_plan *plan)
+{
+    const size_t predictions =
+        (size_t)plan->request.capacity.graphs * (size_t)plan->network.views.prediction.stride;
+    return (predictions > KT_RESULT_VALUES ? predictions : KT_RESULT_VALUES) * sizeof(kt_real);
+}
+
+/* The first pass counts the workspace and the operations, the second one places them. */
+static kt_status create_network(kti_plan *plan, kt_error *error)
+{
+    kti_network_request *request = &plan->request;
+    kt_status status = kti_network_build(request, &plan->network, error);
+    if (status != KT_OK)
+        return status;
+    plan->owns_network = true;
+    const size_t bytes = plan->network.workspace_bytes;
+    const bool fuses = kti_device_fuses(plan->device);
+    request->fold_bytes = fuses ? bytes : 0;
+    status = kti_device_allocate(plan->device, bytes * (fuses ? (size_t)request->parameters->folds : 1),
+                                 request->training ? "the workspace of a training step"
+                                                   : "the workspace of a prediction",
+                                 &plan->workspace, error);
+    if (status != KT_OK)
+        return status;
+    kti_network_destroy(&plan->network);
+    request->workspace = plan->workspace;
+    return kti_network_build(request, &plan->network, error);
+}
+
+static kt_status create_memory(kti_plan *plan, kt_error *error)
+{
+    const size_t batch = kti_batch_layout(plan->request.capacity, NULL).bytes,
+                 step = (KT_STEP_VALUES * sizeof(kt_real) + 63) / 64 * 64;
+    void *memory;
+    kt_status status =
+        kti_device_allocate_host(plan->device, batch + step + back_bytes(plan), "a batch", &memory, error);
+    if (status != KT_OK)
+        return status;
+    plan->memory = memory;
+    plan->batch = kti_batch_layout(plan->request.capacity, memory);
+    plan->step = (kt_real *)(plan->memory + batch);
+    plan->back = (kt_real *)(plan->memory + batch + step);
+    return KT_OK;
+}
 
 kt_status kti_plan_create(kti_device *device, int lane, kti_parameters *parameters, kti_capacity capacity,
                           kti_target output, const kt_train_options *training, kti_plan **plan,
                           kt_error *error)
 {
-    kt_status status = KT_OK;
     kti_plan *made = kti_allocate(1, sizeof *made);
-    kti_network_request request = {parameters, capacity, output, training, NULL};
     *plan = NULL;
     if (!made)
         return kti_fail_memory(error, "the plan");
-    made->device = device;
+    *made = (kti_plan){
+        .device = device,
+        .lane = lane,
+        .request = {.parameters = parameters, .capacity = capacity, .output = output, .training = training}};
+    kt_status status = create_network(made, error);
+    if (status == KT_OK)
+        status = create_memory(made, error);
+    if (status == KT_OK)
+        *plan = made;
+    else
+        kti_plan_destroy(made);
+    return status;
+}
+
+kt_status kti_plan_create_sibling(kti_plan *of, int lane, kti_plan **plan, kt_error *error)
+{
+    const kti_network_request *request = &of->request;
+    if (!kti_device_fuses(of->device))
+        return kti_plan_create(of->device, lane, (kti_parameters *)request->parameters, request->capacity,
+                               request->output, request->training, plan, error);
+    kti_plan *made = kti_allocate(1, sizeof *made);
+    *plan = NULL;
+    if (!made)
+        return kti_fail_memory(error, "the plan");
+    *made = *of;
     made->lane = lane;
-    /* The first pass counts the workspace and the operations, the second one places them. */
-    status = kti_network_build(&request, &made->network, error);
-    if (status != KT_OK)
-        goto fail;
-    status =
-        kti_device_allocate(device, made->network.workspace_bytes,
-                            training ? "the workspace of a training step" : "the workspace of a prediction",
-                            &made->workspace, error);
-    if (status != KT_OK)
-        goto fail;
-    kti_network_destroy(&made->network);
-    request.workspace = made->workspace;
-    status = kti_network_build(&request, &made->network, error);
-    if (status != KT_OK)
-        goto fail;
-    made->batch = kti_batch_layout(capacity, NULL);
-    made->batch_memory = kti_allocate(made->batch.bytes, 1);
-    if (!made->batch_memory) {
-        status = kti_fail_memory(error, "a batch");
-        goto fail;
-    }
-    made->batch = kti_batch_layout(capacity, made->batch_memory);
-    *plan = made;
-    return KT_OK;
-fail:
-    kti_plan_destroy(made);
+    made->owns_network = false;
+    made->memory = NULL;
+    kt_status status = create_memory(made, error);
+    if (status == KT_OK)
+        *plan = made;
+    else
+        kti_plan_destroy(made);
     return status;
 }
 
@@ -61,9 +113,11 @@ void kti_plan_destroy(kti_plan *plan)
 {
     if (!plan)
         return;
-    kti_network_destroy(&plan->network);
-    kti_device_release(plan->device, plan->workspace);
-    free(plan->batch_memory);
+    if (plan->owns_network) {
+        kti_network_destroy(&plan->network);
+        kti_device_release(plan->device, plan->workspace);
+    }
+    kti_device_release_host(plan->device, plan->memory);
     free(plan);
 }
 
@@ -77,31 +131,34 @@ kt_real *kti_plan_step(kti_plan *plan)
     return plan->step;
 }
 
-static kt_status run(kti_plan *plan, int fold, int first, int last, kt_error *error)
+/* Where a fold's own piece of the workspace has what the first one's has at `first`. */
+static void *of_fold(const kti_plan *plan, void *first, int fold)
 {
-    kt_status status = kti_device_upload(plan->device, plan->network.batch_block, plan->batch_memory,
-                                         plan->batch.bytes, error);
-    if (status == KT_OK)
-        status = kti_device_upload(plan->device, plan->network.step, plan->step, sizeof plan->step, error);
-    if (status == KT_OK)
-        status = kti_device_run(plan->device, plan->lane, plan->network.list + first, last - first, fold, 1,
-                                error);
-    return status;
+    return (char *)first + plan->request.fold_bytes * (size_t)fold;
 }
 
-static kt_status read_result(kti_plan *plan, kt_real *result, kt_error *error)
+/* The batch and the step go in, `bytes` from `from` come back. */
+static kt_status run(kti_plan *plan, int fold, int size, const void *from, size_t bytes, kt_error *error)
 {
-    return kti_device_download(plan->device, result, plan->network.result, KT_RESULT_VALUES * sizeof(kt_real),
-                               error);
+    const kti_job job = {.list = plan->network.list,
+                         .size = size,
+                         .first = fold,
+                         .count = 1,
+                         .in = {of_fold(plan, plan->network.batch_block, fold), plan->memory,
+                                plan->batch.bytes + KT_STEP_VALUES * sizeof(kt_real)},
+                         .out = {plan->back, of_fold(plan, (void *)from, fold), bytes}};
+    plan->predicted_fold = fold;
+    return kti_device_run(plan->device, plan->lane, &job, error);
 }
 
 kt_status kti_plan_predict(kti_plan *plan, int fold, kt_real *prediction, kt_error *error)
 {
-    kt_status status = run(plan, fold, 0, plan->network.forward_size, error);
     const kt_matrix out = plan->network.views.prediction;
-    for (int g = 0; status == KT_OK && g < *plan->batch.graph_count; g++)
-        status = kti_device_download(plan->device, &prediction[g], out.data + (int64_t)g * out.stride,
-                                     sizeof(kt_real), error);
+    const int graphs = *plan->batch.graph_count;
+    kt_status status = run(plan, fold, plan->network.forward_size, out.data,
+                           (size_t)graphs * (size_t)out.stride * sizeof(kt_real), error);
+    for (int g = 0; status == KT_OK && g < graphs; g++)
+        prediction[g] = plan->back[(int64_t)g * out.stride];
     return status;
 }
 
@@ -109,23 +166,31 @@ kt_status kti_plan_readout(kti_plan *plan, int graph, double *readout, kt_error 
 {
     kt_real values[KTI_READOUT];
     const kt_matrix out = plan->network.views.readout;
-    kt_status status = kti_device_download(plan->device, values, out.data + (int64_t)graph * out.stride,
-                                           sizeof values, error);
+    kt_status status = kti_device_download(
+        plan->device, values, of_fold(plan, out.data + (int64_t)graph * out.stride, plan->predicted_fold),
+        sizeof values, error);
     for (int i = 0; i < KTI_READOUT && status == KT_OK; i++)
         readout[i] = (double)values[i];
     return status;
 }
 
+static kt_status run_step(kti_plan *plan, int fold, int size, kt_real *result, kt_error *error)
+{
+    const size_t bytes = KT_RESULT_VALUES * sizeof(kt_real);
+    kt_status status = run(plan, fold, size, plan->network.result, bytes, error);
+    if (status == KT_OK)
+        memcpy(result, plan->back, bytes);
+    return status;
+}
+
 kt_status kti_plan_train(kti_plan *plan, int fold, kt_real *result, kt_error *error)
 {
-    kt_status status = run(plan, fold, 0, plan->network.size, error);
-    return status == KT_OK ? read_result(plan, result, error) : status;
+    return run_step(plan, fold, plan->network.size, result, error);
 }
 
 kt_status kti_plan_differentiate(kti_plan *plan, int fold, kt_real *result, kt_error *error)
 {
-    kt_status status = run(plan, fold, 0, plan->network.backward_size, error);
-    return status == KT_OK ? read_result(plan, result, error) : status;
+    return run_step(plan, fold, plan->network.backward_size, result, error);
 }
 
 const kt_real *kti_plan_gradient(const kti_plan *plan)

@@ -2,7 +2,8 @@
  *
  * A plan is built once for a capacity and a lane; it owns the lane's workspace
  * and batch, and points into the parameter arenas of all folds. Running it
- * allocates nothing.
+ * allocates nothing. On a device that fuses, lane i serves fold i alone, and
+ * the plans of all lanes are siblings: one list, and one workspace of all folds.
  */
 #ifndef KTI_TRAIN_PLAN_H
 #define KTI_TRAIN_PLAN_H
@@ -16,9 +17,14 @@ typedef struct kti_plan kti_plan;
 kt_status kti_plan_create(kti_device *device, int lane, kti_parameters *parameters, kti_capacity capacity,
                           kti_target output, const kt_train_options *training, kti_plan **plan,
                           kt_error *error);
+
+/* The same plan for another lane. On a device that fuses it shares list and workspace, and the plan that it was made of is
+ * destroyed last. */
+kt_status kti_plan_create_sibling(kti_plan *of, int lane, kti_plan **plan, kt_error *error);
+
 void kti_plan_destroy(kti_plan *plan);
 
-/* The batch that the next run uses, in host memory: pack it, then run. */
+/* The batch that the next run uses, in the lane's host memory: pack it, then run. */
 kti_batch *kti_plan_batch(kti_plan *plan);
 
 /* What the next step uses: KT_STEP_VALUES numbers in host memory. */
@@ -27,7 +33,7 @@ kt_real *kti_plan_step(kti_plan *plan);
 /* Forward for one fold; the predictions of the batch's graphs go to `prediction`. */
 kt_status kti_plan_predict(kti_plan *plan, int fold, kt_real *prediction, kt_error *error);
 
-/* The read-out, KTI_READOUT numbers, of graph g of the batch that was predicted last. */
+/* The read-out, KTI_READOUT numbers, of graph g of the batch that was predicted last, for that fold. */
 kt_status kti_plan_readout(kti_plan *plan, int graph, double *readout, kt_error *error);
 
 /* A training step for one fold; result[KT_RESULT_VALUES]. */
@@ -36,7 +42,7 @@ kt_status kti_plan_train(kti_plan *plan, int fold, kt_real *result, kt_error *er
 /* Forward, loss and backward without the optimiser: gradients stay in the lane's arena (tests). */
 kt_status kti_plan_differentiate(kti_plan *plan, int fold, kt_real *result, kt_error *error);
 
-/* The gradient arena of the lane, in the parameters' layout (device memory). */
+/* The gradient arena of the lane, in the parameters' layout (device memory); on a device that fuses, of fold 0. */
 const kt_real *kti_plan_gradient(const kti_plan *plan);
 
 const kti_plan_views *kti_plan_get_views(const kti_plan *plan);

@@ -29,6 +29,7 @@ typedef struct team {
     kti_run *run;
     kti_journal *journal;
     kti_capacity capacity;
+    kti_parameters average; /* the run's, with the running mean as the weights */
     atomic_int next_fold;
     atomic_int stop;       /* 1: a worker failed or the caller asked */
     int64_t epochs_before; /* that earlier runs had done */
@@ -566,18 +567,32 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
 
 /* ---- the team ---- */
 
-static kt_status worker_create(worker *w, kt_error *error)
+/* The plans of a step and of a prediction by the running mean of the weights. */
+static kt_status create_plans(worker *w, kt_error *error)
 {
     kti_run *run = w->team->run;
-    const size_t rows = (size_t)run->dataset->size, batch = (size_t)run->options->batch;
     kt_status status = kti_plan_create(run->parameters.device, w->lane, &run->parameters, w->team->capacity,
                                        KTI_TARGET_KAPPA, run->options, &w->plan, error);
-    if (status == KT_OK && kti_parameters_have(&run->parameters, KTI_ROLE_AVERAGE)) {
-        kti_parameters average = run->parameters;
-        average.value = average.average;
-        status = kti_plan_create(average.device, w->lane, &average, w->team->capacity, KTI_TARGET_KAPPA, NULL,
-                                 &w->average_plan, error);
-    }
+    if (status == KT_OK && kti_parameters_have(&run->parameters, KTI_ROLE_AVERAGE))
+        status = kti_plan_create(run->parameters.device, w->lane, &w->team->average, w->team->capacity,
+                                 KTI_TARGET_KAPPA, NULL, &w->average_plan, error);
+    return status;
+}
+
+static kt_status create_sibling_plans(worker *w, const worker *first, kt_error *error)
+{
+    kt_status status = kti_plan_create_sibling(first->plan, w->lane, &w->plan, error);
+    if (status == KT_OK && first->average_plan)
+        status = kti_plan_create_sibling(first->average_plan, w->lane, &w->average_plan, error);
+    return status;
+}
+
+/* `first` is another worker, or NULL. */
+static kt_status worker_create(worker *w, const worker *first, kt_error *error)
+{
+    const kti_run *run = w->team->run;
+    const size_t rows = (size_t)run->dataset->size, batch = (size_t)run->options->batch;
+    kt_status status = first ? create_sibling_plans(w, first, error) : create_plans(w, error);
     if (status != KT_OK)
         return status;
     w->graphs = kti_allocate(batch, sizeof *w->graphs);
@@ -609,14 +624,17 @@ static void *work(void *argument)
 {
     worker *w = argument;
     team *t = w->team;
+    kti_device *device = t->run->parameters.device;
     kt_error error = KT_ERROR_NONE;
-    kt_status status = worker_create(w, &error);
+    kt_status status = KT_OK;
     while (status == KT_OK && !atomic_load(&t->stop)) {
         const int next = atomic_fetch_add(&t->next_fold, 1);
         if (next >= t->run->folds)
             break;
-        status = train_fold(w, &t->run->fold[next], &error);
+        /* Where a lane is a fold, it takes that one. */
+        status = train_fold(w, &t->run->fold[kti_device_fuses(device) ? w->lane : next], &error);
     }
+    kti_device_leave(device, w->lane);
     if (status != KT_OK) {
         atomic_store(&t->stop, 1);
         pthread_mutex_lock(&t->lock);
@@ -627,8 +645,36 @@ static void *work(void *argument)
         }
         pthread_mutex_unlock(&t->lock);
     }
-    worker_destroy(w);
     return NULL;
+}
+
+/* One thread a worker; all enter before one runs, so that none goes ahead of the others. */
+static kt_status run_workers(team *t, worker *workers, pthread_t *handles, int threads, kt_error *error)
+{
+    kti_device *device = t->run->parameters.device;
+    const bool fuses = kti_device_fuses(device);
+    int started = 0;
+    for (int i = 0; i < threads; i++)
+        kti_device_enter(device, i);
+    for (; started < threads - 1; started++)
+        if (pthread_create(&handles[started], NULL, work, &workers[started]) != 0)
+            break;
+    if (started < threads - 1 && fuses) {
+        /* A fold has its lane, so none can take over. */
+        atomic_store(&t->stop, 1);
+        t->status =
+            kti_fail(&t->error, KT_OUT_OF_MEMORY,
+                     "the system gives no more than %d threads, and each fold needs one", started + 1);
+        for (int i = started; i < threads; i++)
+            kti_device_leave(device, i);
+    } else {
+        work(&workers[threads - 1]); /* fewer workers than asked for: slower, not different */
+    }
+    for (int i = 0; i < started; i++)
+        pthread_join(handles[i], NULL);
+    if (t->status != KT_OK && error && error->status == KT_OK)
+        *error = t->error;
+    return t->status;
 }
 
 static kti_capacity capacity_of(const kti_run *run)
@@ -646,7 +692,8 @@ static kti_capacity capacity_of(const kti_run *run)
 
 kt_status kti_run_train(kti_run *run, kt_error *error)
 {
-    team t = {.run = run, .capacity = capacity_of(run), .started = kti_seconds()};
+    team t = {.run = run, .capacity = capacity_of(run), .average = run->parameters, .started = kti_seconds()};
+    t.average.value = t.average.average;
     kti_journal journal = {0};
     int threads = kti_device_lanes(run->parameters.device);
     if (threads > run->folds)
@@ -667,21 +714,15 @@ kt_status kti_run_train(kti_run *run, kt_error *error)
     t.epochs_done = t.epochs_before;
     pthread_mutex_init(&t.lock, NULL);
     kti_journal_event(&journal, t.epochs_before ? "resumed" : "started", 0, 0, 0, run->dataset->name);
-    int started = 0;
-    for (; started < threads - 1; started++) {
-        workers[started] = (worker){.team = &t, .lane = started};
-        if (pthread_create(&handles[started], NULL, work, &workers[started]) != 0)
-            break; /* fewer workers: slower, not different */
+    for (int i = 0; i < threads && status == KT_OK; i++) {
+        workers[i] = (worker){.team = &t, .lane = i};
+        status = worker_create(&workers[i], i > 0 ? &workers[0] : NULL, error);
     }
-    worker *own = &workers[threads - 1];
-    *own = (worker){.team = &t, .lane = threads - 1};
-    work(own);
-    for (int i = 0; i < started; i++)
-        pthread_join(handles[i], NULL);
+    if (status == KT_OK)
+        status = run_workers(&t, workers, handles, threads, error);
+    for (int i = threads - 1; i >= 0; i--)
+        worker_destroy(&workers[i]);
     pthread_mutex_destroy(&t.lock);
-    status = t.status;
-    if (status != KT_OK && error && error->status == KT_OK)
-        *error = t.error;
     kti_journal_event(&journal, status == KT_OK ? "finished" : "stopped", 0, 0, 0,
                       status == KT_OK ? "all folds" : t.error.message);
 done:
