@@ -14,34 +14,32 @@
 #include "kernels/segment.cu"
 #include "kernels/weights.cu"
 
-static int starting_fold;
+/* Every kernel, and the type of its argument. */
+#define EACH_KERNEL(DO)                                                                                      \
+    DO(gaussian_expansion, kt_gaussian_expansion)                                                            \
+    DO(embedding, kt_embedding)                                                                              \
+    DO(embedding_gradient, kt_embedding_gradient)                                                            \
+    DO(linear_forward, kt_linear_forward)                                                                    \
+    DO(linear_backward, kt_linear_backward)                                                                  \
+    DO(segment_sum, kt_segment_sum)                                                                          \
+    DO(segment_spread, kt_segment_spread)                                                                    \
+    DO(add, kt_add)                                                                                          \
+    DO(lstm_forward, kt_lstm_forward)                                                                        \
+    DO(lstm_backward, kt_lstm_backward)                                                                      \
+    DO(lstm_bias_gradient, kt_lstm_bias_gradient)                                                            \
+    DO(attention_forward, kt_attention_forward)                                                              \
+    DO(attention_backward, kt_attention_backward)                                                            \
+    DO(mape_loss, kt_mape_loss)                                                                              \
+    DO(log_loss, kt_log_loss)                                                                                \
+    DO(gradient_norm_partial, kt_gradient_norm)                                                              \
+    DO(gradient_norm, kt_gradient_norm)                                                                      \
+    DO(weight_decay, kt_weight_decay)                                                                        \
+    DO(adam, kt_adam)                                                                                        \
+    DO(weight_average, kt_weight_average)
 
-#define KERNEL(name, type)                                                                                   \
-    static void start_##name(const void *arguments)                                                          \
-    {                                                                                                        \
-        name(*(const type *)arguments, starting_fold);                                                       \
-    }
+EACH_KERNEL(THREADS_START)
 
-KERNEL(gaussian_expansion, kt_gaussian_expansion)
-KERNEL(embedding, kt_embedding)
-KERNEL(embedding_gradient, kt_embedding_gradient)
-KERNEL(linear_forward, kt_linear_forward)
-KERNEL(linear_backward, kt_linear_backward)
-KERNEL(segment_sum, kt_segment_sum)
-KERNEL(segment_spread, kt_segment_spread)
-KERNEL(add, kt_add)
-KERNEL(lstm_forward, kt_lstm_forward)
-KERNEL(lstm_backward, kt_lstm_backward)
-KERNEL(lstm_bias_gradient, kt_lstm_bias_gradient)
-KERNEL(attention_forward, kt_attention_forward)
-KERNEL(attention_backward, kt_attention_backward)
-KERNEL(mape_loss, kt_mape_loss)
-KERNEL(log_loss, kt_log_loss)
-KERNEL(gradient_norm_partial, kt_gradient_norm)
-KERNEL(gradient_norm, kt_gradient_norm)
-KERNEL(weight_decay, kt_weight_decay)
-KERNEL(adam, kt_adam)
-KERNEL(weight_average, kt_weight_average)
+const threads_twin threaded_kernels[] = {EACH_KERNEL(THREADS_TWIN){NULL, NULL, 0}};
 
 launch_rule threaded_rule(kti_operation_kind kind)
 {
@@ -59,7 +57,9 @@ launch_rule threaded_rule(kti_operation_kind kind)
 
 int threaded_run(const kti_operation *operation, int first_fold, const threads_launch *launch)
 {
-    starting_fold = first_fold;
+    threads_launch shifted = *launch;
+    shifted.first_fold = first_fold;
+    launch = &shifted;
     const void *a = &operation->arguments;
     switch (operation->kind) {
     case KTI_OP_GAUSSIAN_EXPANSION: return threads_run(start_gaussian_expansion, a, launch);

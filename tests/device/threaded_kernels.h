@@ -12,6 +12,9 @@ typedef enum launch_rule {
     ONE_BLOCK_A_FOLD /* blockDim.y 1, gridDim.x 1 */
 } launch_rule;
 
+/* All of them, ended by a NULL name. */
+extern const threads_twin threaded_kernels[];
+
 launch_rule threaded_rule(kti_operation_kind kind);
 
 /* Runs an operation (not a matrix product) for grid.z folds from first_fold on. Returns what threads_run does. */

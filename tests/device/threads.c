@@ -1,28 +1,44 @@
+/* Jumping to another stack is what this file is for; glibc's hardened longjmp takes it for an error. */
+#undef _FORTIFY_SOURCE
+
 #include "device/threads.h"
 
+#include <setjmp.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <ucontext.h>
 
-enum { STACK_BYTES = 65536 };
+enum { STACK_BYTES = 65536, WARPS_MAX = THREADS_MAX / THREADS_WARP };
 
-typedef enum state { RUNNING, WAITING, ENDED } state;
+typedef enum state { NEW, RUNNABLE, AT_BARRIER, AT_SHUFFLE, ENDED } state;
+
+typedef enum exchange { XOR, DOWN } exchange;
 
 typedef struct fiber {
     ucontext_t context;
-    void *stack; /* kept for the next launch; NULL until first used */
+    jmp_buf place; /* where it waits */
+    void *stack;   /* kept for the next launch; NULL until first used */
     state state;
     int barriers; /* met so far */
+    exchange exchange;
+    kt_real given, received;
+    int source; /* the lane whose value it receives */
 } fiber;
 
 kt_dim3 threadIdx, blockDim, blockIdx, gridDim;
+int threads_first_fold;
+
+/* The memory of every KT_SHARED in the program; both NULL in a program without. */
+extern unsigned char __start_kt_shared[] __attribute__((weak)), __stop_kt_shared[] __attribute__((weak));
 
 static fiber fibers[THREADS_MAX];
-static ucontext_t scheduler;
-static int current;
+static int current, waiting, ended, shuffling[WARPS_MAX];
 static threads_kernel *running;
 static const void *running_arguments;
 static const threads_launch *running_launch;
 static uint64_t draws;
+static char fault[128];
 
 /* SplitMix64. */
 static uint64_t draw(void)
@@ -35,23 +51,55 @@ static uint64_t draw(void)
 
 static void shuffle(int *order, int size)
 {
-    for (int i = 0; i < size; i++)
-        order[i] = i;
     for (int i = size - 1; i > 0; i--) {
-        const int j = (int)(draw() % (uint64_t)(i + 1)), held = order[i];
+        const int j = (int)((draw() >> 32) * (uint64_t)(i + 1) >> 32), held = order[i];
         order[i] = order[j];
         order[j] = held;
     }
 }
 
-void __syncthreads(void)
+/* ---- fibers ---- */
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SWAP_CONTEXTS
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SWAP_CONTEXTS
+#endif
+#endif
+
+/* swapcontext would ask the operating system for the signal mask each time, which makes it three times slower; but
+ * it is what the address sanitizer knows. */
+#ifdef SWAP_CONTEXTS
+static ucontext_t scheduler;
+#else
+static jmp_buf scheduler;
+#endif
+
+static void leave(fiber *f)
 {
-    fiber *f = &fibers[current];
-    const int number = f->barriers++;
-    if (running_launch->period && number % running_launch->period == running_launch->missing)
-        return;
-    f->state = WAITING;
+#ifdef SWAP_CONTEXTS
     swapcontext(&f->context, &scheduler);
+#else
+    if (_setjmp(f->place) == 0)
+        _longjmp(scheduler, 1);
+#endif
+}
+
+static void resume(fiber *f)
+{
+    const int is_new = f->state == NEW;
+    f->state = RUNNABLE;
+#ifdef SWAP_CONTEXTS
+    (void)is_new;
+    swapcontext(&scheduler, &f->context);
+#else
+    if (_setjmp(scheduler) != 0)
+        return;
+    if (is_new)
+        setcontext(&f->context);
+    _longjmp(f->place, 1);
+#endif
 }
 
 /* A fiber outlives its thread: resumed once more, it is the next launch's. */
@@ -60,7 +108,8 @@ static void run_threads(void)
     for (;;) {
         running(running_arguments);
         fibers[current].state = ENDED;
-        swapcontext(&fibers[current].context, &scheduler);
+        ended++;
+        leave(&fibers[current]);
     }
 }
 
@@ -73,49 +122,144 @@ static void make_fiber(fiber *f)
     f->context.uc_stack.ss_size = STACK_BYTES;
     f->context.uc_link = NULL;
     makecontext(&f->context, run_threads, 0);
+    f->state = NEW;
+}
+
+/* ---- where threads wait ---- */
+
+void __syncthreads(void)
+{
+    fiber *f = &fibers[current];
+    const int number = f->barriers++;
+    if (running_launch->period && number % running_launch->period == running_launch->missing)
+        return;
+    f->state = AT_BARRIER;
+    waiting++;
+    leave(f);
+}
+
+/* As on a GPU, a lane that names a source outside its warp gets its own value. */
+static kt_real exchange_with(exchange kind, int source, kt_real value)
+{
+    fiber *f = &fibers[current];
+    f->exchange = kind;
+    f->given = value;
+    f->source = source >= 0 && source < THREADS_WARP ? source : current % THREADS_WARP;
+    f->state = AT_SHUFFLE;
+    shuffling[current / THREADS_WARP]++;
+    leave(f);
+    return f->received;
+}
+
+kt_real kt_shuffle_xor(kt_real value, int lane_mask)
+{
+    return exchange_with(XOR, (current % THREADS_WARP) ^ lane_mask, value);
+}
+
+kt_real kt_shuffle_down(kt_real value, int delta)
+{
+    return exchange_with(DOWN, current % THREADS_WARP + delta, value);
+}
+
+/* ---- blocks ---- */
+
+static int fail(const char *what, int warp)
+{
+    snprintf(fault, sizeof fault, "%s (block %d, %d, %d; warp %d)", what, blockIdx.x, blockIdx.y, blockIdx.z,
+             warp);
+    return -1;
+}
+
+/* After all that could run have run: who goes on now, how many, or -1. */
+static int release(int threads, int *order)
+{
+    int released = 0;
+    for (int warp = 0; warp * THREADS_WARP < threads; warp++) {
+        fiber *lanes = &fibers[warp * THREADS_WARP];
+        if (shuffling[warp] < THREADS_WARP)
+            continue;
+        shuffling[warp] = 0;
+        for (int lane = 0; lane < THREADS_WARP; lane++) {
+            if (lanes[lane].exchange != lanes[0].exchange)
+                return fail("threads of a warp meet at different shuffles", warp);
+            lanes[lane].received = lanes[lanes[lane].source].given;
+            order[released++] = warp * THREADS_WARP + lane;
+        }
+    }
+    if (released || ended == threads)
+        return released;
+    if (waiting < threads) {
+        for (int warp = 0; warp * THREADS_WARP < threads; warp++)
+            if (shuffling[warp])
+                return fail("threads of a warp part at a shuffle", warp);
+        return fail("threads of a block part at a barrier", 0);
+    }
+    waiting = 0;
+    for (int t = 0; t < threads; t++)
+        order[t] = t;
+    return threads;
 }
 
 static int run_block(int threads)
 {
-    int order[THREADS_MAX], waiting;
+    int order[THREADS_MAX], runnable = threads;
     for (int t = 0; t < threads; t++) {
         fiber *f = &fibers[t];
-        if (!f->stack || f->state == WAITING) /* left at a barrier by a launch that failed */
+        if (f->state != ENDED) /* never used, or left waiting by a launch that failed */
             make_fiber(f);
-        f->state = RUNNING;
         f->barriers = 0;
+        order[t] = t;
     }
-    do {
-        waiting = 0;
-        shuffle(order, threads);
-        for (int i = 0; i < threads; i++) {
+    waiting = ended = 0;
+    memset(shuffling, 0, sizeof shuffling);
+    if (__start_kt_shared)
+        memset(__start_kt_shared, 0xff, (size_t)(__stop_kt_shared - __start_kt_shared));
+    while (runnable > 0) {
+        shuffle(order, runnable);
+        for (int i = 0; i < runnable; i++) {
             current = order[i];
-            threadIdx = (kt_dim3){current % blockDim.x, current / blockDim.x, 0};
-            swapcontext(&scheduler, &fibers[current].context);
-            waiting += fibers[current].state == WAITING;
+            threadIdx = (kt_dim3){current % blockDim.x, current / blockDim.x % blockDim.y,
+                                  current / blockDim.x / blockDim.y};
+            resume(&fibers[current]);
         }
-    } while (waiting == threads);
-    return waiting == 0 ? 0 : -1;
+        runnable = release(threads, order);
+    }
+    return runnable;
 }
 
 int threads_run(threads_kernel *kernel, const void *arguments, const threads_launch *launch)
 {
-    enum { BLOCKS_MAX = 64 };
-    int order[BLOCKS_MAX];
-    const int blocks = launch->grid.x * launch->grid.z, threads = launch->block.x * launch->block.y;
-    if (blocks > BLOCKS_MAX || threads > THREADS_MAX)
+    static int *order, room;
+    const int64_t blocks = (int64_t)launch->grid.x * launch->grid.y * launch->grid.z,
+                  threads = (int64_t)launch->block.x * launch->block.y * launch->block.z;
+    if (threads < 1 || threads > THREADS_MAX || blocks < 1 || blocks > INT32_MAX)
         abort();
+    if (blocks > room) {
+        room = (int)blocks;
+        order = realloc(order, (size_t)room * sizeof *order);
+        if (!order)
+            abort();
+    }
     running = kernel;
     running_arguments = arguments;
     running_launch = launch;
+    threads_first_fold = launch->first_fold;
     draws = launch->seed;
     gridDim = launch->grid;
     blockDim = launch->block;
-    shuffle(order, blocks);
+    for (int i = 0; i < blocks; i++)
+        order[i] = i;
+    shuffle(order, (int)blocks);
     for (int i = 0; i < blocks; i++) {
-        blockIdx = (kt_dim3){order[i] % launch->grid.x, 0, order[i] / launch->grid.x};
-        if (run_block(threads) != 0)
+        blockIdx = (kt_dim3){order[i] % gridDim.x, order[i] / gridDim.x % gridDim.y,
+                             order[i] / gridDim.x / gridDim.y};
+        if (run_block((int)threads) != 0)
             return -1;
     }
     return 0;
+}
+
+const char *threads_fault(void)
+{
+    return fault;
 }
