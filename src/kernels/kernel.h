@@ -110,6 +110,16 @@ KT_INLINE int kt_number(kt_count count, int fold)
     return count.data[fold * count.fold_stride];
 }
 
+#if defined(KT_MANY_THREADS)
+/* What one load or store moves, where memory is aligned to it. */
+typedef struct __attribute__((aligned(4 * sizeof(kt_real)))) kt_real4 {
+    kt_real v[4];
+} kt_real4;
+typedef struct __attribute__((aligned(2 * sizeof(kt_real)))) kt_real2 {
+    kt_real v[2];
+} kt_real2;
+#endif
+
 #if defined(__CUDACC__)
 KT_INLINE kt_real kt_shuffle_xor(kt_real value, int lane_mask)
 {
@@ -119,6 +129,16 @@ KT_INLINE kt_real kt_shuffle_xor(kt_real value, int lane_mask)
 KT_INLINE kt_real kt_shuffle_down(kt_real value, int delta)
 {
     return __shfl_down_sync(0xffffffffu, value, (unsigned)delta);
+}
+#endif
+
+#if defined(KT_MANY_THREADS)
+/* The sum over a warp, the same bits in all its threads. */
+KT_INLINE kt_real kt_warp_sum(kt_real value)
+{
+    for (int mask = 16; mask > 0; mask /= 2)
+        value += kt_shuffle_xor(value, mask);
+    return value;
 }
 #endif
 

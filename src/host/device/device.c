@@ -106,6 +106,12 @@ kt_status kti_device_run(kti_device *device, int lane, const kti_job *job, kt_er
     return device->kind->run(device, lane, job, error);
 }
 
+void kti_device_forget(kti_device *device, const kti_operation *list)
+{
+    if (device->kind->forget)
+        device->kind->forget(device, list);
+}
+
 void kti_device_enter(kti_device *device, int lane)
 {
     if (device->kind->enter)

@@ -57,11 +57,15 @@ typedef struct kti_job {
     const kti_operation *list;
     int size;
     int first, count;
+    int32_t rows[KT_ROW_KINDS]; /* at least as many as the batch has of each kind */
     kti_copy in, out;
 } kti_job;
 
 /* Runs the job on a lane; complete on return. A device that fuses waits for the jobs of all lanes that have entered. */
 kt_status kti_device_run(kti_device *device, int lane, const kti_job *job, kt_error *error);
+
+/* To be called before a list is freed or changed, after its last job. */
+void kti_device_forget(kti_device *device, const kti_operation *list);
 
 /* A lane that has entered runs jobs again and again; before it does something else for long it leaves. A lane that has not
  * entered waits for nobody. No-ops on a device that doesn't fuse. */

@@ -17,7 +17,9 @@ typedef struct kti_device_kind {
     kt_status (*upload)(kti_device *device, void *to, const void *from, size_t bytes, kt_error *error);
     kt_status (*download)(kti_device *device, void *to, const void *from, size_t bytes, kt_error *error);
     kt_status (*run)(kti_device *device, int lane, const kti_job *job, kt_error *error);
-    void (*enter)(kti_device *device, int lane); /* enter and leave: NULL where there is nothing to do */
+    /* NULL where there is nothing to do */
+    void (*forget)(kti_device *device, const kti_operation *list);
+    void (*enter)(kti_device *device, int lane);
     void (*leave)(kti_device *device, int lane);
 } kti_device_kind;
 

@@ -11,12 +11,10 @@ _Static_assert(KTI_SET2SET_STEPS == 2, "set2set_backward and lstm_bias_gradient 
 
 enum { MLP_LAYERS = 4, POOLED = 5 * KTI_FEATURES };
 
-typedef enum rows { EDGES, NODES, GRAPHS, ROW_KINDS } rows;
-
 /* A matrix of the workspace, or a slice of its columns. */
 typedef struct view {
     kt_matrix matrix;
-    rows rows;
+    kt_row_kind rows;
     int columns;
 } view;
 
@@ -38,7 +36,7 @@ typedef struct block {
 
 typedef struct set2set {
     int parameter; /* weight_ih, weight_hh, bias_ih, bias_hh in a row */
-    rows rows;
+    kt_row_kind rows;
     view in, weight, out;
     kt_index start;
     view gates[KTI_SET2SET_STEPS], cell[KTI_SET2SET_STEPS], query[KTI_SET2SET_STEPS],
@@ -53,10 +51,10 @@ typedef struct builder {
     kti_family family;
     size_t used;
     kti_batch batch;
-    kt_count count[ROW_KINDS];
-    int row_capacity[ROW_KINDS];
+    kt_count count[KT_ROW_KINDS];
+    int row_capacity[KT_ROW_KINDS];
     /* Gradients between the layers of an MLP; two of each kind take turns. */
-    view scratch[ROW_KINDS][2];
+    view scratch[KT_ROW_KINDS][2];
     view edge_gradient, node_gradient, state_gradient; /* by the current block's output, then by its input */
     block blocks[KTI_BLOCKS];
     mlp edge_encoder, node_encoder, state_encoder, readout, head;
@@ -79,7 +77,7 @@ static int64_t fold_stride(const builder *b)
     return (int64_t)(b->request->fold_bytes / sizeof(kt_real));
 }
 
-static view matrix(builder *b, rows kind, int columns)
+static view matrix(builder *b, kt_row_kind kind, int columns)
 {
     const int stride = kti_round_up16(columns);
     kt_real *data = take(b, (size_t)b->row_capacity[kind] * (size_t)stride * sizeof(kt_real));
@@ -87,7 +85,7 @@ static view matrix(builder *b, rows kind, int columns)
 }
 
 /* One number a row, not padded. */
-static view column(builder *b, rows kind)
+static view column(builder *b, kt_row_kind kind)
 {
     kt_real *data = take(b, (size_t)b->row_capacity[kind] * sizeof(kt_real));
     return (view){{data, fold_stride(b), 1}, kind, 1};
@@ -112,10 +110,10 @@ static kt_index batch_index(const builder *b, const int32_t *data)
     return (kt_index){data, (int64_t)(b->request->fold_bytes / sizeof(int32_t))};
 }
 
-static kt_count batch_count(const builder *b, const int32_t *data, int most)
+static kt_count batch_count(const builder *b, const int32_t *data, int most, kt_row_kind kind)
 {
     const kt_index index = batch_index(b, data);
-    return (kt_count){index.data, index.fold_stride, most};
+    return (kt_count){index.data, index.fold_stride, most, kind};
 }
 
 static const kti_layout *layout(const builder *b)
@@ -348,10 +346,10 @@ static void encoder_forward(builder *b, const mlp *m, const char *prefix, view p
 static void place_physics(builder *b)
 {
     b->crystal_physics =
-        (view){{b->batch.crystal_physics, fold_stride(b), KTI_PHYSICS_STRIDE}, GRAPHS, KTI_STATE_PHYSICS};
-    b->node_physics = matrix(b, NODES, KTI_NODE_PHYSICS);
+        (view){{b->batch.crystal_physics, fold_stride(b), KTI_PHYSICS_STRIDE}, KT_GRAPHS, KTI_STATE_PHYSICS};
+    b->node_physics = matrix(b, KT_NODES, KTI_NODE_PHYSICS);
     append(b, KTI_OP_EMBEDDING)->arguments.embedding =
-        (kt_embedding){.rows = b->count[NODES],
+        (kt_embedding){.rows = b->count[KT_NODES],
                        .type = batch_index(b, b->batch.node_type),
                        .channels = KTI_NODE_PHYSICS,
                        .table = {b->request->parameters->elements, 0, KTI_ELEMENT_STRIDE},
@@ -361,23 +359,23 @@ static void place_physics(builder *b)
 static void input_forward(builder *b)
 {
     block *first = &b->blocks[0];
-    view expansion = matrix(b, EDGES, KTI_GAUSSIANS), embedding = matrix(b, NODES, KTI_EMBEDDING);
-    view zeros = matrix(b, GRAPHS, KTI_STATE_INPUT);
+    view expansion = matrix(b, KT_EDGES, KTI_GAUSSIANS), embedding = matrix(b, KT_NODES, KTI_EMBEDDING);
+    view zeros = matrix(b, KT_GRAPHS, KTI_STATE_INPUT);
     b->family = KTI_FAMILY_INPUT;
     append(b, KTI_OP_GAUSSIAN_EXPANSION)->arguments.gaussian_expansion =
-        (kt_gaussian_expansion){.rows = b->count[EDGES],
+        (kt_gaussian_expansion){.rows = b->count[KT_EDGES],
                                 .distance = batch_column(b, b->batch.edge_distance),
                                 .centres = b->request->parameters->centres,
                                 .channels = KTI_GAUSSIANS,
                                 .width = (kt_real)0.5,
                                 .out = expansion.matrix};
     append(b, KTI_OP_EMBEDDING)->arguments.embedding =
-        (kt_embedding){.rows = b->count[NODES],
+        (kt_embedding){.rows = b->count[KT_NODES],
                        .type = batch_index(b, b->batch.node_type),
                        .channels = KTI_EMBEDDING,
                        .table = parameter(b, kti_spec_find("embedding.layer_node_embedding.weight"), 0),
                        .out = embedding.matrix};
-    encoder(b, &b->edge_encoder, "edge_encoder.", expansion, matrix(b, EDGES, KTI_FEATURES));
+    encoder(b, &b->edge_encoder, "edge_encoder.", expansion, matrix(b, KT_EDGES, KTI_FEATURES));
     /* Node and state go straight to where block 0's updates read them. */
     encoder(b, &b->node_encoder, "node_encoder.", embedding, slice(first->node_concat, 0, KTI_FEATURES));
     encoder(b, &b->state_encoder, "state_encoder.", zeros, slice(first->state_concat, 0, KTI_FEATURES));
@@ -438,8 +436,8 @@ static void edge_forward(builder *b, block *k)
     const mlp *m = &k->edge_update;
     const int weight = m->parameter[0];
     const view node = slice(k->node_concat, 0, KTI_FEATURES), state = slice(k->state_concat, 0, KTI_FEATURES);
-    const view source = matrix(b, NODES, KTI_HIDDEN), target = matrix(b, NODES, KTI_HIDDEN);
-    const view global = matrix(b, GRAPHS, KTI_HIDDEN);
+    const view source = matrix(b, KT_NODES, KTI_HIDDEN), target = matrix(b, KT_NODES, KTI_HIDDEN);
+    const view global = matrix(b, KT_GRAPHS, KTI_HIDDEN);
     b->family = KTI_FAMILY_EDGE;
     multiply(b, node, weight, 0, source, 0);
     multiply(b, node, weight, KTI_FEATURES, target, 0);
@@ -458,7 +456,7 @@ static void node_forward(builder *b, block *k)
 {
     const mlp *m = &k->node_update;
     const int weight = m->parameter[0];
-    const view global = matrix(b, GRAPHS, KTI_HIDDEN);
+    const view global = matrix(b, KT_GRAPHS, KTI_HIDDEN);
     b->family = KTI_FAMILY_NODE;
     segment_sum(b, mlp_out(&k->edge_update), b->batch.edge_mean_target, b->batch.incoming_start, NULL,
                 slice(k->node_concat, KTI_FEATURES, KTI_FEATURES));
@@ -494,7 +492,7 @@ static void block_forward(builder *b, int index)
         k->edge_in = before->edge_out;
         k->node_in = before->node_out;
         k->state_in = before->state_out;
-        k->edge_hidden = matrix(b, EDGES, KTI_FEATURES);
+        k->edge_hidden = matrix(b, KT_EDGES, KTI_FEATURES);
         k->edge_dense = dense(b, index, "edge_func", k->edge_in, k->edge_hidden);
         k->node_dense = dense(b, index, "node_func", k->node_in, node);
         k->state_dense = dense(b, index, "state_func", k->state_in, state);
@@ -511,10 +509,10 @@ static void block_forward(builder *b, int index)
     edge_forward(b, k);
     node_forward(b, k);
     state_forward(b, k);
-    k->edge_out = matrix(b, EDGES, KTI_FEATURES);
-    k->node_out = matrix(b, NODES, KTI_FEATURES);
+    k->edge_out = matrix(b, KT_EDGES, KTI_FEATURES);
+    k->node_out = matrix(b, KT_NODES, KTI_FEATURES);
     /* The last block's state goes straight to where the read-out reads it. */
-    k->state_out = index + 1 < KTI_BLOCKS ? matrix(b, GRAPHS, KTI_FEATURES)
+    k->state_out = index + 1 < KTI_BLOCKS ? matrix(b, KT_GRAPHS, KTI_FEATURES)
                                           : slice(b->pooled, 4 * KTI_FEATURES, KTI_FEATURES);
     b->family = KTI_FAMILY_EDGE;
     add(b, mlp_out(&k->edge_update), k->edge_in, k->edge_out);
@@ -529,11 +527,12 @@ static void block_forward(builder *b, int index)
 static void block_backward(builder *b, int index)
 {
     const block *k = &b->blocks[index];
-    const view node_before = matrix(b, NODES, KTI_FEATURES), edge_before = matrix(b, EDGES, KTI_FEATURES);
-    const view node_concat = matrix(b, NODES, 2 * KTI_FEATURES),
-               state_concat = matrix(b, GRAPHS, 3 * KTI_FEATURES);
-    const view source = matrix(b, NODES, KTI_HIDDEN), target = matrix(b, NODES, KTI_HIDDEN);
-    const view global = matrix(b, GRAPHS, KTI_HIDDEN);
+    const view node_before = matrix(b, KT_NODES, KTI_FEATURES),
+               edge_before = matrix(b, KT_EDGES, KTI_FEATURES);
+    const view node_concat = matrix(b, KT_NODES, 2 * KTI_FEATURES),
+               state_concat = matrix(b, KT_GRAPHS, 3 * KTI_FEATURES);
+    const view source = matrix(b, KT_NODES, KTI_HIDDEN), target = matrix(b, KT_NODES, KTI_HIDDEN);
+    const view global = matrix(b, KT_GRAPHS, KTI_HIDDEN);
     const view node_hidden = slice(node_concat, 0, KTI_FEATURES);
     const view state_hidden = slice(state_concat, 0, KTI_FEATURES);
     const view state = slice(k->state_concat, 0, KTI_FEATURES), node = slice(k->node_concat, 0, KTI_FEATURES);
@@ -599,9 +598,9 @@ static void set2set_forward(builder *b, set2set *s, const char *prefix, view in,
     s->start = batch_index(b, start);
     for (int step = 0; step < KTI_SET2SET_STEPS; step++) {
         const int last = step + 1 == KTI_SET2SET_STEPS;
-        s->gates[step] = matrix(b, GRAPHS, 4 * KTI_FEATURES);
-        s->cell[step] = matrix(b, GRAPHS, KTI_FEATURES);
-        s->query[step] = last ? out : matrix(b, GRAPHS, 2 * KTI_FEATURES); /* [hidden, read] */
+        s->gates[step] = matrix(b, KT_GRAPHS, 4 * KTI_FEATURES);
+        s->cell[step] = matrix(b, KT_GRAPHS, KTI_FEATURES);
+        s->query[step] = last ? out : matrix(b, KT_GRAPHS, 2 * KTI_FEATURES); /* [hidden, read] */
         s->attention[step] = column(b, in.rows);
         const view hidden = slice(s->query[step], 0, KTI_FEATURES);
         if (step > 0) {
@@ -609,7 +608,7 @@ static void set2set_forward(builder *b, set2set *s, const char *prefix, view in,
             multiply(b, slice(s->query[step - 1], 0, KTI_FEATURES), s->parameter + 1, 0, s->gates[step], 1);
         }
         append(b, KTI_OP_LSTM_FORWARD)->arguments.lstm_forward =
-            (kt_lstm_forward){.graphs = b->count[GRAPHS],
+            (kt_lstm_forward){.graphs = b->count[KT_GRAPHS],
                               .channels = KTI_FEATURES,
                               .gates = s->gates[step].matrix,
                               .first = step == 0,
@@ -619,7 +618,7 @@ static void set2set_forward(builder *b, set2set *s, const char *prefix, view in,
                               .cell = s->cell[step].matrix,
                               .hidden = hidden.matrix};
         append(b, KTI_OP_ATTENTION_FORWARD)->arguments.attention_forward =
-            (kt_attention_forward){.graphs = b->count[GRAPHS],
+            (kt_attention_forward){.graphs = b->count[KT_GRAPHS],
                                    .channels = KTI_FEATURES,
                                    .start = s->start,
                                    .in = in.matrix,
@@ -633,12 +632,12 @@ static void set2set_forward(builder *b, set2set *s, const char *prefix, view in,
 /* `gradient` [G, 64] by the set's output (overwritten); in_gradient [rows, 32] = by its input. */
 static void set2set_backward(builder *b, const set2set *s, view gradient, view in_gradient)
 {
-    const view cell_gradient = matrix(b, GRAPHS, KTI_FEATURES), scratch = column(b, s->rows);
+    const view cell_gradient = matrix(b, KT_GRAPHS, KTI_FEATURES), scratch = column(b, s->rows);
     for (int step = KTI_SET2SET_STEPS - 1; step >= 0; step--) {
         const int last = step + 1 == KTI_SET2SET_STEPS;
         const view hidden_gradient = slice(gradient, 0, KTI_FEATURES);
         append(b, KTI_OP_ATTENTION_BACKWARD)->arguments.attention_backward =
-            (kt_attention_backward){.graphs = b->count[GRAPHS],
+            (kt_attention_backward){.graphs = b->count[KT_GRAPHS],
                                     .channels = KTI_FEATURES,
                                     .start = s->start,
                                     .in = s->in.matrix,
@@ -650,7 +649,7 @@ static void set2set_backward(builder *b, const set2set *s, view gradient, view i
                                     .accumulate = !last,
                                     .hidden_gradient = hidden_gradient.matrix};
         append(b, KTI_OP_LSTM_BACKWARD)->arguments.lstm_backward =
-            (kt_lstm_backward){.graphs = b->count[GRAPHS],
+            (kt_lstm_backward){.graphs = b->count[KT_GRAPHS],
                                .channels = KTI_FEATURES,
                                .first = step == 0,
                                .gates = s->gates[step].matrix,
@@ -668,7 +667,7 @@ static void set2set_backward(builder *b, const set2set *s, view gradient, view i
         }
     }
     append(b, KTI_OP_LSTM_BIAS_GRADIENT)->arguments.lstm_bias_gradient =
-        (kt_lstm_bias_gradient){.graphs = b->count[GRAPHS],
+        (kt_lstm_bias_gradient){.graphs = b->count[KT_GRAPHS],
                                 .channels = 4 * KTI_FEATURES,
                                 .step = {s->gates[0].matrix, s->gates[1].matrix},
                                 .bias_input_gradient = parameter_gradient(b, s->parameter + 2, 0),
@@ -710,7 +709,7 @@ static void loss(builder *b, view gradient)
     b->family = KTI_FAMILY_LOSS;
     if (b->request->training->loss != KT_LOSS_MAPE) {
         append(b, KTI_OP_LOG_LOSS)->arguments.log_loss =
-            (kt_log_loss){.graphs = b->count[GRAPHS],
+            (kt_log_loss){.graphs = b->count[KT_GRAPHS],
                           .data_set = batch_index(b, b->batch.data_set),
                           .absolute = b->request->training->loss == KT_LOSS_LOG_ABSOLUTE,
                           .step = step,
@@ -721,7 +720,7 @@ static void loss(builder *b, view gradient)
         return;
     }
     append(b, KTI_OP_MAPE_LOSS)->arguments.mape_loss =
-        (kt_mape_loss){.graphs = b->count[GRAPHS],
+        (kt_mape_loss){.graphs = b->count[KT_GRAPHS],
                        .data_set = batch_index(b, b->batch.data_set),
                        .step = step,
                        .prediction = mlp_out(&b->head).matrix,
@@ -732,8 +731,8 @@ static void loss(builder *b, view gradient)
 
 static void loss_and_backward(builder *b)
 {
-    const view gradient = matrix(b, GRAPHS, 1), readout = matrix(b, GRAPHS, KTI_READOUT);
-    const view pooled = matrix(b, GRAPHS, POOLED);
+    const view gradient = matrix(b, KT_GRAPHS, 1), readout = matrix(b, KT_GRAPHS, KTI_READOUT);
+    const view pooled = matrix(b, KT_GRAPHS, POOLED);
     loss(b, gradient);
     b->family = KTI_FAMILY_HEAD;
     if (b->request->training->freeze == KT_FREEZE_BODY) {
@@ -744,8 +743,8 @@ static void loss_and_backward(builder *b)
     mlp_backward_through(b, &b->head, gradient, readout, 0);
     b->family = KTI_FAMILY_READOUT;
     mlp_backward_through(b, &b->readout, readout, pooled, 0);
-    b->edge_gradient = matrix(b, EDGES, KTI_FEATURES);
-    b->node_gradient = matrix(b, NODES, KTI_FEATURES);
+    b->edge_gradient = matrix(b, KT_EDGES, KTI_FEATURES);
+    b->node_gradient = matrix(b, KT_NODES, KTI_FEATURES);
     b->state_gradient = slice(pooled, 4 * KTI_FEATURES, KTI_FEATURES);
     b->family = KTI_FAMILY_SET2SET;
     set2set_backward(b, &b->node_set, slice(pooled, 0, 2 * KTI_FEATURES), b->node_gradient);
@@ -841,15 +840,15 @@ static void place_inputs(builder *b)
     network->result = take(b, KT_RESULT_VALUES * sizeof(kt_real));
     if (b->request->training)
         network->gradient = take(b, (size_t)layout(b)->size * sizeof(kt_real));
-    b->count[EDGES] = batch_count(b, b->batch.edge_count, capacity.edges);
-    b->count[NODES] = batch_count(b, b->batch.node_count, capacity.nodes);
-    b->count[GRAPHS] = batch_count(b, b->batch.graph_count, capacity.graphs);
-    b->row_capacity[EDGES] = capacity.edges;
-    b->row_capacity[NODES] = capacity.nodes;
-    b->row_capacity[GRAPHS] = capacity.graphs;
-    for (int kind = 0; kind < ROW_KINDS; kind++)
+    b->count[KT_EDGES] = batch_count(b, b->batch.edge_count, capacity.edges, KT_EDGES);
+    b->count[KT_NODES] = batch_count(b, b->batch.node_count, capacity.nodes, KT_NODES);
+    b->count[KT_GRAPHS] = batch_count(b, b->batch.graph_count, capacity.graphs, KT_GRAPHS);
+    b->row_capacity[KT_EDGES] = capacity.edges;
+    b->row_capacity[KT_NODES] = capacity.nodes;
+    b->row_capacity[KT_GRAPHS] = capacity.graphs;
+    for (int kind = 0; kind < KT_ROW_KINDS; kind++)
         for (int turn = 0; turn < 2; turn++)
-            b->scratch[kind][turn] = matrix(b, (rows)kind, kind == GRAPHS ? 450 : KTI_HIDDEN);
+            b->scratch[kind][turn] = matrix(b, (kt_row_kind)kind, kind == KT_GRAPHS ? 450 : KTI_HIDDEN);
 }
 
 static void publish_views(builder *b)
@@ -875,10 +874,10 @@ kt_status kti_network_build(const kti_network_request *request, kti_network *net
         return kti_fail(error, KT_BAD_ARGUMENT, "only kappa can be trained");
     place_inputs(&b);
     for (int i = 0; i < KTI_BLOCKS; i++) {
-        b.blocks[i].node_concat = matrix(&b, NODES, 2 * KTI_FEATURES);
-        b.blocks[i].state_concat = matrix(&b, GRAPHS, 3 * KTI_FEATURES);
+        b.blocks[i].node_concat = matrix(&b, KT_NODES, 2 * KTI_FEATURES);
+        b.blocks[i].state_concat = matrix(&b, KT_GRAPHS, 3 * KTI_FEATURES);
     }
-    b.pooled = matrix(&b, GRAPHS, POOLED);
+    b.pooled = matrix(&b, KT_GRAPHS, POOLED);
     input_forward(&b);
     for (int i = 0; i < KTI_BLOCKS; i++)
         block_forward(&b, i);

@@ -114,6 +114,7 @@ void kti_plan_destroy(kti_plan *plan)
     if (!plan)
         return;
     if (plan->owns_network) {
+        kti_device_forget(plan->device, plan->network.list);
         kti_network_destroy(&plan->network);
         kti_device_release(plan->device, plan->workspace);
     }
@@ -144,6 +145,9 @@ static kt_status run(kti_plan *plan, int fold, int size, const void *from, size_
                          .size = size,
                          .first = fold,
                          .count = 1,
+                         .rows = {[KT_GRAPHS] = *plan->batch.graph_count,
+                                  [KT_NODES] = *plan->batch.node_count,
+                                  [KT_EDGES] = *plan->batch.edge_count},
                          .in = {of_fold(plan, plan->network.batch_block, fold), plan->memory,
                                 plan->batch.bytes + KT_STEP_VALUES * sizeof(kt_real)},
                          .out = {plan->back, of_fold(plan, (void *)from, fold), bytes}};
