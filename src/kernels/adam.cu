@@ -4,14 +4,39 @@
  *     p -= factor lr correction1 m / (sqrt(v) correction2 + epsilon)
  *
  * F folds; all [P] a fold, in place. A step whose loss or gradient norm is not finite changes nothing.
- * The norm is summed in chunks of KT_NORM_CHUNK in 16 fixed lanes, then chunk by chunk: the same bits for
- * any block.
- * Deterministic: one thread an element, one thread a chunk. Moves 28 P bytes (Adam), 4 P (norm).
- * Launch: adam with blockDim.y 1, any blockDim.x and gridDim.x. The norm's two kernels with any block and
- * grid; of the first, threads with threadIdx.x 0 work, of the second, one a fold.
+ * The norm is summed in chunks of KT_NORM_CHUNK in 16 fixed lanes, then chunk by chunk; where there are many threads,
+ * a block of KT_NORM_WARPS warps sums a chunk, and one warp the chunks, in fixed trees.
+ * Deterministic: one thread an element of Adam, a fixed tree for the norm. Moves 28 P bytes (Adam), 4 P (norm).
+ * Launch: adam with blockDim.y 1, any blockDim.x and gridDim.x. The norm's first kernel with blocks of
+ * 32 x KT_NORM_WARPS and any grid, its second with blocks of 32, of which one a fold works.
  */
 #include "kernels/arguments.h"
 
+#ifdef KT_MANY_THREADS
+KT_KERNEL(gradient_norm_partial, kt_gradient_norm)
+{
+    KT_SHARED kt_real part[2][KT_NORM_WARPS]; /* taken in turns, so that one barrier a chunk is enough */
+    const int fold = KT_FOLD, chunks = (int)((a.size + KT_NORM_CHUNK - 1) / KT_NORM_CHUNK);
+    const kt_real *gradient = kt_rows(a.gradient, fold);
+    for (int chunk = blockIdx.x, turn = 0; chunk < chunks; chunk += gridDim.x, turn = 1 - turn) {
+        const int64_t first = (int64_t)chunk * KT_NORM_CHUNK;
+        const int64_t last = first + KT_NORM_CHUNK < a.size ? first + KT_NORM_CHUNK : a.size;
+        kt_real sum = 0;
+        for (int64_t i = first + threadIdx.y * KT_WARP + threadIdx.x; i < last; i += KT_NORM_WARPS * KT_WARP)
+            sum += gradient[i] * gradient[i];
+        sum = kt_warp_sum(sum);
+        if (threadIdx.x == 0)
+            part[turn][threadIdx.y] = sum;
+        __syncthreads(); /* all warps' sums are there */
+        if (threadIdx.x == 0 && threadIdx.y == 0) {
+            kt_real total = 0;
+            for (int warp = 0; warp < KT_NORM_WARPS; warp++)
+                total += part[turn][warp];
+            kt_rows(a.partial, fold)[chunk] = total;
+        }
+    }
+}
+#else
 KT_KERNEL(gradient_norm_partial, kt_gradient_norm)
 {
     const int fold = KT_FOLD;
@@ -33,17 +58,23 @@ KT_KERNEL(gradient_norm_partial, kt_gradient_norm)
         partial[chunk] = lane[0];
     }
 }
+#endif
 
 KT_KERNEL(gradient_norm, kt_gradient_norm)
 {
     const int fold = KT_FOLD;
     const int chunks = (int)((a.size + KT_NORM_CHUNK - 1) / KT_NORM_CHUNK);
-    if (blockIdx.x != 0 || threadIdx.x != 0 || threadIdx.y != 0)
+    if (blockIdx.x != 0)
         return;
     const kt_real *partial = kt_rows(a.partial, fold);
     kt_real sum = 0;
-    for (int chunk = 0; chunk < chunks; chunk++)
+    for (int chunk = threadIdx.x; chunk < chunks; chunk += blockDim.x)
         sum += partial[chunk];
+#ifdef KT_MANY_THREADS
+    sum = kt_warp_sum(sum);
+    if (threadIdx.x != 0)
+        return;
+#endif
 #ifdef KT_REAL_DOUBLE
     kt_rows(a.result, fold)[KT_RESULT_GRADIENT_NORM] = sqrt(sum);
 #else

@@ -29,6 +29,15 @@ KT_KERNEL(embedding_gradient, kt_embedding_gradient)
     const int32_t *start = kt_entries(a.type_start, fold), *node = kt_entries(a.type_node, fold);
     for (int type = KT_FIRST_ROW; type < a.types; type += KT_ROW_STRIDE) {
         kt_real *KT_RESTRICT sum = kt_rows(a.table_gradient, fold) + (int64_t)type * a.table_gradient.stride;
+#ifdef KT_MANY_THREADS
+        const kt_real *in = kt_rows(a.out_gradient, fold);
+        for (int c = KT_FIRST_CHANNEL; c < a.channels; c += KT_CHANNEL_STRIDE) {
+            kt_real total = 0; /* in a register, not in memory */
+            for (int i = start[type]; i < start[type + 1]; i++)
+                total += in[(int64_t)node[i] * a.out_gradient.stride + c];
+            sum[c] = total;
+        }
+#else
         for (int c = KT_FIRST_CHANNEL; c < a.channels; c += KT_CHANNEL_STRIDE)
             sum[c] = 0;
         for (int i = start[type]; i < start[type + 1]; i++) {
@@ -37,5 +46,6 @@ KT_KERNEL(embedding_gradient, kt_embedding_gradient)
             for (int c = KT_FIRST_CHANNEL; c < a.channels; c += KT_CHANNEL_STRIDE)
                 sum[c] += in[c];
         }
+#endif
     }
 }

@@ -6,11 +6,12 @@
  * F folds; out [R, C] in place; product_gradient [R, C], '=', may be gradient; bias, bias_gradient [1, C] a
  * fold, '='. The gathers are the parts of a factorised first layer (at most three): source node, target node,
  * state. act' is taken from the output: softplus' = 1 - exp(-(y + ln 2)), relu' = y > 0.
- * Deterministic: one thread an element, rows summed in order. Moves 8 R C bytes, and 4 R C a gather.
- * Launch: forward with any block and grid; backward with blockDim.y 1 and gridDim.x 1, since a thread owns
- * its channels' sums over all rows.
+ * Deterministic: one thread an element, rows summed in order; where there are many threads, KT_SUM_LINES of them
+ * share a column's rows, r modulo KT_SUM_LINES each, and their sums are added in order. Moves 8 R C bytes forward
+ * and 4 R C a gather, 12 R C backward.
+ * Launch: forward with any block and grid; backward with blocks of 32 x KT_SUM_LINES, any grid.
  */
-#include "kernels/arguments.h"
+#include "kernels/column_sum.h"
 
 /* `gathers` and `activation` are constants where this is called: each form is one loop without conditions. */
 KT_INLINE void linear_forward_row(const int gathers, const kt_activation activation, int channels,
@@ -67,16 +68,42 @@ KT_KERNEL(linear_forward, kt_linear_forward)
     }
 }
 
+KT_INLINE kt_real linear_derivative(const kt_activation activation, kt_real out, kt_real gradient)
+{
+    if (activation == KT_SOFTPLUS)
+        return gradient * kt_softplus_derivative(out);
+    if (activation == KT_RELU)
+        return out > 0 ? gradient : 0;
+    return gradient;
+}
+
+#ifdef KT_MANY_THREADS
+KT_KERNEL(linear_backward, kt_linear_backward)
+{
+    const int fold = KT_FOLD, rows = kt_number(a.rows, fold), channels = a.channels;
+    for (int first = blockIdx.x * KT_WARP; first < channels; first += gridDim.x * KT_WARP) {
+        const int c = first + threadIdx.x;
+        const kt_real *out = kt_rows(a.out, fold) + c, *in = kt_rows(a.gradient, fold) + c;
+        kt_real *to = kt_rows(a.product_gradient, fold) + c, sum = 0;
+        if (c < channels)
+            for (int row = threadIdx.y; row < rows; row += KT_SUM_LINES) {
+                const kt_real gradient = linear_derivative(a.activation, out[(int64_t)row * a.out.stride],
+                                                           in[(int64_t)row * a.gradient.stride]);
+                to[(int64_t)row * a.product_gradient.stride] = gradient;
+                sum += gradient;
+            }
+        sum = kt_column_sum(sum);
+        if (threadIdx.y == 0 && c < channels)
+            kt_rows(a.bias_gradient, fold)[c] = sum;
+    }
+}
+#else
 KT_INLINE void linear_backward_row(const kt_activation activation, int channels,
                                    const kt_real *KT_RESTRICT out, const kt_real *in, kt_real *to,
                                    kt_real *KT_RESTRICT sum)
 {
     for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE) {
-        kt_real gradient = in[c];
-        if (activation == KT_SOFTPLUS)
-            gradient *= kt_softplus_derivative(out[c]);
-        else if (activation == KT_RELU)
-            gradient = out[c] > 0 ? gradient : 0;
+        const kt_real gradient = linear_derivative(activation, out[c], in[c]);
         to[c] = gradient;
         sum[c] += gradient;
     }
@@ -100,3 +127,4 @@ KT_KERNEL(linear_backward, kt_linear_backward)
             linear_backward_row(KT_LINEAR, channels, out, in, to, sum);
     }
 }
+#endif

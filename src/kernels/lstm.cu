@@ -8,12 +8,11 @@
  *
  * F folds; gates [G, 4C] in place; cell, hidden [G, C], '='. The first step starts from zeros: no products,
  * no cell.
- * Deterministic: one thread an element; biases sum graphs in order. Moves 32 G C bytes forward, 44 G C
- * backward.
- * Launch: forward and backward with any block and grid; the biases with blockDim.y 1 and gridDim.x 1, since a
- * thread owns its channels' sums over all graphs.
+ * Deterministic: one thread an element; biases sum graphs in order, or, where there are many threads, in
+ * KT_SUM_LINES parts that are added in order. Moves 48 G C bytes forward, 60 G C backward, 32 G C for the biases.
+ * Launch: forward and backward with any block and grid; the biases with blocks of 32 x KT_SUM_LINES, any grid.
  */
-#include "kernels/arguments.h"
+#include "kernels/column_sum.h"
 
 /* `first` is a constant where these are called, so that neither form has a condition inside its loop. */
 KT_INLINE void lstm_forward_row(const int first, int channels, kt_real *KT_RESTRICT gates,
@@ -98,6 +97,25 @@ KT_KERNEL(lstm_backward, kt_lstm_backward)
     }
 }
 
+#ifdef KT_MANY_THREADS
+KT_KERNEL(lstm_bias_gradient, kt_lstm_bias_gradient)
+{
+    const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold), channels = a.channels;
+    for (int first = blockIdx.x * KT_WARP; first < channels; first += gridDim.x * KT_WARP) {
+        const int c = first + threadIdx.x;
+        kt_real sum = 0;
+        if (c < channels)
+            for (int step = 0; step < 2; step++)
+                for (int graph = threadIdx.y; graph < graphs; graph += KT_SUM_LINES)
+                    sum += kt_rows(a.step[step], fold)[(int64_t)graph * a.step[step].stride + c];
+        sum = kt_column_sum(sum);
+        if (threadIdx.y == 0 && c < channels) {
+            kt_rows(a.bias_input_gradient, fold)[c] = sum;
+            kt_rows(a.bias_hidden_gradient, fold)[c] = sum;
+        }
+    }
+}
+#else
 KT_KERNEL(lstm_bias_gradient, kt_lstm_bias_gradient)
 {
     const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold);
@@ -115,3 +133,4 @@ KT_KERNEL(lstm_bias_gradient, kt_lstm_bias_gradient)
     for (int c = KT_FIRST_CHANNEL; c < a.channels; c += KT_CHANNEL_STRIDE)
         same[c] = sum[c];
 }
+#endif

@@ -6,21 +6,22 @@
  * mean and sd are those of the graph's data set.
  * F folds; data_set [G]; prediction z, kappa k, gradient [G, 1], '='; result[KT_RESULT_LOSS], '='. An overflow gives an
  * infinite loss, which Adam takes as the sign to skip the step.
- * Deterministic: one thread a fold, graphs in order. Moves 16 G bytes.
- * Launch: any block and grid; one thread a fold works.
+ * Deterministic: one thread a fold, graphs in order; where there are many threads, a warp a fold, which adds its
+ * threads' sums in a fixed tree. Moves 16 G bytes.
+ * Launch: blocks of 32 threads, any grid; one block a fold works.
  */
 #include "kernels/arguments.h"
 
 KT_KERNEL(mape_loss, kt_mape_loss)
 {
     const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold);
-    if (blockIdx.x != 0 || threadIdx.x != 0 || threadIdx.y != 0)
+    if (blockIdx.x != 0)
         return;
     const kt_real *step = kt_rows(a.step, fold), *z = kt_rows(a.prediction, fold),
                   *kappa = kt_rows(a.kappa, fold);
     kt_real *gradient = kt_rows(a.gradient, fold), sum = 0;
     const int32_t *data_set = kt_entries(a.data_set, fold);
-    for (int g = 0; g < graphs; g++) {
+    for (int g = threadIdx.x; g < graphs; g += blockDim.x) {
         const kt_real mean = step[KT_STEP_TARGET_MEAN + data_set[g]],
                       sd = step[KT_STEP_TARGET_SD + data_set[g]];
         const kt_real truth = kappa[(int64_t)g * a.kappa.stride];
@@ -37,5 +38,9 @@ KT_KERNEL(mape_loss, kt_mape_loss)
         const kt_real sign = difference > 0 ? 1 : difference < 0 ? -1 : 0;
         gradient[(int64_t)g * a.gradient.stride] = sign * scale * KT_LN10 * sd * power / graphs;
     }
-    kt_rows(a.result, fold)[KT_RESULT_LOSS] = sum / graphs;
+#ifdef KT_MANY_THREADS
+    sum = kt_warp_sum(sum);
+    if (threadIdx.x == 0)
+#endif
+        kt_rows(a.result, fold)[KT_RESULT_LOSS] = sum / graphs;
 }

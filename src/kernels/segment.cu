@@ -20,6 +20,18 @@ KT_KERNEL(segment_sum, kt_segment_sum)
     const kt_real *coefficient = a.coefficient.data ? kt_rows(a.coefficient, fold) : 0;
     for (int s = KT_FIRST_ROW; s < segments; s += KT_ROW_STRIDE) {
         kt_real *KT_RESTRICT out = kt_rows(a.out, fold) + (int64_t)s * a.out.stride;
+#ifdef KT_MANY_THREADS
+        const kt_real *in = kt_rows(a.in, fold);
+        for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE) {
+            kt_real sum = a.accumulate ? out[c] : 0; /* in a register, not in memory */
+            for (int i = start[s]; i < start[s + 1]; i++) {
+                const int row = order ? order[i] : i;
+                const kt_real factor = coefficient ? coefficient[(int64_t)row * a.coefficient.stride] : 1;
+                sum += factor * in[(int64_t)row * a.in.stride + c];
+            }
+            out[c] = sum;
+        }
+#else
         if (!a.accumulate)
             for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE)
                 out[c] = 0;
@@ -30,6 +42,7 @@ KT_KERNEL(segment_sum, kt_segment_sum)
             for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE)
                 out[c] += factor * in[c];
         }
+#endif
     }
 }
 

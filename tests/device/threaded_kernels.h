@@ -4,20 +4,16 @@
 
 #include "device/operation.h"
 #include "device/threads.h"
+#include "kernels/launch.h"
 
-/* Which launch shapes a kernel's file comment allows. */
-typedef enum launch_rule {
-    ANY_SHAPE,
-    ONE_LINE,        /* blockDim.y 1 */
-    ONE_BLOCK_A_FOLD /* blockDim.y 1, gridDim.x 1 */
-} launch_rule;
-
-/* All of them, ended by a NULL name. */
+/* All of them in the order of KT_KERNELS, ended by a NULL name. */
 extern const threads_twin threaded_kernels[];
 
-launch_rule threaded_rule(kti_operation_kind kind);
-
-/* Runs an operation (not a matrix product) for grid.z folds from first_fold on. Returns what threads_run does. */
+/* Runs an operation for grid.z folds from first_fold on. A grid.x or a block.x of 0 stands for the kernel's launch by
+ * the table (kernels/launch.h). Returns what threads_run does. */
 int threaded_run(const kti_operation *operation, int first_fold, const threads_launch *launch);
+
+/* Which blocks its kernels allow. */
+kt_block_rule threaded_rule(const kti_operation *operation);
 
 #endif

@@ -1,0 +1,148 @@
+/* How every kernel is launched: one table for the CUDA device and for the tests that run kernels thread by thread.
+ *
+ * C code that starts a kernel declares its host stub, which nvcc makes, with KT_KERNELS(KT_DECLARE_STUB). The grid
+ * is for one fold and for the most rows that a batch may have; grid.z is the number of folds.
+ */
+#ifndef KT_KERNELS_LAUNCH_H
+#define KT_KERNELS_LAUNCH_H
+
+#include "kernels/arguments.h"
+
+/* Every kernel and its argument. */
+#define KT_KERNELS(X)                                                                                        \
+    X(gemm, kt_gemm)                                                                                         \
+    X(gemm_by_dots, kt_gemm)                                                                                 \
+    X(gemm_by_columns, kt_gemm)                                                                              \
+    X(gaussian_expansion, kt_gaussian_expansion)                                                             \
+    X(embedding, kt_embedding)                                                                               \
+    X(embedding_gradient, kt_embedding_gradient)                                                             \
+    X(linear_forward, kt_linear_forward)                                                                     \
+    X(linear_backward, kt_linear_backward)                                                                   \
+    X(segment_sum, kt_segment_sum)                                                                           \
+    X(segment_spread, kt_segment_spread)                                                                     \
+    X(add, kt_add)                                                                                           \
+    X(lstm_forward, kt_lstm_forward)                                                                         \
+    X(lstm_backward, kt_lstm_backward)                                                                       \
+    X(lstm_bias_gradient, kt_lstm_bias_gradient)                                                             \
+    X(attention_forward, kt_attention_forward)                                                               \
+    X(attention_backward, kt_attention_backward)                                                             \
+    X(mape_loss, kt_mape_loss)                                                                               \
+    X(log_loss, kt_log_loss)                                                                                 \
+    X(gradient_norm_partial, kt_gradient_norm)                                                               \
+    X(gradient_norm, kt_gradient_norm)                                                                       \
+    X(weight_decay, kt_weight_decay)                                                                         \
+    X(adam, kt_adam)                                                                                         \
+    X(weight_average, kt_weight_average)
+
+#define KT_KERNEL_ID(name, arguments) KT_ID_##name,
+typedef enum kt_kernel_id { KT_KERNELS(KT_KERNEL_ID) KT_KERNEL_IDS } kt_kernel_id;
+#undef KT_KERNEL_ID
+
+#define KT_DECLARE_STUB(name, arguments) void name(arguments, int);
+
+/* Which block shapes give the same bits. */
+typedef enum kt_block_rule {
+    KT_ANY_BLOCK,
+    KT_ANY_LINE,   /* blockDim.y 1 */
+    KT_FIXED_BLOCK /* the launch's */
+} kt_block_rule;
+
+/* Threads a block and blocks a fold. Any number of blocks gives the same result. */
+typedef struct kt_launch {
+    int block_x, block_y, grid_x;
+    kt_block_rule rule;
+} kt_launch;
+
+/* At least one, since a grid has a block. */
+static inline int kt_ceil_divide(int64_t size, int by)
+{
+    if (size < 1)
+        return 1;
+    return (int)((size + by - 1) / by);
+}
+
+/* A thread an element: blocks of 128 threads, as wide as the rows. */
+static inline kt_launch kt_launch_rows(int rows, int channels)
+{
+    const int width = channels <= 32 ? 32 : channels <= 64 ? 64 : 128, height = 128 / width;
+    return (kt_launch){width, height, kt_ceil_divide(rows, height), KT_ANY_BLOCK};
+}
+
+static inline kt_launch kt_launch_line(int64_t size)
+{
+    return (kt_launch){256, 1, kt_ceil_divide(size, 256), KT_ANY_LINE};
+}
+
+static inline kt_launch kt_launch_fixed(int width, int height, int blocks)
+{
+    return (kt_launch){width, height, blocks, KT_FIXED_BLOCK};
+}
+
+/* Large weights are read in other ways, whatever the number of rows, so that a row's bits don't depend on it. */
+static inline kt_kernel_id kt_gemm_kernel(const kt_gemm *a)
+{
+    if (a->product == KT_WEIGHT_GRADIENT || (int64_t)a->n * a->k <= KT_GEMM_LARGE)
+        return KT_ID_gemm;
+    return a->product == KT_FORWARD ? KT_ID_gemm_by_dots : KT_ID_gemm_by_columns;
+}
+
+static inline kt_launch kt_launch_gemm(kt_kernel_id kernel, const kt_gemm *a)
+{
+    const int rows = a->rows.most, columns = kt_ceil_divide(a->n, 16) * 16;
+    if (kernel == KT_ID_gemm_by_dots)
+        return kt_launch_fixed(32, KT_GEMM_DOTS,
+                               kt_ceil_divide(rows, KT_GEMM_ROWS) * kt_ceil_divide(columns, KT_GEMM_DOTS));
+    if (kernel == KT_ID_gemm_by_columns)
+        return kt_launch_fixed(32, KT_GEMM_PARTS,
+                               kt_ceil_divide(rows, KT_GEMM_ROWS) * kt_ceil_divide(columns, 32));
+    return kt_launch_fixed(KT_GEMM_THREADS, 1,
+                           kt_ceil_divide(a->product == KT_WEIGHT_GRADIENT ? a->m : rows, KT_GEMM_TILE) *
+                               kt_ceil_divide(columns, KT_GEMM_TILE));
+}
+
+/* `arguments` points to the kernel's argument. */
+static inline kt_launch kt_launch_of(kt_kernel_id kernel, const void *arguments)
+{
+#define KT_LAUNCH_ROWS(type, count)                                                                          \
+    kt_launch_rows(((const type *)arguments)->count, ((const type *)arguments)->channels)
+    switch (kernel) {
+    case KT_ID_gemm:
+    case KT_ID_gemm_by_dots:
+    case KT_ID_gemm_by_columns: return kt_launch_gemm(kernel, arguments);
+    case KT_ID_gaussian_expansion: return KT_LAUNCH_ROWS(kt_gaussian_expansion, rows.most);
+    case KT_ID_embedding: return KT_LAUNCH_ROWS(kt_embedding, rows.most);
+    case KT_ID_embedding_gradient: return KT_LAUNCH_ROWS(kt_embedding_gradient, types);
+    case KT_ID_linear_forward: return KT_LAUNCH_ROWS(kt_linear_forward, rows.most);
+    case KT_ID_linear_backward:
+        return kt_launch_fixed(32, KT_SUM_LINES,
+                               kt_ceil_divide(((const kt_linear_backward *)arguments)->channels, 32));
+    case KT_ID_segment_sum: return KT_LAUNCH_ROWS(kt_segment_sum, segments.most);
+    case KT_ID_segment_spread: return KT_LAUNCH_ROWS(kt_segment_spread, rows.most);
+    case KT_ID_add: return KT_LAUNCH_ROWS(kt_add, rows.most);
+    case KT_ID_lstm_forward: return KT_LAUNCH_ROWS(kt_lstm_forward, graphs.most);
+    case KT_ID_lstm_backward: return KT_LAUNCH_ROWS(kt_lstm_backward, graphs.most);
+    case KT_ID_lstm_bias_gradient:
+        return kt_launch_fixed(32, KT_SUM_LINES,
+                               kt_ceil_divide(((const kt_lstm_bias_gradient *)arguments)->channels, 32));
+    case KT_ID_attention_forward:
+        return kt_launch_fixed(32, KT_ATTENTION_WARPS,
+                               kt_ceil_divide(((const kt_attention_forward *)arguments)->graphs.most, 1));
+    case KT_ID_attention_backward:
+        return kt_launch_fixed(32, KT_ATTENTION_WARPS,
+                               kt_ceil_divide(((const kt_attention_backward *)arguments)->graphs.most, 1));
+    case KT_ID_mape_loss:
+    case KT_ID_log_loss:
+    case KT_ID_gradient_norm: return kt_launch_fixed(32, 1, 1);
+    case KT_ID_gradient_norm_partial:
+        return kt_launch_fixed(32, KT_NORM_WARPS,
+                               kt_ceil_divide(((const kt_gradient_norm *)arguments)->size, KT_NORM_CHUNK));
+    case KT_ID_weight_decay: return kt_launch_line(((const kt_weight_decay *)arguments)->size);
+    case KT_ID_adam: return kt_launch_line(((const kt_adam *)arguments)->size);
+    case KT_ID_weight_average: return kt_launch_line(((const kt_weight_average *)arguments)->size);
+    case KT_KERNEL_IDS: break;
+    }
+#undef KT_LAUNCH_ROWS
+    return (kt_launch){0, 0, 0, KT_FIXED_BLOCK};
+}
+
+#endif
