@@ -87,12 +87,16 @@ typedef struct kt_index {
     int64_t fold_stride;
 } kt_index;
 
+/* What a batch has rows for. */
+typedef enum kt_row_kind { KT_EDGES, KT_NODES, KT_GRAPHS, KT_ROW_KINDS } kt_row_kind;
+
 /* How many rows the batch of fold f really has: data[f * fold_stride], at most `most`, the plan's capacity, which
  * a launch is sized for. */
 typedef struct kt_count {
     const int32_t *data;
     int64_t fold_stride;
     int32_t most;
+    kt_row_kind kind;
 } kt_count;
 
 KT_INLINE kt_real *kt_rows(kt_matrix m, int fold)
