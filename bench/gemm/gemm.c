@@ -60,7 +60,7 @@ static void ours(kti_device *device, const shape *s, const operands *o, const in
     kti_operation operation = {.kind = KTI_OP_GEMM};
     kt_gemm *g = &operation.arguments.gemm;
     g->product = s->product;
-    g->rows = (kt_count){rows, 0, s->rows};
+    g->rows = (kt_count){rows, 0, s->rows, KT_EDGES};
     switch (s->product) {
     case KT_FORWARD:
         *g = (kt_gemm){KT_FORWARD, g->rows, 0, s->out, s->in, features, weights, {o->result, 0, out}, 0};

@@ -152,7 +152,7 @@ kt_count fixture_rows(fixture *f, int rows)
     const kt_index count = make_index(f, 1);
     for (int fold = 0; fold < FOLDS; fold++)
         *fixture_entries(count, fold) = fold_rows(rows, fold);
-    return (kt_count){count.data, count.fold_stride, rows};
+    return (kt_count){count.data, count.fold_stride, rows, KT_GRAPHS};
 }
 
 kt_count fixture_count(fixture *f, int value)
@@ -160,7 +160,7 @@ kt_count fixture_count(fixture *f, int value)
     const kt_index count = make_index(f, 1);
     for (int fold = 0; fold < FOLDS; fold++)
         *fixture_entries(count, fold) = value;
-    return (kt_count){count.data, count.fold_stride, value};
+    return (kt_count){count.data, count.fold_stride, value, KT_GRAPHS};
 }
 
 kt_index fixture_index(fixture *f, int size, int limit)
