@@ -24,6 +24,9 @@ file(RELATIVE_PATH PC_INCLUDEDIR ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_IN
 set(private_libraries ${JANSSON_LDFLAGS} ${LIBZIP_LDFLAGS} ${GSL_LDFLAGS} ${LAPACKE_LDFLAGS} ${NLOPT_LDFLAGS}
     ${CURL_LDFLAGS} ${CRYPTO_LDFLAGS})
 list(REMOVE_DUPLICATES private_libraries)
+if(KAPPATUNE_CUDA_FOUND)
+  list(APPEND private_libraries -L${CUDAToolkit_LIBRARY_DIR} -lcudart_static -ldl -lrt)
+endif()
 string(JOIN " " PC_LIBS_PRIVATE ${private_libraries})
 configure_file(${PROJECT_SOURCE_DIR}/cmake/kappatune.pc.in ${PROJECT_BINARY_DIR}/kappatune.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/kappatune.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

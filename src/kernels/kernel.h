@@ -33,9 +33,13 @@ typedef double kt_real; /* tests hold the kernels against the reference in float
 typedef float kt_real;
 #endif
 
+/* A kernel's name on the device and that of its host stub, which the library's other names must not meet. */
+#define KT_STUB(name) kt_kernel_##name
+
 #if defined(__CUDACC__)
 #define KT_MANY_THREADS
-#define KT_KERNEL(name, arguments) extern "C" __global__ void name(const arguments a, const int first_fold)
+#define KT_KERNEL(name, arguments)                                                                           \
+    extern "C" __global__ void KT_STUB(name)(const arguments a, const int first_fold)
 #define KT_FOLD ((int)blockIdx.z + first_fold)
 #define KT_SHARED __shared__
 #define KT_INLINE static __device__ __forceinline__

@@ -38,7 +38,7 @@
 typedef enum kt_kernel_id { KT_KERNELS(KT_KERNEL_ID) KT_KERNEL_IDS } kt_kernel_id;
 #undef KT_KERNEL_ID
 
-#define KT_DECLARE_STUB(name, arguments) void name(arguments, int);
+#define KT_DECLARE_STUB(name, arguments) void KT_STUB(name)(arguments, int);
 
 /* Which block shapes give the same bits. */
 typedef enum kt_block_rule {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define KERNEL_PREFIX "kt_kernel_" /* of KT_STUB */
+
 enum { KERNELS_MAX = 512, TABLES_MAX = 16, CONFIGURATIONS_MAX = 8 };
 
 typedef struct kernel {
@@ -236,6 +238,10 @@ void __cudaRegisterFunction(void **handle, const char *host, char *device, const
         (void)warp;
     if (kernel_count == KERNELS_MAX)
         abort();
+    /* Twins go by the kernel's own name. */
+    const size_t prefix = strlen(KERNEL_PREFIX);
+    if (strncmp(name, KERNEL_PREFIX, prefix) == 0)
+        name += prefix;
     kernels[kernel_count++] = (kernel){.host = host, .name = name};
 }
 

@@ -10,7 +10,7 @@
 #include "cuda_emulator/test_kernels.h"
 #include "support.h"
 
-#define DECLARE(name, type) void name(type, int);
+#define DECLARE(name, type) void KT_STUB(name)(type, int);
 TEST_KERNELS(DECLARE)
 void launch_double(test_argument a, int blocks, int threads, cudaStream_t stream);
 extern const threads_twin test_twins[];
@@ -118,7 +118,7 @@ static void launches_from_nvcc_and_from_c_run(void **state)
             launch_double((test_argument){to, from, SIZE}, 3, 7, NULL);
             good(cudaGetLastError());
         } else {
-            good(run(test_double, (test_argument){to, from, SIZE}, 32, NULL));
+            good(run(KT_STUB(test_double), (test_argument){to, from, SIZE}, 32, NULL));
         }
         download(back, to, SIZE);
         for (int i = 0; i < SIZE; i++)
@@ -141,15 +141,16 @@ static void grids_have_three_dimensions_and_folds_a_first(void **state)
     test_argument a = {to, NULL, SIZE};
     int first_fold = 0;
     void *arguments[] = {&a, &first_fold};
-    good(cudaLaunchKernel((const void *)test_coordinates, (dim3){2, 3, 4}, (dim3){8, 4, 32}, arguments, 0,
-                          NULL));
+    good(cudaLaunchKernel((const void *)KT_STUB(test_coordinates), (dim3){2, 3, 4}, (dim3){8, 4, 32},
+                          arguments, 0, NULL));
     download(back, to, BLOCKS * THREADS);
     for (int i = 0; i < BLOCKS * THREADS; i++)
         assert_true(back[i] == (float)(1000 * (i / THREADS) + i % THREADS));
 
     good(cudaMemset(to, 0, sizeof back));
     first_fold = 3;
-    good(cudaLaunchKernel((const void *)test_add_fold, (dim3){1, 1, 2}, (dim3){5, 1, 1}, arguments, 0, NULL));
+    good(cudaLaunchKernel((const void *)KT_STUB(test_add_fold), (dim3){1, 1, 2}, (dim3){5, 1, 1}, arguments,
+                          0, NULL));
     download(back, to, 6 * SIZE);
     for (int i = 0; i < 6 * SIZE; i++)
         assert_true(back[i] == (i / SIZE == 3 || i / SIZE == 4 ? (float)(i / SIZE) : 0));
@@ -167,14 +168,14 @@ static void shuffles_and_shared_memory_work(void **state)
         float *from = device_memory(SIZE), *to = device_memory(SIZE);
         const test_argument a = {to, from, SIZE};
         upload(from, host, SIZE);
-        good(run(test_warp_sum, a, SIZE, NULL));
+        good(run(KT_STUB(test_warp_sum), a, SIZE, NULL));
         download(back, to, 2);
         assert_true(back[0] == 32 * 33 / 2 && back[1] == 32 * 33 / 2 + 32 * 32);
-        good(run(test_reverse, a, SIZE, NULL));
+        good(run(KT_STUB(test_reverse), a, SIZE, NULL));
         download(back, to, SIZE);
         for (int i = 0; i < SIZE; i++)
             assert_true(back[i] == host[SIZE - 1 - i]);
-        good(run(test_unwritten_shared, a, SIZE, NULL));
+        good(run(KT_STUB(test_unwritten_shared), a, SIZE, NULL));
         download(back, to, SIZE);
         assert_true(isnan(back[0]) && back[1] == host[1]);
         good(cudaFree(from));
@@ -196,9 +197,9 @@ static void wrong_launches_are_refused(void **state)
                  {one, {0, 1, 1}}, {one, {1025, 1, 1}},  {one, {32, 33, 1}},   {one, {1, 1, 65}}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         start(0);
-        assert_int_equal(
-            cudaLaunchKernel((const void *)test_double, wrong[i].grid, wrong[i].block, arguments, 0, NULL),
-            cudaErrorInvalidConfiguration);
+        assert_int_equal(cudaLaunchKernel((const void *)KT_STUB(test_double), wrong[i].grid, wrong[i].block,
+                                          arguments, 0, NULL),
+                         cudaErrorInvalidConfiguration);
         expect("test_double: grid");
         assert_int_equal(cudaGetLastError(), cudaErrorInvalidConfiguration);
         assert_int_equal(cudaGetLastError(), cudaSuccess);
@@ -208,8 +209,9 @@ static void wrong_launches_are_refused(void **state)
                      cudaErrorInvalidDeviceFunction);
     expect("no kernel of this program");
     start(0);
-    assert_int_equal(cudaLaunchKernel((const void *)test_double, one, one, arguments, 0, (cudaStream_t)&a),
-                     cudaErrorInvalidResourceHandle);
+    assert_int_equal(
+        cudaLaunchKernel((const void *)KT_STUB(test_double), one, one, arguments, 0, (cudaStream_t)&a),
+        cudaErrorInvalidResourceHandle);
     expect("not a live stream");
 }
 
@@ -220,10 +222,10 @@ static void a_write_out_of_bounds_is_seen(void **state)
     (void)state;
     start(0);
     float *to = device_memory(SIZE);
-    good(run(test_overrun, (test_argument){to, NULL, SIZE - 1}, 8, NULL));
+    good(run(KT_STUB(test_overrun), (test_argument){to, NULL, SIZE - 1}, 8, NULL));
     good(cudaDeviceSynchronize());
     assert_int_equal(emulator_violations(), 0);
-    good(run(test_overrun, (test_argument){to, NULL, SIZE}, 8, NULL));
+    good(run(KT_STUB(test_overrun), (test_argument){to, NULL, SIZE}, 8, NULL));
     good(cudaDeviceSynchronize());
     expect("test_overrun wrote out of bounds: byte 256 of the 256");
     start(0);
@@ -240,7 +242,7 @@ static void unwritten_memory_is_nan(void **state)
     float *from = device_memory(SIZE), *to = device_memory(SIZE);
     numbers(host, SIZE);
     upload(from, host, SIZE / 2);
-    good(run(test_double, (test_argument){to, from, SIZE}, 8, NULL));
+    good(run(KT_STUB(test_double), (test_argument){to, from, SIZE}, 8, NULL));
     download(back, to, SIZE);
     for (int i = 0; i < SIZE; i++)
         assert_true(i < SIZE / 2 ? back[i] == 2 * host[i] : isnan(back[i]));
@@ -254,7 +256,7 @@ static void freed_memory_is_seen(void **state)
     start(0);
     float *to = device_memory(SIZE);
     good(cudaFree(to));
-    good(run(test_overrun, (test_argument){to, NULL, SIZE - 1}, 8, NULL));
+    good(run(KT_STUB(test_overrun), (test_argument){to, NULL, SIZE - 1}, 8, NULL));
     expect("kernel test_overrun has a pointer to freed device memory");
     assert_int_equal(cudaMemcpy(to, host, sizeof host, cudaMemcpyHostToDevice), cudaErrorInvalidValue);
     expect("that was freed");
@@ -386,11 +388,11 @@ static float double_twice(uint64_t seed, int waits, int graph)
         good(cudaEventRecord(forked, first));
         good(cudaStreamWaitEvent(second, forked, 0));
     }
-    good(run(test_double, (test_argument){b, a, SIZE}, 32, first));
+    good(run(KT_STUB(test_double), (test_argument){b, a, SIZE}, 32, first));
     good(cudaEventRecord(forked, first));
     if (waits)
         good(cudaStreamWaitEvent(second, forked, 0));
-    good(run(test_double, (test_argument){c, b, SIZE}, 32, second));
+    good(run(KT_STUB(test_double), (test_argument){c, b, SIZE}, 32, second));
     good(cudaEventRecord(joined, second));
     good(cudaStreamWaitEvent(first, joined, 0));
     if (graph) {
@@ -445,7 +447,7 @@ static void the_default_stream_waits_for_blocking_streams_only(void **state)
             upload(a, ones, SIZE);
             good(cudaMemset(b, 0, sizeof back));
             good(cudaDeviceSynchronize());
-            good(run(test_double, (test_argument){b, a, SIZE}, 32, stream));
+            good(run(KT_STUB(test_double), (test_argument){b, a, SIZE}, 32, stream));
             download(back, b, SIZE);
             right += back[0] == 2;
         }
@@ -507,7 +509,7 @@ static void a_freed_buffer_in_a_graph_is_seen(void **state)
         good(cudaMemset(a, 0, SIZE * sizeof(float)));
         good(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
         if (kind == 0)
-            good(run(test_double, (test_argument){b, a, SIZE}, 32, stream));
+            good(run(KT_STUB(test_double), (test_argument){b, a, SIZE}, 32, stream));
         else
             good(cudaMemcpyAsync(b, a, SIZE * sizeof(float), cudaMemcpyDeviceToDevice, stream));
         good(cudaStreamEndCapture(stream, &graph));
@@ -561,8 +563,8 @@ static void a_missing_barrier_shows_in_some_order(void **state)
             float *from = device_memory(SIZE), *to = device_memory(SIZE);
             numbers(host, SIZE);
             upload(from, host, SIZE);
-            good(run(kind == 1 ? test_reverse_without_barrier : test_reverse, (test_argument){to, from, SIZE},
-                     SIZE, NULL));
+            good(run(kind == 1 ? KT_STUB(test_reverse_without_barrier) : KT_STUB(test_reverse),
+                     (test_argument){to, from, SIZE}, SIZE, NULL));
             download(back, to, SIZE);
             for (int i = 0; i < SIZE; i++)
                 same = same && back[i] == host[SIZE - 1 - i];
@@ -579,14 +581,14 @@ static void threads_that_part_are_seen(void **state)
     start(0);
     float *a = device_memory(SIZE), *b = device_memory(SIZE);
     good(cudaMemset(a, 0, SIZE * sizeof(float)));
-    good(run(test_barrier_in_branch, (test_argument){b, a, SIZE}, SIZE, NULL));
+    good(run(KT_STUB(test_barrier_in_branch), (test_argument){b, a, SIZE}, SIZE, NULL));
     assert_int_equal(cudaDeviceSynchronize(), cudaErrorLaunchFailure);
     expect("kernel test_barrier_in_branch: threads of a block part at a barrier");
     assert_int_equal(cudaMemset(a, 0, 4), cudaErrorLaunchFailure); /* the device is lost */
     start(0);
     a = device_memory(SIZE);
     b = device_memory(SIZE);
-    good(run(test_shuffle_in_branch, (test_argument){b, a, SIZE}, SIZE, NULL));
+    good(run(KT_STUB(test_shuffle_in_branch), (test_argument){b, a, SIZE}, SIZE, NULL));
     assert_int_equal(cudaDeviceSynchronize(), cudaErrorLaunchFailure);
     expect("kernel test_shuffle_in_branch: threads of a warp part at a shuffle");
 }
@@ -617,7 +619,7 @@ static cudaError_t careful(float *numbers_in_and_out)
     TRY(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
     capturing = 1;
     TRY(cudaMemcpyAsync(a, pinned, bytes, cudaMemcpyHostToDevice, stream));
-    TRY(run(test_double, (test_argument){b, a, SIZE}, 32, stream));
+    TRY(run(KT_STUB(test_double), (test_argument){b, a, SIZE}, 32, stream));
     TRY(cudaMemcpyAsync(pinned, b, bytes, cudaMemcpyDeviceToHost, stream));
     capturing = 0;
     TRY(cudaStreamEndCapture(stream, &graph));
@@ -740,11 +742,11 @@ static void several_devices_are_told_apart(void **state)
     float *there = device_memory(SIZE);
     good(cudaSetDevice(1));
     float *here = device_memory(SIZE);
-    good(run(test_double, (test_argument){here, there, SIZE}, 1, NULL));
+    good(run(KT_STUB(test_double), (test_argument){here, there, SIZE}, 1, NULL));
     expect("kernel test_double has a pointer to memory of device 0, not 1");
     cudaStream_t stream = make_stream();
     good(cudaSetDevice(0));
-    assert_int_equal(run(test_double, (test_argument){there, there, SIZE}, 1, stream),
+    assert_int_equal(run(KT_STUB(test_double), (test_argument){there, there, SIZE}, 1, stream),
                      cudaErrorInvalidResourceHandle);
     expect("the stream is device 1's");
     emulator_start(&none);

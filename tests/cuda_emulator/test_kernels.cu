@@ -94,7 +94,7 @@ KT_KERNEL(test_coordinates, test_argument)
 /* A launch as nvcc writes it; the C compiler's goes through cudaLaunchKernel. */
 extern "C" void launch_double(test_argument a, int blocks, int threads, cudaStream_t stream)
 {
-    test_double<<<blocks, threads, 0, stream>>>(a, 0);
+    KT_STUB(test_double)<<<blocks, threads, 0, stream>>>(a, 0);
 }
 #else
 #include "device/threads.h"

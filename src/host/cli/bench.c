@@ -32,16 +32,18 @@ static const char help[] =
     "  --data DIR_OR_TABLE   crystals to time on (default: datasets/togo15.csv)\n"
     "  --ids FILE            only these, one id a line\n"
     "  --batch N             crystals a step (default 8)\n"
-    "  --threads N           workers that train a fold each (default 1)\n"
+    "  --threads N           workers that train a fold each (default 1); on a GPU, folds that run as one "
+    "(default 9)\n"
     "  --seconds S           time spent on each figure (default 2)\n"
     "  --no-quotient         full graphs instead of their exact symmetry quotients\n"
-    "  --device NAME         cpu (default)\n"
+    "  --device NAME         cpu (default) or cuda\n"
     "  --json FILE           write the figures as JSON; - for standard output, instead of the table\n"
     "\n"
     "A figure is the median over passes through the crystals, with the least and the greatest; a step's time "
     "is the mean\n"
     "of the pass. Weights are random; the parts are timed one operation at a time and add up to a little "
-    "more.\n";
+    "more. On a GPU\n"
+    "there are no parts; a step is timed for one fold alone and for all folds as one.\n";
 
 typedef struct request {
     const char *data, *ids, *json, *device;
@@ -95,7 +97,8 @@ typedef struct lane {
     kt_error error;
 } lane;
 
-static kt_status lane_create(lane *l, const bench *b, int index, kt_error *error)
+/* `first` is another lane, whose plan's memory a GPU shares, or NULL. */
+static kt_status lane_create(lane *l, const bench *b, int index, const lane *first, kt_error *error)
 {
     const size_t batch = (size_t)b->request->batch;
     *l = (lane){.bench = b, .index = index};
@@ -104,6 +107,8 @@ static kt_status lane_create(lane *l, const bench *b, int index, kt_error *error
     l->predicted = kti_allocate(batch, sizeof *l->predicted);
     if (!l->graphs || !l->kappa || !l->predicted)
         return kti_fail_memory(error, "the benchmark");
+    if (first)
+        return kti_plan_create_sibling(first->plan, index, &l->plan, error);
     const kt_train_options training = kt_train_options_default(KT_SOUND);
     return kti_plan_create(b->device, index, (kti_parameters *)&b->parameters, b->capacity, KTI_TARGET_KAPPA,
                            &training, &l->plan, error);
@@ -170,23 +175,29 @@ static void *train_lane(void *argument)
         status = train_pass(l, &time);
         l->times.value[l->times.size++] = time;
     }
+    kti_device_leave(l->bench->device, l->index);
     return NULL;
 }
 
 /* Every thread trains a fold of its own; the figure is over the passes of all of them. */
-static kt_status time_training(const bench *b, figure *step, kt_error *error)
+static kt_status time_training(const bench *b, int threads, figure *step, kt_error *error)
 {
-    const int threads = b->request->threads;
     lane *lanes = kti_allocate((size_t)threads, sizeof *lanes);
     pthread_t *handles = kti_allocate((size_t)threads, sizeof *handles);
     passes *all = kti_allocate(1, sizeof *all);
     int made = 0, started = 0;
     kt_status status = lanes && handles && all ? KT_OK : kti_fail_memory(error, "the benchmark");
     for (; made < threads && status == KT_OK; made++)
-        status = lane_create(&lanes[made], b, made, error);
+        status = lane_create(&lanes[made], b, made, made > 0 ? &lanes[0] : NULL, error);
+    for (int i = 0; i < made && status == KT_OK; i++)
+        kti_device_enter(b->device, i);
     for (; started < made && status == KT_OK; started++)
-        if (pthread_create(&handles[started], NULL, train_lane, &lanes[started]) != 0)
+        if (pthread_create(&handles[started], NULL, train_lane, &lanes[started]) != 0) {
             status = kti_fail(error, KT_IO, "a thread cannot be started");
+            break;
+        }
+    for (int i = started; i < made; i++)
+        kti_device_leave(b->device, i);
     for (int i = 0; i < started; i++)
         pthread_join(handles[i], NULL);
     for (int i = 0; i < made; i++) {
@@ -196,8 +207,9 @@ static kt_status time_training(const bench *b, figure *step, kt_error *error)
         }
         for (int j = 0; j < lanes[i].times.size && status == KT_OK && all->size < MOST_PASSES; j++)
             all->value[all->size++] = lanes[i].times.value[j];
-        lane_destroy(&lanes[i]);
     }
+    for (int i = made - 1; i >= 0; i--)
+        lane_destroy(&lanes[i]);
     if (status == KT_OK)
         *step = summarise(all);
     free(lanes);
@@ -367,8 +379,9 @@ static kt_status prepare(bench *b, kt_error *error)
 
 typedef struct results {
     figure step, read, built, predicted;
-    double families[KTI_FAMILIES];
-    double nodes, edges; /* a step */
+    figure alone;                  /* a fold by itself, where several run as one */
+    double families[KTI_FAMILIES]; /* where they don't */
+    double nodes, edges;           /* a step */
 } results;
 
 static json_t *figure_to_json(figure f)
@@ -380,16 +393,17 @@ static json_t *figure_to_json(figure f)
 
 static json_t *to_json(const bench *b, const results *r)
 {
-    json_t *families = json_object();
-    for (int i = 0; i < KTI_FAMILIES; i++)
+    json_t *families = kti_device_fuses(b->device) ? json_null() : json_object();
+    for (int i = 0; i < KTI_FAMILIES && json_is_object(families); i++)
         json_object_set_new(families, kti_family_name((kti_family)i), json_real(r->families[i]));
-    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:b, s:{s:o, s:f, s:f, s:f}, s:o, s:{s:o, s:o, s:o}}",
+    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:b, s:{s:o, s:o, s:f, s:f, s:f}, s:o, s:{s:o, s:o, s:o}}",
                      "device", kti_device_description(b->device), "dataset", b->dataset.name, "crystals",
                      b->size, "batch", b->request->batch, "threads", b->request->threads, "quotient",
-                     b->request->quotient, "step", "ms", figure_to_json(r->step), "per_second",
-                     1e3 * b->request->threads / r->step.median, "nodes", r->nodes, "edges", r->edges,
-                     "families_ms", families, "crystals_per_second", "read", figure_to_json(r->read), "built",
-                     figure_to_json(r->built), "predicted", figure_to_json(r->predicted));
+                     b->request->quotient, "step", "ms", figure_to_json(r->step), "ms_of_a_fold_alone",
+                     figure_to_json(r->alone), "per_second", 1e3 * b->request->threads / r->step.median,
+                     "nodes", r->nodes, "edges", r->edges, "families_ms", families, "crystals_per_second",
+                     "read", figure_to_json(r->read), "built", figure_to_json(r->built), "predicted",
+                     figure_to_json(r->predicted));
 }
 
 static void print_rate(const char *name, figure f)
@@ -402,19 +416,24 @@ static void print_rate(const char *name, figure f)
 
 static void print_table(const bench *b, const results *r)
 {
+    const bool fuses = kti_device_fuses(b->device);
     double sum = 0;
     for (int i = 0; i < KTI_FAMILIES; i++)
         sum += r->families[i];
-    printf("%d crystals of %s, batch %d (%.1f nodes and %.1f edges a step), %s, %d thread%s, %s\n\n", b->size,
+    printf("%d crystals of %s, batch %d (%.1f nodes and %.1f edges a step), %s, %d %s%s, %s\n\n", b->size,
            b->dataset.name, b->request->batch, r->nodes, r->edges,
-           b->request->quotient ? "quotient" : "full graphs", b->request->threads,
+           b->request->quotient ? "quotient" : "full graphs", b->request->threads, fuses ? "fold" : "thread",
            b->request->threads == 1 ? "" : "s", kti_device_description(b->device));
     printf("training step                median of %d passes (least to greatest)\n", r->step.passes);
-    printf("  %-28s %9.3f  (%.3f to %.3f)\n", "ms a step and thread", r->step.median, r->step.least,
-           r->step.greatest);
-    printf("  %-28s %9.0f\n\n", "steps a second", 1e3 * b->request->threads / r->step.median);
-    printf("parts of a step                     ms      %%\n");
-    for (int i = 0; i < KTI_FAMILIES; i++)
+    printf("  %-28s %9.3f  (%.3f to %.3f)\n", fuses ? "ms a step of all folds" : "ms a step and thread",
+           r->step.median, r->step.least, r->step.greatest);
+    if (fuses)
+        printf("  %-28s %9.3f  (%.3f to %.3f)\n", "ms a step of a fold alone", r->alone.median,
+               r->alone.least, r->alone.greatest);
+    printf("  %-28s %9.0f\n", "steps of a fold a second", 1e3 * b->request->threads / r->step.median);
+    if (!fuses)
+        printf("\nparts of a step                     ms      %%\n");
+    for (int i = 0; i < KTI_FAMILIES && !fuses; i++)
         printf("  %-28s %9.4f  %5.1f\n", kti_family_name((kti_family)i), r->families[i],
                100 * r->families[i] / sum);
     printf("\ncrystals a second            one thread\n");
@@ -432,13 +451,17 @@ static kt_status measure(bench *b, results *r, kt_error *error)
         r->edges += (double)b->dataset.crystals[b->chosen[i]].graph.edges / steps;
     }
     kt_status status = time_reading(b, &r->read, &r->built, error);
+    const bool fuses = kti_device_fuses(b->device);
     if (status == KT_OK)
-        status = time_training(b, &r->step, error);
+        status = time_training(b, b->request->threads, &r->step, error);
+    if (status == KT_OK && fuses)
+        status = time_training(b, 1, &r->alone, error);
     if (status != KT_OK)
         return status;
-    status = lane_create(&single, b, 0, error);
+    status = lane_create(&single, b, 0, NULL, error);
     if (status == KT_OK) {
-        status = time_families(&single, r->families);
+        if (!fuses)
+            status = time_families(&single, r->families);
         if (status == KT_OK)
             status = time_prediction(&single, &r->predicted);
         if (status != KT_OK)
@@ -512,13 +535,15 @@ static int read_request(int argc, char **argv, request *r)
 
 int kti_cli_bench(int argc, char **argv)
 {
-    request r = {.data = "datasets/togo15.csv", .batch = 8, .threads = 1, .seconds = 2, .quotient = true};
+    request r = {.data = "datasets/togo15.csv", .batch = 8, .seconds = 2, .quotient = true};
     bench b = {.request = &r};
     results found = {0};
     kt_error error = KT_ERROR_NONE;
     int exit_status = read_request(argc, argv, &r);
     if (exit_status >= 0)
         return exit_status;
+    if (r.threads == 0)
+        r.threads = kti_device_name_fuses(r.device) ? 9 : 1;
     kt_status status = prepare(&b, &error);
     if (status == KT_OK)
         status = measure(&b, &found, &error);

@@ -41,4 +41,33 @@ static inline int kti_operation_kernels(const kti_operation *operation,
     return 0;
 }
 
+/* The rows that size an operation's launch; NULL where the batch has no part in it. */
+static inline kt_count *kti_operation_rows(kti_operation *operation)
+{
+    switch (operation->kind) {
+    case KTI_OP_GEMM: return &operation->arguments.gemm.rows;
+    case KTI_OP_GAUSSIAN_EXPANSION: return &operation->arguments.gaussian_expansion.rows;
+    case KTI_OP_EMBEDDING: return &operation->arguments.embedding.rows;
+    case KTI_OP_LINEAR_FORWARD: return &operation->arguments.linear_forward.rows;
+    case KTI_OP_LINEAR_BACKWARD: return &operation->arguments.linear_backward.rows;
+    case KTI_OP_SEGMENT_SUM: return &operation->arguments.segment_sum.segments;
+    case KTI_OP_SEGMENT_SPREAD: return &operation->arguments.segment_spread.rows;
+    case KTI_OP_ADD: return &operation->arguments.add.rows;
+    case KTI_OP_LSTM_FORWARD: return &operation->arguments.lstm_forward.graphs;
+    case KTI_OP_LSTM_BACKWARD: return &operation->arguments.lstm_backward.graphs;
+    case KTI_OP_LSTM_BIAS_GRADIENT: return &operation->arguments.lstm_bias_gradient.graphs;
+    case KTI_OP_ATTENTION_FORWARD: return &operation->arguments.attention_forward.graphs;
+    case KTI_OP_ATTENTION_BACKWARD: return &operation->arguments.attention_backward.graphs;
+    case KTI_OP_MAPE_LOSS: return &operation->arguments.mape_loss.graphs;
+    case KTI_OP_LOG_LOSS: return &operation->arguments.log_loss.graphs;
+    case KTI_OP_EMBEDDING_GRADIENT:
+    case KTI_OP_GRADIENT_NORM:
+    case KTI_OP_WEIGHT_DECAY:
+    case KTI_OP_ADAM:
+    case KTI_OP_WEIGHT_AVERAGE:
+    case KTI_OP_KINDS: break;
+    }
+    return NULL;
+}
+
 #endif

@@ -1,0 +1,207 @@
+#include "device/cuda.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/memory.h"
+
+kt_status kti_cuda_check(cudaError_t code, const char *what, kt_error *error)
+{
+    if (code == cudaSuccess)
+        return KT_OK;
+    cudaGetLastError(); /* else it would be reported again by a later call */
+    return kti_fail(error, KT_DEVICE, "the GPU failed: %s: %s (%s)", what, cudaGetErrorString(code),
+                    cudaGetErrorName(code));
+}
+
+kt_status kti_cuda_bind(const kti_cuda *cuda, kt_error *error)
+{
+    return kti_cuda_check(cudaSetDevice(cuda->ordinal), "choosing the GPU", error);
+}
+
+static void destroy(kti_device *device)
+{
+    kti_cuda *cuda = (kti_cuda *)device;
+    cudaSetDevice(cuda->ordinal);
+    kti_cuda_graph_forget(cuda, NULL);
+    if (cuda->stream)
+        cudaStreamDestroy(cuda->stream);
+    pthread_mutex_destroy(&cuda->lock);
+    pthread_cond_destroy(&cuda->done);
+    free(cuda->graph);
+    free(cuda->lane);
+    free((void *)cuda->together);
+    free(cuda);
+}
+
+static kt_status find_gpu(kt_error *error)
+{
+    int gpus = 0;
+    const cudaError_t code = cudaGetDeviceCount(&gpus);
+    if (code == cudaErrorInsufficientDriver || code == cudaErrorNoDevice ||
+        (code == cudaSuccess && gpus == 0)) {
+        cudaGetLastError();
+        return kti_fail(
+            error, KT_DEVICE,
+            "there is no GPU that this build can use: %s; install NVIDIA's driver (nvidia-smi must list "
+            "the GPU) or use --device cpu",
+            code == cudaErrorInsufficientDriver ? "no driver was found, or it is older than the CUDA that "
+                                                  "kappatune was built with"
+                                                : "the driver lists none");
+    }
+    return kti_cuda_check(code, "looking for a GPU", error);
+}
+
+static kt_status open_gpu(kti_cuda *cuda, kt_error *error)
+{
+    struct cudaDeviceProp properties;
+    kt_status status = find_gpu(error);
+    if (status == KT_OK)
+        status = kti_cuda_bind(cuda, error);
+    if (status == KT_OK)
+        status = kti_cuda_check(cudaGetDeviceProperties(&properties, cuda->ordinal),
+                                "asking for the GPU's properties", error);
+    if (status == KT_OK)
+        status = kti_cuda_check(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking),
+                                "making a stream", error);
+    if (status == KT_OK)
+        snprintf(cuda->device.description, sizeof cuda->device.description, "cuda (%.100s)", properties.name);
+    return status;
+}
+
+static kt_status create(int lanes, kti_device **device, kt_error *error)
+{
+    kti_cuda *made = kti_allocate(1, sizeof *made);
+    if (!made)
+        return kti_fail_memory(error, "the device");
+    *made = (kti_cuda){.device = {.kind = &kti_cuda_kind, .lanes = lanes}};
+    pthread_mutex_init(&made->lock, NULL);
+    pthread_cond_init(&made->done, NULL);
+    made->lane = kti_allocate((size_t)lanes, sizeof *made->lane);
+    made->together = kti_allocate((size_t)lanes, sizeof *made->together);
+    kt_status status =
+        made->lane && made->together ? open_gpu(made, error) : kti_fail_memory(error, "the device");
+    if (status == KT_OK)
+        *device = &made->device;
+    else
+        destroy(&made->device);
+    return status;
+}
+
+/* ---- memory ---- */
+
+static kt_status fail_allocation(cudaError_t code, size_t bytes, const char *what, kt_error *error)
+{
+    size_t free_bytes = 0, total = 0;
+    const double mb = 1024.0 * 1024.0;
+    if (code != cudaErrorMemoryAllocation)
+        return kti_cuda_check(code, what, error);
+    cudaGetLastError();
+    if (cudaMemGetInfo(&free_bytes, &total) != cudaSuccess)
+        cudaGetLastError();
+    return kti_fail(
+        error, KT_OUT_OF_MEMORY,
+        "%s needs %.1f MB of the GPU's memory; %.1f of %.1f MB are free: use a smaller batch or fewer folds",
+        what, (double)bytes / mb, (double)free_bytes / mb, (double)total / mb);
+}
+
+static kt_status allocate(kti_device *device, size_t bytes, const char *what, void **memory, kt_error *error)
+{
+    kti_cuda *cuda = (kti_cuda *)device;
+    kt_status status = kti_cuda_bind(cuda, error);
+    if (status != KT_OK)
+        return status;
+    cudaError_t code = cudaMalloc(memory, bytes);
+    if (code != cudaSuccess)
+        return fail_allocation(code, bytes, what, error);
+    pthread_mutex_lock(&cuda->lock);
+    status = kti_cuda_check(cudaMemsetAsync(*memory, 0, bytes, cuda->stream), "clearing memory", error);
+    if (status == KT_OK)
+        status = kti_cuda_check(cudaStreamSynchronize(cuda->stream), "clearing memory", error);
+    pthread_mutex_unlock(&cuda->lock);
+    if (status != KT_OK) {
+        cudaFree(*memory);
+        *memory = NULL;
+    }
+    return status;
+}
+
+static void release(kti_device *device, void *memory)
+{
+    cudaSetDevice(((kti_cuda *)device)->ordinal);
+    cudaFree(memory);
+}
+
+static kt_status allocate_host(kti_device *device, size_t bytes, const char *what, void **memory,
+                               kt_error *error)
+{
+    kt_status status = kti_cuda_bind((kti_cuda *)device, error);
+    if (status != KT_OK)
+        return status;
+    const cudaError_t code = cudaMallocHost(memory, bytes);
+    if (code == cudaErrorMemoryAllocation) {
+        cudaGetLastError();
+        return kti_fail_memory(error, what);
+    }
+    status = kti_cuda_check(code, what, error);
+    if (status == KT_OK)
+        memset(*memory, 0, bytes);
+    return status;
+}
+
+static void release_host(kti_device *device, void *memory)
+{
+    cudaSetDevice(((kti_cuda *)device)->ordinal);
+    cudaFreeHost(memory);
+}
+
+static kt_status copy(kti_device *device, void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
+                      const char *what, kt_error *error)
+{
+    kti_cuda *cuda = (kti_cuda *)device;
+    kt_status status = kti_cuda_bind(cuda, error);
+    if (status != KT_OK)
+        return status;
+    pthread_mutex_lock(&cuda->lock);
+    status = kti_cuda_check(cudaMemcpyAsync(to, from, bytes, kind, cuda->stream), what, error);
+    if (status == KT_OK)
+        status = kti_cuda_check(cudaStreamSynchronize(cuda->stream), what, error);
+    pthread_mutex_unlock(&cuda->lock);
+    return status;
+}
+
+static kt_status upload(kti_device *device, void *to, const void *from, size_t bytes, kt_error *error)
+{
+    return copy(device, to, from, bytes, cudaMemcpyHostToDevice, "copying to the GPU", error);
+}
+
+static kt_status download(kti_device *device, void *to, const void *from, size_t bytes, kt_error *error)
+{
+    return copy(device, to, from, bytes, cudaMemcpyDeviceToHost, "copying from the GPU", error);
+}
+
+static void forget(kti_device *device, const kti_operation *list)
+{
+    kti_cuda *cuda = (kti_cuda *)device;
+    pthread_mutex_lock(&cuda->lock);
+    cudaSetDevice(cuda->ordinal);
+    kti_cuda_graph_forget(cuda, list);
+    pthread_mutex_unlock(&cuda->lock);
+}
+
+const kti_device_kind kti_cuda_kind = {.name = "cuda",
+                                       .fuses = true,
+                                       .create = create,
+                                       .destroy = destroy,
+                                       .allocate = allocate,
+                                       .release = release,
+                                       .allocate_host = allocate_host,
+                                       .release_host = release_host,
+                                       .upload = upload,
+                                       .download = download,
+                                       .run = kti_cuda_run,
+                                       .forget = forget,
+                                       .enter = kti_cuda_enter,
+                                       .leave = kti_cuda_leave};

@@ -1,0 +1,69 @@
+/* The CUDA device, in pieces: memory and creation (cuda.c), jobs of several lanes as one (cuda_jobs.c), captured
+ * sequences (cuda_graphs.c), operations as launches (cuda_launch.c).
+ *
+ * One stream carries everything, in order. Whoever holds `lock` may use it.
+ */
+#ifndef KTI_DEVICE_CUDA_H
+#define KTI_DEVICE_CUDA_H
+
+#include <pthread.h>
+
+#include <cuda_runtime_api.h>
+
+#include "device/kind.h"
+
+/* A captured sequence: a list of operations for a range of folds, launched for batches of at most `rows`. */
+typedef struct kti_cuda_graph {
+    const kti_operation *list;
+    int size, first, count;
+    int32_t rows[KT_ROW_KINDS];
+    cudaGraphExec_t executable;
+} kti_cuda_graph;
+
+/* What a lane is doing; its thread waits while `job` is not NULL. */
+typedef struct kti_cuda_lane {
+    bool entered;
+    const kti_job *job;
+    kt_status status;
+    kt_error error;
+} kti_cuda_lane;
+
+typedef struct kti_cuda {
+    kti_device device; /* first */
+    int ordinal;
+    cudaStream_t stream;
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    int entered, waiting;
+    kti_cuda_lane *lane;      /* [lanes] */
+    const kti_job **together; /* [lanes] the jobs that run now */
+    kti_cuda_graph *graph;    /* [graphs] */
+    size_t graphs, graph_capacity;
+} kti_cuda;
+
+/* KT_OK, or KT_DEVICE saying what failed and CUDA's own words for it. */
+kt_status kti_cuda_check(cudaError_t code, const char *what, kt_error *error);
+
+/* Makes the device that of the calling thread, as every thread has to before it calls CUDA. */
+kt_status kti_cuda_bind(const kti_cuda *cuda, kt_error *error);
+
+/* ---- cuda_jobs.c ---- */
+
+kt_status kti_cuda_run(kti_device *device, int lane, const kti_job *job, kt_error *error);
+void kti_cuda_enter(kti_device *device, int lane);
+void kti_cuda_leave(kti_device *device, int lane);
+
+/* ---- cuda_graphs.c: under the lock ---- */
+
+/* Puts the list for folds [first, first + count) on the stream, as one launch; captured when it is met first. */
+kt_status kti_cuda_graph_launch(kti_cuda *cuda, const kti_operation *list, int size, int first, int count,
+                                const int32_t rows[KT_ROW_KINDS], kt_error *error);
+/* Destroys the graphs of a list; NULL: of all. */
+void kti_cuda_graph_forget(kti_cuda *cuda, const kti_operation *list);
+
+/* ---- cuda_launch.c ---- */
+
+kt_status kti_cuda_launch(kti_cuda *cuda, const kti_operation *operation, int first, int count,
+                          const int32_t rows[KT_ROW_KINDS], kt_error *error);
+
+#endif

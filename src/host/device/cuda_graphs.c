@@ -1,0 +1,87 @@
+/* Captured sequences, so that a step is one launch.
+ *
+ * Grids are sized by the rows of a batch rounded up to a bucket, four to a doubling: few graphs serve all batches, and none
+ * launches much more than it needs. Buckets change no bit: a kernel reads the rows that there really are.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/memory.h"
+#include "device/cuda.h"
+
+enum { LEAST_BUCKET = 16 };
+
+static int32_t bucket(int32_t rows)
+{
+    int32_t step = LEAST_BUCKET;
+    while (8 * (int64_t)step <= rows)
+        step *= 2;
+    return (int32_t)(((int64_t)rows + step - 1) / step * step);
+}
+
+static kt_status capture(kti_cuda *cuda, kti_cuda_graph *made, kt_error *error)
+{
+    cudaGraph_t graph = NULL;
+    /* Other threads may allocate meanwhile: that is no business of this capture. */
+    kt_status status = kti_cuda_check(cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeThreadLocal),
+                                      "capturing a step", error);
+    if (status != KT_OK)
+        return status;
+    for (int i = 0; i < made->size && status == KT_OK; i++)
+        status = kti_cuda_launch(cuda, &made->list[i], made->first, made->count, made->rows, error);
+    const cudaError_t ended = cudaStreamEndCapture(cuda->stream, &graph);
+    if (status == KT_OK)
+        status = kti_cuda_check(ended, "capturing a step", error);
+    else if (ended != cudaSuccess)
+        cudaGetLastError();
+    if (status == KT_OK)
+        status = kti_cuda_check(cudaGraphInstantiate(&made->executable, graph, 0), "preparing a step", error);
+    if (graph)
+        cudaGraphDestroy(graph);
+    return status;
+}
+
+static kti_cuda_graph *find(kti_cuda *cuda, const kti_cuda_graph *like)
+{
+    for (size_t i = 0; i < cuda->graphs; i++) {
+        kti_cuda_graph *g = &cuda->graph[i];
+        if (g->list == like->list && g->size == like->size && g->first == like->first &&
+            g->count == like->count && memcmp(g->rows, like->rows, sizeof g->rows) == 0)
+            return g;
+    }
+    return NULL;
+}
+
+kt_status kti_cuda_graph_launch(kti_cuda *cuda, const kti_operation *list, int size, int first, int count,
+                                const int32_t rows[KT_ROW_KINDS], kt_error *error)
+{
+    kti_cuda_graph wanted = {.list = list, .size = size, .first = first, .count = count};
+    for (int kind = 0; kind < KT_ROW_KINDS; kind++)
+        wanted.rows[kind] = bucket(rows[kind]);
+    kti_cuda_graph *graph = find(cuda, &wanted);
+    if (!graph) {
+        void *graphs = cuda->graph;
+        if (kti_grow(&graphs, cuda->graphs, &cuda->graph_capacity, sizeof *cuda->graph) != 0)
+            return kti_fail_memory(error, "a captured step");
+        cuda->graph = graphs;
+        kt_status status = capture(cuda, &wanted, error);
+        if (status != KT_OK)
+            return status;
+        graph = &cuda->graph[cuda->graphs++];
+        *graph = wanted;
+    }
+    return kti_cuda_check(cudaGraphLaunch(graph->executable, cuda->stream), "starting a step", error);
+}
+
+void kti_cuda_graph_forget(kti_cuda *cuda, const kti_operation *list)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < cuda->graphs; i++) {
+        if (!list || cuda->graph[i].list == list)
+            cudaGraphExecDestroy(cuda->graph[i].executable);
+        else
+            cuda->graph[kept++] = cuda->graph[i];
+    }
+    cuda->graphs = kept;
+}

@@ -1,0 +1,134 @@
+/* Jobs of several lanes as one: whoever completes the round runs it for all.
+ *
+ * A round is complete when every lane that has entered waits with a job. A fold's results don't depend on which others
+ * run with it, so neither does it matter which jobs meet.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "device/cuda.h"
+
+static int by_list_and_fold(const void *left, const void *right)
+{
+    const kti_job *l = *(const kti_job *const *)left, *r = *(const kti_job *const *)right;
+    if (l->list != r->list)
+        return l->list < r->list ? -1 : 1;
+    if (l->size != r->size)
+        return l->size < r->size ? -1 : 1;
+    return (l->first > r->first) - (l->first < r->first);
+}
+
+static kt_status copy_async(kti_cuda *cuda, const kti_copy *copy, enum cudaMemcpyKind kind, const char *what,
+                            kt_error *error)
+{
+    if (copy->bytes == 0)
+        return KT_OK;
+    return kti_cuda_check(cudaMemcpyAsync(copy->to, copy->from, copy->bytes, kind, cuda->stream), what,
+                          error);
+}
+
+/* Jobs of neighbouring folds that run the same list are one launch. */
+static kt_status launch_sorted(kti_cuda *cuda, const kti_job *const *jobs, int count, kt_error *error)
+{
+    kt_status status = KT_OK;
+    for (int i = 0, next; i < count && status == KT_OK; i = next) {
+        const kti_job *job = jobs[i];
+        int folds = job->count;
+        int32_t rows[KT_ROW_KINDS];
+        memcpy(rows, job->rows, sizeof rows);
+        for (next = i + 1; next < count && jobs[next]->list == job->list && jobs[next]->size == job->size &&
+                           jobs[next]->first == job->first + folds;
+             next++) {
+            folds += jobs[next]->count;
+            for (int kind = 0; kind < KT_ROW_KINDS; kind++)
+                if (jobs[next]->rows[kind] > rows[kind])
+                    rows[kind] = jobs[next]->rows[kind];
+        }
+        status = kti_cuda_graph_launch(cuda, job->list, job->size, job->first, folds, rows, error);
+    }
+    return status;
+}
+
+/* Runs the jobs, under the lock. */
+static kt_status run_jobs(kti_cuda *cuda, const kti_job **jobs, int count, kt_error *error)
+{
+    kt_status status = kti_cuda_bind(cuda, error);
+    qsort((void *)jobs, (size_t)count, sizeof *jobs, by_list_and_fold);
+    for (int i = 0; i < count && status == KT_OK; i++)
+        status = copy_async(cuda, &jobs[i]->in, cudaMemcpyHostToDevice, "copying a batch to the GPU", error);
+    if (status == KT_OK)
+        status = launch_sorted(cuda, jobs, count, error);
+    for (int i = 0; i < count && status == KT_OK; i++)
+        status =
+            copy_async(cuda, &jobs[i]->out, cudaMemcpyDeviceToHost, "copying results from the GPU", error);
+    /* Also after a failure: what is on the stream still uses the jobs' memory. */
+    const cudaError_t code = cudaStreamSynchronize(cuda->stream);
+    return status == KT_OK ? kti_cuda_check(code, "running a step", error) : status;
+}
+
+static void run_round(kti_cuda *cuda)
+{
+    kt_error error = KT_ERROR_NONE;
+    int count = 0;
+    for (int i = 0; i < cuda->device.lanes; i++)
+        if (cuda->lane[i].job)
+            cuda->together[count++] = cuda->lane[i].job;
+    const kt_status status = run_jobs(cuda, cuda->together, count, &error);
+    for (int i = 0; i < cuda->device.lanes; i++)
+        if (cuda->lane[i].job) {
+            cuda->lane[i].status = status;
+            cuda->lane[i].error = error;
+            cuda->lane[i].job = NULL;
+        }
+    cuda->waiting = 0;
+    pthread_cond_broadcast(&cuda->done);
+}
+
+kt_status kti_cuda_run(kti_device *device, int lane, const kti_job *job, kt_error *error)
+{
+    kti_cuda *cuda = (kti_cuda *)device;
+    kti_cuda_lane *own = &cuda->lane[lane];
+    kt_status status;
+    pthread_mutex_lock(&cuda->lock);
+    if (!own->entered) {
+        status = run_jobs(cuda, &job, 1, error);
+    } else {
+        own->job = job;
+        cuda->waiting++;
+        if (cuda->waiting == cuda->entered)
+            run_round(cuda);
+        while (own->job)
+            pthread_cond_wait(&cuda->done, &cuda->lock);
+        status = own->status;
+        if (status != KT_OK && error && error->status == KT_OK)
+            *error = own->error;
+    }
+    pthread_mutex_unlock(&cuda->lock);
+    return status;
+}
+
+void kti_cuda_enter(kti_device *device, int lane)
+{
+    kti_cuda *cuda = (kti_cuda *)device;
+    pthread_mutex_lock(&cuda->lock);
+    if (!cuda->lane[lane].entered) {
+        cuda->lane[lane].entered = true;
+        cuda->entered++;
+    }
+    pthread_mutex_unlock(&cuda->lock);
+}
+
+void kti_cuda_leave(kti_device *device, int lane)
+{
+    kti_cuda *cuda = (kti_cuda *)device;
+    pthread_mutex_lock(&cuda->lock);
+    if (cuda->lane[lane].entered) {
+        cuda->lane[lane].entered = false;
+        cuda->entered--;
+        /* The others may have waited for this one alone. */
+        if (cuda->waiting > 0 && cuda->waiting == cuda->entered)
+            run_round(cuda);
+    }
+    pthread_mutex_unlock(&cuda->lock);
+}

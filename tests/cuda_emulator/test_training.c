@@ -1,0 +1,361 @@
+/* Training on the emulated device: the CPU's numbers to float32, step by step; the same bits for a fold alone and with
+ * others, whatever the order that kernels, threads and copies run in; and an error, not a crash or a hang, whichever call
+ * fails. */
+#include <pthread.h>
+#include <unistd.h>
+
+#include "support.h"
+
+#include "base/memory.h"
+#include "cuda_emulator/emulator.h"
+#include "data/dataset.h"
+#include "device/threaded_kernels.h"
+#include "model/initialise.h"
+#include "train/plan.h"
+#include "train/runs.h"
+
+enum { FOLDS = 9, STEPS = 3, BATCH = 8 };
+
+static void start_emulator(uint64_t seed)
+{
+    const emulator_options options = {.seed = seed};
+    emulator_start(&options);
+    emulator_kernels(threaded_kernels);
+}
+
+static void assert_clean(void)
+{
+    char text[4096];
+    if (emulator_report(text, sizeof text) != 0)
+        fail_msg("%s", text);
+}
+
+/* ---- steps, beside the CPU ---- */
+
+/* Nine folds on one device, fold f with its own weights and its own batches of Togo15. */
+typedef struct team {
+    const kti_dataset *dataset;
+    kti_device *device;
+    kti_parameters parameters;
+    kti_capacity capacity;
+    kti_plan *plan[FOLDS]; /* the CPU has the first alone */
+    kt_real result[FOLDS][STEPS][KT_RESULT_VALUES];
+} team;
+
+typedef struct trainee {
+    team *team;
+    int fold;
+} trainee;
+
+static void pack(const team *t, kti_plan *plan, int fold, int step)
+{
+    const kti_graph *graphs[BATCH];
+    double kappa[BATCH];
+    const int count = step == STEPS - 1 ? BATCH - 3 : BATCH; /* a last batch is smaller */
+    for (int i = 0; i < count; i++) {
+        const kti_crystal *crystal = &t->dataset->crystals[(fold * 11 + step * BATCH + i) % t->dataset->size];
+        graphs[i] = &crystal->graph;
+        kappa[i] = crystal->kappa;
+    }
+    assert_int_equal(kti_batch_pack(kti_plan_batch(plan), graphs, kappa, count), 0);
+    kt_real *s = kti_plan_step(plan);
+    s[KT_STEP_LEARNING_RATE] = (kt_real)1e-3;
+    s[KT_STEP_CORRECTION1] = (kt_real)(1 / (1 - pow(KTI_ADAM_BETA1, step + 1)));
+    s[KT_STEP_CORRECTION2] = (kt_real)(1 / sqrt(1 - pow(KTI_ADAM_BETA2, step + 1)));
+    s[KT_STEP_TARGET_MEAN] = (kt_real)1.44;
+    s[KT_STEP_TARGET_SD] = (kt_real)0.7541;
+}
+
+static void *train_fold(void *argument)
+{
+    const trainee *own = argument;
+    team *t = own->team;
+    kti_plan *plan = t->plan[kti_device_fuses(t->device) ? own->fold : 0];
+    kt_error error = KT_ERROR_NONE;
+    for (int step = 0; step < STEPS; step++) {
+        pack(t, plan, own->fold, step);
+        assert_ok(kti_plan_train(plan, own->fold, t->result[own->fold][step], &error), &error);
+    }
+    kti_device_leave(t->device, own->fold);
+    return NULL;
+}
+
+static void create_team(team *t, const char *device, const kti_dataset *dataset,
+                        const kt_train_options *options)
+{
+    kt_error error = KT_ERROR_NONE;
+    const kti_graph *graphs[256];
+    assert_true(dataset->size <= 256);
+    *t = (team){.dataset = dataset};
+    for (int i = 0; i < dataset->size; i++)
+        graphs[i] = &dataset->crystals[i].graph;
+    t->capacity = kti_capacity_of(graphs, dataset->size, BATCH);
+    assert_ok(kti_device_create(device, FOLDS, &t->device, &error), &error);
+    assert_ok(kti_parameters_create(t->device, FOLDS, KTI_TRAINED, &t->parameters, &error), &error);
+    kt_real *arena = kti_allocate((size_t)t->parameters.layout.size, sizeof *arena);
+    assert_non_null(arena);
+    for (int fold = 0; fold < FOLDS; fold++) {
+        kti_initialise(&t->parameters.layout, arena, KTI_ALL_PARTS, 42, fold + 1, 0);
+        assert_ok(kti_parameters_upload(&t->parameters, KTI_ROLE_VALUE, fold, arena, &error), &error);
+    }
+    free(arena);
+    assert_ok(kti_plan_create(t->device, 0, &t->parameters, t->capacity, KTI_TARGET_KAPPA, options,
+                              &t->plan[0], &error),
+              &error);
+    for (int fold = 1; fold < FOLDS && kti_device_fuses(t->device); fold++)
+        assert_ok(kti_plan_create_sibling(t->plan[0], fold, &t->plan[fold], &error), &error);
+}
+
+/* All folds at once where the device fuses, else one after another. */
+static void train_team(team *t)
+{
+    pthread_t thread[FOLDS];
+    trainee trainees[FOLDS];
+    const bool together = kti_device_fuses(t->device);
+    for (int fold = 0; fold < FOLDS; fold++) {
+        trainees[fold] = (trainee){t, fold};
+        kti_device_enter(t->device, fold);
+    }
+    for (int fold = 0; fold < FOLDS; fold++)
+        if (!together)
+            train_fold(&trainees[fold]);
+        else
+            assert_int_equal(pthread_create(&thread[fold], NULL, train_fold, &trainees[fold]), 0);
+    for (int fold = 0; fold < FOLDS && together; fold++)
+        pthread_join(thread[fold], NULL);
+}
+
+static void destroy_team(team *t)
+{
+    for (int fold = FOLDS - 1; fold >= 0; fold--)
+        kti_plan_destroy(t->plan[fold]);
+    kti_parameters_destroy(&t->parameters);
+    kti_device_destroy(t->device);
+}
+
+/* A step moves a weight by about the learning rate whatever its gradient's size, so a gradient that is nearly zero may move
+ * it either way: weights are compared by how many differ much. */
+static void compare_teams(const team *cpu, const team *cuda)
+{
+    kt_error error = KT_ERROR_NONE;
+    const int64_t size = cpu->parameters.layout.size;
+    kt_real *left = kti_allocate((size_t)size, sizeof *left),
+            *right = kti_allocate((size_t)size, sizeof *right);
+    assert_true(left && right);
+    for (int fold = 0; fold < FOLDS; fold++) {
+        for (int step = 0; step < STEPS; step++)
+            for (int i = 0; i < KT_RESULT_VALUES; i++)
+                if (!is_close((double)cuda->result[fold][step][i], (double)cpu->result[fold][step][i],
+                              step == 0 ? 1e-5 : 1e-3, 1e-6))
+                    fail_msg("fold %d, step %d, %s: %.9g on the emulated device, %.9g on the CPU", fold + 1,
+                             step + 1, i == KT_RESULT_LOSS ? "loss" : "gradient norm",
+                             (double)cuda->result[fold][step][i], (double)cpu->result[fold][step][i]);
+        assert_ok(kti_parameters_download(&cpu->parameters, KTI_ROLE_VALUE, fold, left, &error), &error);
+        assert_ok(kti_parameters_download(&cuda->parameters, KTI_ROLE_VALUE, fold, right, &error), &error);
+        int64_t away = 0;
+        for (int64_t i = 0; i < size; i++)
+            away += !is_close((double)right[i], (double)left[i], 1e-3, 1e-4);
+        if (away * 1000 > size)
+            fail_msg("fold %d: %lld of %lld weights differ after %d steps", fold + 1, (long long)away,
+                     (long long)size, STEPS);
+    }
+    free(left);
+    free(right);
+}
+
+static void test_steps_equal_the_cpu(void **state)
+{
+    (void)state;
+    static team cpu, cuda;
+    kt_error error = KT_ERROR_NONE;
+    kti_dataset dataset;
+    const kti_dataset_options read = kti_dataset_options_default();
+    const kt_train_options options = kt_train_options_default(KT_SOUND);
+    assert_ok(kti_dataset_read(DATA "togo15", &read, &dataset, &error), &error);
+    start_emulator(1);
+    create_team(&cpu, "cpu", &dataset, &options);
+    create_team(&cuda, "cuda", &dataset, &options);
+    train_team(&cpu);
+    const long before = emulator_calls_of("cudaGraphLaunch");
+    train_team(&cuda);
+    assert_int_equal(emulator_calls_of("cudaGraphLaunch") - before, STEPS); /* nine folds are one launch */
+    compare_teams(&cpu, &cuda);
+    destroy_team(&cpu);
+    destroy_team(&cuda);
+    kti_dataset_destroy(&dataset);
+    assert_clean();
+}
+
+/* ---- whole runs ---- */
+
+typedef struct fixture {
+    scratch folder;
+    char data[PATH_SIZE], run[PATH_SIZE]; /* a finished run of three folds */
+} fixture;
+
+static kt_train_options cuda_options(const fixture *f, const char *name, char run[PATH_SIZE])
+{
+    kt_train_options options = small_options(f->data, path_in(f->folder.path, name, run));
+    options.device = "cuda";
+    options.epochs = 2;
+    return options;
+}
+
+static int set_up(void **state)
+{
+    fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    *state = f;
+    scratch_create(&f->folder);
+    make_dataset(path_in(f->folder.path, "data", f->data), SMALL_SET, NULL);
+    start_emulator(1);
+    const kt_train_options options = cuda_options(f, "run", f->run);
+    train(&options, NULL);
+    assert_clean();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    fixture *f = *state;
+    scratch_destroy(&f->folder);
+    free(f);
+    return 0;
+}
+
+static void test_any_order(void **state)
+{
+    const fixture *f = *state;
+    for (uint64_t seed = 2; seed <= 3; seed++) {
+        char name[32], other[PATH_SIZE];
+        snprintf(name, sizeof name, "seed%d", (int)seed);
+        start_emulator(seed);
+        const kt_train_options options = cuda_options(f, name, other);
+        train(&options, NULL);
+        assert_int_equal(run_differs(f->run, other, 3), 0);
+        assert_clean();
+    }
+}
+
+static void test_a_fold_alone(void **state)
+{
+    const fixture *f = *state;
+    char other[PATH_SIZE];
+    start_emulator(4);
+    kt_train_options options = cuda_options(f, "alone", other);
+    options.only_fold = 2;
+    train(&options, NULL);
+    assert_int_equal(differs(f->run, other, "folds/2/last.safetensors"), 0);
+    assert_int_equal(differs(f->run, other, "folds/2/best.safetensors"), 0);
+    assert_clean();
+}
+
+/* The same course as on the CPU: losses and scores of every epoch. */
+static void test_epochs_equal_the_cpu(void **state)
+{
+    const fixture *f = *state;
+    char other[PATH_SIZE];
+    kt_train_options options = cuda_options(f, "cpu", other);
+    options.device = "cpu";
+    train(&options, NULL);
+    for (int fold = 1; fold <= 3; fold++)
+        for (int epoch = 1; epoch <= 2; epoch++) {
+            static const char *const columns[] = {"train_loss", "select_mape", "gradient_norm"};
+            for (int i = 0; i < 3; i++)
+                assert_true(is_close(epoch_value(f->run, fold, epoch, columns[i]),
+                                     epoch_value(other, fold, epoch, columns[i]), 1e-2, 0));
+        }
+}
+
+static int stop_at_once(void *user, const kt_train_progress *progress)
+{
+    (void)user;
+    return progress->epochs_done >= 3;
+}
+
+static void test_resume(void **state)
+{
+    const fixture *f = *state;
+    kt_error error = KT_ERROR_NONE;
+    char other[PATH_SIZE];
+    kt_train_result result;
+    start_emulator(5);
+    kt_train_options options = cuda_options(f, "resumed", other);
+    options.checkpoint_seconds = 0;
+    options.progress = stop_at_once;
+    assert_int_equal(kt_train(&options, &result, &error), KT_INTERRUPTED);
+    assert_clean();
+    options.progress = NULL;
+    options.resume = true;
+    train(&options, NULL);
+    assert_int_equal(run_differs(f->run, other, 3), 0);
+    assert_clean();
+}
+
+/* Each call fails in turn, at points spread over a run: an error that says so, nothing left behind. */
+static void test_any_call_may_fail(void **state)
+{
+    const fixture *f = *state;
+    char other[PATH_SIZE];
+    start_emulator(6);
+    kt_train_options options = cuda_options(f, "counted", other);
+    options.epochs = 1;
+    const long before = emulator_calls();
+    train(&options, NULL);
+    const long calls = emulator_calls() - before;
+    assert_true(calls > 50);
+    int failed = 0;
+    for (long n = 1; n <= calls; n = n < 60 ? n + 1 : n * 5 / 4) {
+        kt_error error = KT_ERROR_NONE;
+        kt_train_result result;
+        char name[32];
+        snprintf(name, sizeof name, "failed%ld", n);
+        start_emulator((uint64_t)n);
+        options.out = path_in(f->folder.path, name, other);
+        emulator_fail_call(n);
+        const kt_status status = kt_train(&options, &result, &error);
+        const char *call = emulator_failed_call();
+        if (status == KT_OK) {
+            /* A call that frees or asks how much is free has nothing to say. */
+            kt_train_result_destroy(&result);
+            if (call && !strstr(call, "Free") && !strstr(call, "Destroy"))
+                fail_msg("call %ld, %s, failed unnoticed", n, call);
+        } else {
+            failed++;
+            assert_true(status == KT_DEVICE || status == KT_OUT_OF_MEMORY);
+            assert_true(strlen(error.message) > 10);
+        }
+        if (emulator_leaks() > 0)
+            fail_msg("after call %ld, %s, failed: %s is left", n, call ? call : "?", emulator_leak(0));
+        if (emulator_violations() > 0)
+            fail_msg("after call %ld, %s, failed: %s", n, call ? call : "?", emulator_violation(0));
+    }
+    assert_true(failed > 30);
+    print_message("%d of %ld calls of a run were let fail\n", failed, calls);
+}
+
+static void test_no_gpu(void **state)
+{
+    (void)state;
+    kt_error error = KT_ERROR_NONE;
+    kti_device *device;
+    const emulator_options none = {.devices = -1};
+    emulator_start(&none);
+    assert_int_equal(kti_device_create("cuda", 1, &device, &error), KT_DEVICE);
+    assert_null(device);
+    assert_non_null(strstr(error.message, "driver"));
+    assert_non_null(strstr(error.message, "--device cpu"));
+    assert_clean();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_gpu),
+                                       cmocka_unit_test(test_steps_equal_the_cpu),
+                                       cmocka_unit_test(test_any_order),
+                                       cmocka_unit_test(test_a_fold_alone),
+                                       cmocka_unit_test(test_epochs_equal_the_cpu),
+                                       cmocka_unit_test(test_resume),
+                                       cmocka_unit_test(test_any_call_may_fail)};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
