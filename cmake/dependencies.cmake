@@ -11,7 +11,3 @@ pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.85)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 set(KAPPATUNE_DEPENDENCIES PkgConfig::JANSSON PkgConfig::LIBZIP PkgConfig::GSL PkgConfig::LAPACKE
     PkgConfig::NLOPT PkgConfig::CURL PkgConfig::CRYPTO Threads::Threads m)
-if(KAPPATUNE_CUDA_FOUND)
-  find_package(CUDAToolkit REQUIRED)
-  list(APPEND KAPPATUNE_DEPENDENCIES CUDA::cudart_static)
-endif()

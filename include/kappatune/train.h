@@ -85,7 +85,7 @@ typedef struct kt_train_options {
      * checkpoints name it. */
     const char *from_stage;
     const char *out;    /* the run folder, made if missing; NULL: nothing is written */
-    const char *device; /* "cpu" (also NULL) or "cuda", where all folds train as one */
+    const char *device; /* "cpu" (also NULL), "cuda" or "cuda-cublas", where all folds train as one */
     kt_protocol protocol;
     kt_select select;
     bool load_weights; /* false: `from` is checked but not used, which is the published code's fault 1 */

@@ -515,7 +515,22 @@ EMU_API cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublas
     return leave(CUBLAS_STATUS_SUCCESS);
 }
 
-/* Lets an algorithm that was chosen for another number of batches, or read from a file, be used for this product. */
+/* Products that an algorithm of another shape has been checked for. */
+enum { CHECKED_MAX = 4096 };
+static struct checked {
+    uint64_t number, shape;
+} checked[CHECKED_MAX];
+static int checked_count;
+
+static bool was_checked(uint64_t number, uint64_t shape)
+{
+    for (int i = 0; i < checked_count; i++)
+        if (checked[i].number == number && checked[i].shape == shape)
+            return true;
+    return false;
+}
+
+/* Lets an algorithm that was chosen for another product, or read from a file, be used for this one. */
 EMU_API cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t h, cublasLtMatmulDesc_t o,
                                                cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                                cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
@@ -529,8 +544,13 @@ EMU_API cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t h, cublasLtMatmu
     if (!emu_object_find(EMU_BLAS_HANDLE, h) || !algo || !result || !find_layouts(o, a, b, c, d, &p))
         return leave(CUBLAS_STATUS_INVALID_VALUE);
     memcpy(&chosen, algo, sizeof chosen);
-    if (chosen.magic != MAGIC || chosen.number >= ALGORITHMS || chosen.shape != shape_of(&p))
+    if (chosen.magic != MAGIC || chosen.number >= ALGORITHMS)
         return leave(CUBLAS_STATUS_NOT_SUPPORTED);
+    if (chosen.shape != shape_of(&p) && !was_checked(chosen.number, shape_of(&p))) {
+        if (checked_count == CHECKED_MAX)
+            abort();
+        checked[checked_count++] = (struct checked){chosen.number, shape_of(&p)};
+    }
     describe(&p, (int)chosen.number, result);
     return leave(CUBLAS_STATUS_SUCCESS);
 }
@@ -547,8 +567,8 @@ static cublasStatus_t choose(product *p, const cublasLtMatmulAlgo_t *algo, size_
     memcpy(&chosen, algo, sizeof chosen);
     if (chosen.magic != MAGIC || chosen.number >= ALGORITHMS)
         return refuse("no algorithm that the heuristic gave");
-    if (chosen.shape != shape_of(p))
-        return refuse("the algorithm was chosen for another shape");
+    if (chosen.shape != shape_of(p) && !was_checked(chosen.number, shape_of(p)))
+        return refuse("the algorithm was chosen for another shape, and nobody asked whether it fits");
     if (workspaces[chosen.number] > bytes)
         return refuse("the workspace is too small for the algorithm");
     p->algorithm = (int)chosen.number;

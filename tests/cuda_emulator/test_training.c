@@ -163,9 +163,8 @@ static void compare_teams(const team *cpu, const team *cuda)
     free(right);
 }
 
-static void test_steps_equal_the_cpu(void **state)
+static void check_steps(const char *device)
 {
-    (void)state;
     static team cpu, cuda;
     kt_error error = KT_ERROR_NONE;
     kti_dataset dataset;
@@ -174,16 +173,38 @@ static void test_steps_equal_the_cpu(void **state)
     assert_ok(kti_dataset_read(DATA "togo15", &read, &dataset, &error), &error);
     start_emulator(1);
     create_team(&cpu, "cpu", &dataset, &options);
-    create_team(&cuda, "cuda", &dataset, &options);
+    create_team(&cuda, device, &dataset, &options);
     train_team(&cpu);
+#ifndef KTI_TESTS_GPU
     const long before = emulator_calls_of("cudaGraphLaunch");
     train_team(&cuda);
     assert_int_equal(emulator_calls_of("cudaGraphLaunch") - before, STEPS); /* nine folds are one launch */
+#else
+    train_team(&cuda);
+#endif
     compare_teams(&cpu, &cuda);
     destroy_team(&cpu);
     destroy_team(&cuda);
     kti_dataset_destroy(&dataset);
     assert_clean();
+}
+
+static void test_steps_equal_the_cpu(void **state)
+{
+    (void)state;
+    check_steps("cuda");
+#ifndef KTI_TESTS_GPU
+    assert_int_equal(emulator_calls_of("cublasLtMatmul"), 0);
+#endif
+}
+
+static void test_steps_with_cublas_equal_the_cpu(void **state)
+{
+    (void)state;
+    check_steps("cuda-cublas");
+#ifndef KTI_TESTS_GPU
+    assert_true(emulator_calls_of("cublasLtMatmul") > 50);
+#endif
 }
 
 /* ---- whole runs ---- */
@@ -250,6 +271,25 @@ static void test_a_fold_alone(void **state)
     assert_clean();
 }
 
+/* cuBLAS sums in another order, but always in the same one. */
+static void test_a_fold_alone_with_cublas(void **state)
+{
+    const fixture *f = *state;
+    char all[PATH_SIZE], other[PATH_SIZE];
+    start_emulator(7);
+    kt_train_options options = cuda_options(f, "cublas", all);
+    options.device = "cuda-cublas";
+    train(&options, NULL);
+    start_emulator(8);
+    options.out = path_in(f->folder.path, "cublas alone", other);
+    options.only_fold = 2;
+    train(&options, NULL);
+    assert_int_equal(differs(all, other, "folds/2/last.safetensors"), 0);
+    print_message("The difference that follows is meant to be there.\n");
+    assert_int_not_equal(differs(all, f->run, "folds/2/last.safetensors"), 0);
+    assert_clean();
+}
+
 /* The same course as on the CPU: losses and scores of every epoch. */
 static void test_epochs_equal_the_cpu(void **state)
 {
@@ -292,6 +332,7 @@ static void test_resume(void **state)
     assert_clean();
 }
 
+#ifndef KTI_TESTS_GPU
 /* Each call fails in turn, at points spread over a run: an error that says so, nothing left behind. */
 static void test_any_call_may_fail(void **state)
 {
@@ -347,15 +388,22 @@ static void test_no_gpu(void **state)
     assert_non_null(strstr(error.message, "--device cpu"));
     assert_clean();
 }
+#endif
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_gpu),
-                                       cmocka_unit_test(test_steps_equal_the_cpu),
-                                       cmocka_unit_test(test_any_order),
-                                       cmocka_unit_test(test_a_fold_alone),
-                                       cmocka_unit_test(test_epochs_equal_the_cpu),
-                                       cmocka_unit_test(test_resume),
-                                       cmocka_unit_test(test_any_call_may_fail)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_steps_equal_the_cpu),
+        cmocka_unit_test(test_steps_with_cublas_equal_the_cpu),
+        cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_a_fold_alone),
+        cmocka_unit_test(test_a_fold_alone_with_cublas),
+        cmocka_unit_test(test_epochs_equal_the_cpu),
+        cmocka_unit_test(test_resume),
+#ifndef KTI_TESTS_GPU
+        cmocka_unit_test(test_no_gpu),
+        cmocka_unit_test(test_any_call_may_fail),
+#endif
+    };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

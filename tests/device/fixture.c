@@ -14,6 +14,43 @@
 #define EPSILON ((double)FLT_EPSILON)
 #endif
 
+#ifdef KTI_TESTS_GPU
+#include <cuda_runtime_api.h>
+
+/* Memory that the host and the GPU both use. */
+static void *take_aligned(size_t bytes)
+{
+    void *memory = NULL;
+    return cudaMallocManaged(&memory, bytes, cudaMemAttachGlobal) == cudaSuccess ? memory : NULL;
+}
+
+static void *take(size_t bytes)
+{
+    void *memory = take_aligned(bytes);
+    return memory ? memset(memory, 0, bytes) : NULL;
+}
+
+static void drop(void *memory)
+{
+    cudaFree(memory);
+}
+#else
+static void *take_aligned(size_t bytes)
+{
+    return aligned_alloc(64, (bytes + 63) / 64 * 64);
+}
+
+static void *take(size_t bytes)
+{
+    return calloc(1, bytes);
+}
+
+static void drop(void *memory)
+{
+    free(memory);
+}
+#endif
+
 static void *require(void *memory)
 {
     if (!memory)
@@ -49,7 +86,7 @@ fixture *fixture_create(fixture_layout layout, const char *format, ...)
 void fixture_destroy(fixture *f)
 {
     for (size_t i = 0; i < f->owned_size; i++)
-        free(f->owned[i]);
+        drop(f->owned[i]);
     free(f->owned);
     free(f);
 }
@@ -65,7 +102,7 @@ static void *own(fixture *f, void *memory)
 
 void *fixture_take(fixture *f, size_t count, size_t size)
 {
-    return own(f, calloc(count + (count == 0), size));
+    return own(f, take(count ? count * size : size));
 }
 
 static size_t round_up(size_t n, size_t to)
@@ -85,8 +122,7 @@ kt_matrix fixture_matrix(fixture *f, const char *name, int rows, int channels, d
     /* Ends with the last fold's last row, so that the address sanitizer finds a read beyond it. */
     b->size = (FOLDS - 1) * b->fold_stride + b->fold_size;
     const size_t bytes = b->size * sizeof(kt_real);
-    b->memory = own(f, f->layout == NETWORK ? aligned_alloc(64, round_up(bytes + !bytes, 64))
-                                            : malloc(bytes + !bytes));
+    b->memory = own(f, f->layout == NETWORK ? take_aligned(bytes + !bytes) : take(bytes + !bytes));
     b->initial = fixture_take(f, b->size, sizeof(kt_real));
     b->expected = fixture_take(f, b->size, sizeof(double));
     for (size_t i = 0; i < b->size; i++) {

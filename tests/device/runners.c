@@ -17,7 +17,8 @@ static int backend_count;
 static kt_real *scratch;
 
 #ifdef KTI_TESTS_EMULATED
-/* The CUDA device alone. To the emulator memory of the host is managed memory, which kernels may touch. */
+/* The CUDA device alone, emulated or, as emulator_real.c has it, on a GPU. To the emulator memory of the host is managed
+ * memory, which kernels may touch. */
 int runners_setup(void **state)
 {
     kt_error error = {0};

@@ -36,7 +36,7 @@ static const char help[] =
     "(default 9)\n"
     "  --seconds S           time spent on each figure (default 2)\n"
     "  --no-quotient         full graphs instead of their exact symmetry quotients\n"
-    "  --device NAME         cpu (default) or cuda\n"
+    "  --device NAME         cpu (default), cuda or cuda-cublas\n"
     "  --json FILE           write the figures as JSON; - for standard output, instead of the table\n"
     "\n"
     "A figure is the median over passes through the crystals, with the least and the greatest; a step's time "

@@ -59,7 +59,7 @@ static const char help[] =
     "to "
     "16\n"
     "  --no-quotient          full graphs instead of their exact symmetry quotients\n"
-    "  --device NAME          cpu (default) or cuda\n"
+    "  --device NAME          cpu (default), cuda or cuda-cublas\n"
     "  --threads N            workers; each takes folds (default: all processors)\n"
     "  --out RUN              run folder (default: runs/NAME of the data set; of several stages, of the "
     "recipe)\n"

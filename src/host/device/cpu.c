@@ -39,8 +39,9 @@ static void destroy(kti_device *device)
     free(c);
 }
 
-static kt_status create(int lanes, kti_device **device, kt_error *error)
+static kt_status create(const char *variant, int lanes, kti_device **device, kt_error *error)
 {
+    (void)variant;
     kt_status status = KT_OK;
     cpu *made = kti_allocate(1, sizeof *made);
     kti_arena *scratch = kti_allocate((size_t)lanes, sizeof *scratch);
@@ -129,7 +130,8 @@ static kt_status run(kti_device *device, int lane, const kti_job *job, kt_error 
     return KT_OK;
 }
 
-const kti_device_kind kti_cpu_kind = {.name = "cpu",
+const kti_device_kind kti_cpu_kind = {.version = KTI_KIND_VERSION,
+                                      .name = "cpu",
                                       .create = create,
                                       .destroy = destroy,
                                       .allocate = allocate,

@@ -26,6 +26,7 @@ static void destroy(kti_device *device)
     kti_cuda *cuda = (kti_cuda *)device;
     cudaSetDevice(cuda->ordinal);
     kti_cuda_graph_forget(cuda, NULL);
+    kti_cuda_blas_destroy(cuda->blas);
     if (cuda->stream)
         cudaStreamDestroy(cuda->stream);
     pthread_mutex_destroy(&cuda->lock);
@@ -54,7 +55,7 @@ static kt_status find_gpu(kt_error *error)
     return kti_cuda_check(code, "looking for a GPU", error);
 }
 
-static kt_status open_gpu(kti_cuda *cuda, kt_error *error)
+static kt_status open_gpu(kti_cuda *cuda, bool blas, kt_error *error)
 {
     struct cudaDeviceProp properties;
     kt_status status = find_gpu(error);
@@ -66,13 +67,19 @@ static kt_status open_gpu(kti_cuda *cuda, kt_error *error)
     if (status == KT_OK)
         status = kti_cuda_check(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking),
                                 "making a stream", error);
+    if (status == KT_OK && blas)
+        status = kti_cuda_blas_create(cuda, error);
     if (status == KT_OK)
-        snprintf(cuda->device.description, sizeof cuda->device.description, "cuda (%.100s)", properties.name);
+        snprintf(cuda->device.description, sizeof cuda->device.description, "%s (%.90s)",
+                 blas ? "cuda, cuBLAS" : "cuda", properties.name);
     return status;
 }
 
-static kt_status create(int lanes, kti_device **device, kt_error *error)
+static kt_status create(const char *variant, int lanes, kti_device **device, kt_error *error)
 {
+    const bool blas = strcmp(variant, "cublas") == 0;
+    if (variant[0] != '\0' && !blas)
+        return kti_fail(error, KT_BAD_ARGUMENT, "there is no device `cuda-%s`: cuda or cuda-cublas", variant);
     kti_cuda *made = kti_allocate(1, sizeof *made);
     if (!made)
         return kti_fail_memory(error, "the device");
@@ -82,7 +89,7 @@ static kt_status create(int lanes, kti_device **device, kt_error *error)
     made->lane = kti_allocate((size_t)lanes, sizeof *made->lane);
     made->together = kti_allocate((size_t)lanes, sizeof *made->together);
     kt_status status =
-        made->lane && made->together ? open_gpu(made, error) : kti_fail_memory(error, "the device");
+        made->lane && made->together ? open_gpu(made, blas, error) : kti_fail_memory(error, "the device");
     if (status == KT_OK)
         *device = &made->device;
     else
@@ -191,7 +198,8 @@ static void forget(kti_device *device, const kti_operation *list)
     pthread_mutex_unlock(&cuda->lock);
 }
 
-const kti_device_kind kti_cuda_kind = {.name = "cuda",
+const kti_device_kind kti_cuda_kind = {.version = KTI_KIND_VERSION,
+                                       .name = "cuda",
                                        .fuses = true,
                                        .create = create,
                                        .destroy = destroy,

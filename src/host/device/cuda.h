@@ -1,5 +1,5 @@
 /* The CUDA device, in pieces: memory and creation (cuda.c), jobs of several lanes as one (cuda_jobs.c), captured
- * sequences (cuda_graphs.c), operations as launches (cuda_launch.c).
+ * sequences (cuda_graphs.c), operations as launches (cuda_launch.c), cuBLAS's matrix products (cuda_blas.c).
  *
  * One stream carries everything, in order. Whoever holds `lock` may use it.
  */
@@ -28,10 +28,13 @@ typedef struct kti_cuda_lane {
     kt_error error;
 } kti_cuda_lane;
 
+typedef struct kti_cuda_blas kti_cuda_blas;
+
 typedef struct kti_cuda {
     kti_device device; /* first */
     int ordinal;
     cudaStream_t stream;
+    kti_cuda_blas *blas; /* NULL: all products are our own */
     pthread_mutex_t lock;
     pthread_cond_t done;
     int entered, waiting;
@@ -65,5 +68,18 @@ void kti_cuda_graph_forget(kti_cuda *cuda, const kti_operation *list);
 
 kt_status kti_cuda_launch(kti_cuda *cuda, const kti_operation *operation, int first, int count,
                           const int32_t rows[KT_ROW_KINDS], kt_error *error);
+
+/* ---- cuda_blas.c ---- */
+
+kt_status kti_cuda_blas_create(kti_cuda *cuda, kt_error *error);
+void kti_cuda_blas_destroy(kti_cuda_blas *blas); /* NULL-safe */
+
+/* Whether cuBLAS can do the product at all; the others are our own kernels'. */
+bool kti_cuda_blas_can(const kt_gemm *gemm);
+
+/* The product for the first gemm->rows.most rows of each fold of [first, first + count); rows beyond the batch are garbage.
+ * *done is false where cuBLAS has no algorithm for it. */
+kt_status kti_cuda_blas_multiply(kti_cuda *cuda, const kt_gemm *gemm, int first, int count, bool *done,
+                                 kt_error *error);
 
 #endif

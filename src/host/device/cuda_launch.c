@@ -26,6 +26,13 @@ kt_status kti_cuda_launch(kti_cuda *cuda, const kti_operation *operation, int fi
     kt_count *size = kti_operation_rows(&sized);
     if (size && rows[size->kind] < size->most)
         size->most = rows[size->kind];
+    if (operation->kind == KTI_OP_GEMM && cuda->blas && kti_cuda_blas_can(&sized.arguments.gemm)) {
+        bool done;
+        const kt_status status =
+            kti_cuda_blas_multiply(cuda, &sized.arguments.gemm, first, count, &done, error);
+        if (status != KT_OK || done)
+            return status;
+    }
     kt_kernel_id kernels[KTI_KERNELS_MOST];
     const int number = kti_operation_kernels(&sized, kernels);
     kt_status status = KT_OK;

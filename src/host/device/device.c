@@ -1,5 +1,6 @@
 #include "device/device.h"
 
+#include <dlfcn.h>
 #include <string.h>
 
 #include "base/fail.h"
@@ -12,30 +13,60 @@ const char *kti_family_name(kti_family family)
     return names[family];
 }
 
-static const kti_device_kind *find_kind(const char *name)
+static const char cuda_name[] = "cuda";
+
+/* Whether `name` is "cuda" or "cuda-" and a variant. */
+static bool is_cuda(const char *name)
 {
-    if (!name || strcmp(name, kti_cpu_kind.name) == 0)
-        return &kti_cpu_kind;
-#ifdef KTI_CUDA
-    if (strcmp(name, kti_cuda_kind.name) == 0)
-        return &kti_cuda_kind;
-#endif
-    return NULL;
+    const size_t length = sizeof cuda_name - 1;
+    return name && strncmp(name, cuda_name, length) == 0 && (name[length] == '\0' || name[length] == '-');
+}
+
+/* The module stays loaded: what it has registered with CUDA cannot be taken back. */
+static kt_status load_cuda(const kti_device_kind **kind, kt_error *error)
+{
+    *kind = NULL;
+    if (&kti_cuda_kind) {
+        *kind = &kti_cuda_kind;
+        return KT_OK;
+    }
+    if (KTI_CUDA_MODULE[0] == '\0')
+        return kti_fail(error, KT_DEVICE,
+                        "this build of kappatune has no CUDA device: no CUDA compiler was found when it was "
+                        "built; use --device cpu");
+    void *module = dlopen(KTI_CUDA_MODULE, RTLD_NOW | RTLD_LOCAL);
+    const kti_device_kind *found = module ? dlsym(module, "kti_cuda_kind") : NULL;
+    if (!found) {
+        const char *why = dlerror();
+        return kti_fail(error, KT_DEVICE, "the CUDA device cannot be loaded: %s; use --device cpu",
+                        why ? why : KTI_CUDA_MODULE);
+    }
+    if (found->version != KTI_KIND_VERSION)
+        return kti_fail(error, KT_DEVICE,
+                        "%s is of another build of kappatune; install both anew, or use --device cpu",
+                        KTI_CUDA_MODULE);
+    *kind = found;
+    return KT_OK;
 }
 
 kt_status kti_device_create(const char *name, int lanes, kti_device **device, kt_error *error)
 {
-    const kti_device_kind *kind = find_kind(name);
+    const kti_device_kind *kind = &kti_cpu_kind;
+    kt_status status = KT_OK;
     *device = NULL;
-    if (!kind && strcmp(name, "cuda") == 0)
-        return kti_fail(error, KT_DEVICE,
-                        "this build of kappatune has no CUDA device: no CUDA compiler was found when it was "
-                        "built; use --device cpu");
-    if (!kind)
-        return kti_fail(error, KT_BAD_ARGUMENT, "there is no device `%s`: cpu or cuda", name);
     if (lanes < 1)
         return kti_fail(error, KT_BAD_ARGUMENT, "a device needs at least one thread, not %d", lanes);
-    return kind->create(lanes, device, error);
+    if (!is_cuda(name)) {
+        if (name && strcmp(name, kti_cpu_kind.name) != 0)
+            return kti_fail(error, KT_BAD_ARGUMENT, "there is no device `%s`: cpu, cuda or cuda-cublas",
+                            name);
+        return kind->create("", lanes, device, error);
+    }
+    status = load_cuda(&kind, error);
+    if (status != KT_OK)
+        return status;
+    const char *variant = name + sizeof cuda_name - 1;
+    return kind->create(variant[0] == '-' ? variant + 1 : variant, lanes, device, error);
 }
 
 void kti_device_destroy(kti_device *device)
@@ -46,8 +77,7 @@ void kti_device_destroy(kti_device *device)
 
 bool kti_device_name_fuses(const char *name)
 {
-    const kti_device_kind *kind = find_kind(name);
-    return kind && kind->fuses;
+    return is_cuda(name);
 }
 
 bool kti_device_fuses(const kti_device *device)

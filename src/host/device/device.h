@@ -16,8 +16,8 @@
 
 typedef struct kti_device kti_device;
 
-/* `name` is "cpu" (or NULL), or "cuda", which fails with KT_DEVICE where the build or the machine has none, saying
- * what is missing. `lanes` >= 1. */
+/* `name` is "cpu" (or NULL), "cuda", or "cuda-cublas", whose matrix products are cuBLAS's where it can. The latter two fail
+ * with KT_DEVICE where the build or the machine has no such device, saying what is missing. `lanes` >= 1. */
 kt_status kti_device_create(const char *name, int lanes, kti_device **device, kt_error *error);
 void kti_device_destroy(kti_device *device);
 

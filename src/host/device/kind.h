@@ -4,10 +4,15 @@
 
 #include "device/device.h"
 
+/* Changes with this file or whatever of the plan a module sees: one of another build is refused. */
+#define KTI_KIND_VERSION (1000 * (int)sizeof(kti_operation) + (int)sizeof(kti_device_kind))
+
 typedef struct kti_device_kind {
+    int version; /* KTI_KIND_VERSION */
     const char *name;
     bool fuses;
-    kt_status (*create)(int lanes, kti_device **device, kt_error *error);
+    /* `variant`: what the device's name has behind the kind's; "" for none. */
+    kt_status (*create)(const char *variant, int lanes, kti_device **device, kt_error *error);
     void (*destroy)(kti_device *device);
     kt_status (*allocate)(kti_device *device, size_t bytes, const char *what, void **memory, kt_error *error);
     void (*release)(kti_device *device, void *memory);
@@ -31,8 +36,8 @@ struct kti_device {
 };
 
 extern const kti_device_kind kti_cpu_kind;
-#ifdef KTI_CUDA
-extern const kti_device_kind kti_cuda_kind;
-#endif
+
+/* In a module that is loaded when it is asked for; linked in by tests alone. */
+extern __attribute__((weak, visibility("default"))) const kti_device_kind kti_cuda_kind;
 
 #endif

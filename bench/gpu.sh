@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# gpu.sh [--data-root DIR] [--quick] [--out FOLDER]: on a machine with an NVIDIA GPU, builds kappatune, runs the GPU tests, plain and
+# under compute-sanitizer's four tools, and times training steps. Leaves FOLDER/gpu.json and FOLDER/gpu.log (default: bench/results).
+#
+#   --data-root DIR   holds togo15 and aflow_agl (default: ../shared/data); without it only datasets/togo15.csv is timed, and the
+#                     training tests are left out
+#   --quick           without compute-sanitizer
+#
+# Exit status: 0 all passed, 1 something failed (the JSON and the log say what), 2 wrong usage.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+data_root=../shared/data out=bench/results quick=no
+while [ $# -gt 0 ]; do
+    case $1 in
+    --data-root | --out)
+        [ $# -ge 2 ] || { echo "gpu.sh: $1 wants a value" >&2; exit 2; }
+        if [ "$1" = --out ]; then out=$2; else data_root=$2; fi
+        shift 2
+        ;;
+    --quick) quick=yes; shift ;;
+    *) echo "usage: bench/gpu.sh [--data-root DIR] [--quick] [--out FOLDER]" >&2; exit 2 ;;
+    esac
+done
+command -v nvidia-smi >/dev/null && nvidia-smi -L | grep -q GPU || {
+    echo "gpu.sh: no GPU here: nvidia-smi lists none" >&2
+    exit 1
+}
+mkdir -p "$out"
+log=$out/gpu.log
+: >"$log"
+
+note() { printf '\n== %s\n' "$*" | tee -a "$log"; }
+
+note build
+tools/install-packages.sh build test >>"$log" 2>&1
+if ! { cmake -S . -B build/gpu -G Ninja -DCMAKE_BUILD_TYPE=Release -DKAPPATUNE_CUDA=ON >>"$log" 2>&1 &&
+    cmake --build build/gpu --target kappatune gpu_operations gpu_training >>"$log" 2>&1; }; then
+    tail -n 30 "$log" >&2
+    echo "gpu.sh: the build failed" >&2
+    exit 1
+fi
+bin=build/gpu/bin
+tests=build/gpu/tests/cuda_emulator
+programs=(gpu_operations)
+if [ -d "$data_root/togo15" ] && [ "$data_root" = ../shared/data ]; then
+    programs+=(gpu_training) # reads its data from there
+fi
+
+results= failed=0
+# check NAME COMMAND...: runs it, and keeps whether it passed and how long it took.
+check() {
+    local name=$1 started=$SECONDS status=passed
+    shift
+    note "$name"
+    "$@" >>"$log" 2>&1 || { status=failed; failed=$((failed + 1)); }
+    echo "$status" | tee -a "$log"
+    results+="${results:+, }{\"name\": \"$name\", \"result\": \"$status\", \"seconds\": $((SECONDS - started))}"
+}
+for program in "${programs[@]}"; do
+    check "$program" "$tests/$program"
+done
+if [ "$quick" = no ] && command -v compute-sanitizer >/dev/null; then
+    for tool in memcheck racecheck initcheck synccheck; do
+        check "gpu_operations under $tool" compute-sanitizer --tool "$tool" --error-exitcode 1 "$tests/gpu_operations"
+    done
+fi
+
+figures=
+# measure SET DEVICE [OPTION...]: one JSON object of `kappatune bench`.
+measure() {
+    local set=$1 device=$2 file
+    shift 2
+    note "bench $set $device"
+    file=$(mktemp)
+    if "$bin/kappatune" bench --data "$set" --device "$device" --json "$file" "$@" >>"$log" 2>&1; then
+        figures+="${figures:+, }$(cat "$file")"
+        cat "$file" >>"$log"
+    else
+        failed=$((failed + 1))
+    fi
+    rm -f "$file"
+}
+sets=(datasets/togo15.csv)
+[ -d "$data_root/aflow_agl" ] && sets+=("$data_root/aflow_agl")
+for set in "${sets[@]}"; do
+    for device in cuda cuda-cublas; do
+        measure "$set" "$device" --threads 9 --seconds 5
+        measure "$set" "$device" --threads 36 --seconds 5
+    done
+    measure "$set" cpu --threads 1 --seconds 5
+done
+
+driver=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | head -n 1)
+printf '{"gpu": "%s", "date": "%s", "commit": "%s", "tests": [%s], "bench": [%s]}\n' "$driver" "$(date -u +%FT%TZ)" \
+    "$(git rev-parse --short HEAD 2>/dev/null)" "$results" "$figures" >"$out/gpu.json"
+note "$out/gpu.json and $log; $failed failed"
+[ "$failed" -eq 0 ]
