@@ -37,7 +37,7 @@ static void forward(int runner, kt_activation activation)
 {
     memcpy(values, points, sizeof points);
     const kti_operation operation = {.kind = KTI_OP_LINEAR_FORWARD,
-                                     .arguments.linear_forward = {.rows = {&one, 0},
+                                     .arguments.linear_forward = {.rows = {&one, 0, 1, KT_GRAPHS},
                                                                   .channels = POINTS,
                                                                   .out = row(values),
                                                                   .bias = row(zeros),
@@ -71,7 +71,7 @@ static void softplus_derivative(int runner)
     for (int i = 0; i < POINTS; i++)
         ones[i] = 1;
     const kti_operation operation = {.kind = KTI_OP_LINEAR_BACKWARD,
-                                     .arguments.linear_backward = {.rows = {&one, 0},
+                                     .arguments.linear_backward = {.rows = {&one, 0, 1, KT_GRAPHS},
                                                                    .channels = POINTS,
                                                                    .out = row(points),
                                                                    .gradient = row(ones),
@@ -87,7 +87,7 @@ static void gate(int runner, int which)
     static kt_real bias[4 * POINTS], cell[POINTS], hidden[POINTS];
     memcpy(bias + which * POINTS, points, sizeof points);
     const kti_operation operation = {.kind = KTI_OP_LSTM_FORWARD,
-                                     .arguments.lstm_forward = {.graphs = {&one, 0},
+                                     .arguments.lstm_forward = {.graphs = {&one, 0, 1, KT_GRAPHS},
                                                                 .channels = POINTS,
                                                                 .gates = row(values),
                                                                 .first = 1,
@@ -128,7 +128,8 @@ static void gaussian(int runner)
     }
     const kti_operation operation = {
         .kind = KTI_OP_GAUSSIAN_EXPANSION,
-        .arguments.gaussian_expansion = {{&one, 0}, {&distance, 0, 1}, points, POINTS, 1, row(values)}};
+        .arguments.gaussian_expansion = {
+            {&one, 0, 1, KT_EDGES}, {&distance, 0, 1}, points, POINTS, 1, row(values)}};
     run(runner, &operation);
 }
 
