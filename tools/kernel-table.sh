@@ -26,6 +26,7 @@ awk -v architectures="$*" '
     /Compiling entry function/ { # ... function '\''NAME'\'' for '\''sm_NN'\''
         gsub(/\047/, "")
         kernel = $(NF - 2)
+        sub(/^kt_kernel_/, "", kernel)
         architecture = $NF
         sub(/^sm_/, "", architecture)
         if (!(kernel in known)) {

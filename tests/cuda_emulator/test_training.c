@@ -59,9 +59,7 @@ static void pack(const team *t, kti_plan *plan, int fold, int step)
     }
     assert_int_equal(kti_batch_pack(kti_plan_batch(plan), graphs, kappa, count), 0);
     kt_real *s = kti_plan_step(plan);
-    s[KT_STEP_LEARNING_RATE] = (kt_real)1e-3;
-    s[KT_STEP_CORRECTION1] = (kt_real)(1 / (1 - pow(KTI_ADAM_BETA1, step + 1)));
-    s[KT_STEP_CORRECTION2] = (kt_real)(1 / sqrt(1 - pow(KTI_ADAM_BETA2, step + 1)));
+    kti_plan_set_adam(plan, 1e-3, step + 1);
     s[KT_STEP_TARGET_MEAN] = (kt_real)1.44;
     s[KT_STEP_TARGET_SD] = (kt_real)0.7541;
 }

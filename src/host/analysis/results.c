@@ -437,7 +437,7 @@ kt_status kti_results_are_current(const kt_train_options *options, uint64_t data
     if (kti_file_exists(path)) {
         status = kti_json_read(path, METRICS_LIMIT, &root, error);
         const json_t *folds = json_object_get(root, "folds");
-        const size_t asked = options->only_fold ? 1 : (size_t)options->folds;
+        const size_t asked = (size_t)kti_fold_count(options);
         *current =
             is_fingerprint(root, "data_fingerprint", data_fingerprint) && json_array_size(folds) == asked;
         json_array_foreach(folds, i, fold)

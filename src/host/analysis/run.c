@@ -162,9 +162,9 @@ kt_status kti_run_stage(const kt_train_options *options, const kti_dataset *data
     kti_device *device = NULL;
     kti_lock lock = KTI_LOCK_NONE;
     *result = (kt_train_result){0};
-    const int folds = options->only_fold ? 1 : options->folds;
     kt_status status = kti_device_create(
-        options->device, kti_device_name_fuses(options->device) ? folds : options->threads, &device, error);
+        options->device, kti_device_name_fuses(options->device) ? kti_fold_count(options) : options->threads,
+        &device, error);
     if (status == KT_OK)
         status = kti_run_create(device, options, dataset, &run, error);
     /* The folder is touched only when everything else is in order. */

@@ -96,7 +96,7 @@ static kt_status prepare(work *w, int index, kt_error *error)
     if (status != KT_OK)
         return status;
     kti_fold_sizes(data_of(w, index), options, &train, &inner, &validate);
-    w->rows[index] = (int64_t)train * kti_fold_reports(options) * (options->only_fold ? 1 : options->folds);
+    w->rows[index] = (int64_t)train * kti_fold_reports(options) * kti_fold_count(options);
     w->rows_total += w->rows[index];
     return KT_OK;
 }

@@ -138,10 +138,7 @@ static int pack(lane *l, int first)
 static void set_step(lane *l)
 {
     kt_real *step = kti_plan_step(l->plan);
-    l->steps++;
-    step[KT_STEP_LEARNING_RATE] = (kt_real)1e-3;
-    step[KT_STEP_CORRECTION1] = (kt_real)(1 / (1 - pow(0.9, (double)l->steps)));
-    step[KT_STEP_CORRECTION2] = (kt_real)(1 / sqrt(1 - pow(0.999, (double)l->steps)));
+    kti_plan_set_adam(l->plan, 1e-3, ++l->steps);
     step[KT_STEP_TARGET_MEAN] = 1;
     step[KT_STEP_TARGET_SD] = (kt_real)0.5;
 }

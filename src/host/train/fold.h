@@ -65,6 +65,12 @@ typedef struct kti_fold {
     kti_gp_head gp;           /* no rows before it is fitted, or where there is none */
 } kti_fold;
 
+/* How many folds a run trains. */
+static inline int kti_fold_count(const kt_train_options *options)
+{
+    return options->only_fold ? 1 : options->folds;
+}
+
 /* How many rows of a data set each fold trains on, keeps for the selection and validates on. */
 void kti_fold_sizes(const kti_dataset *dataset, const kt_train_options *options, int *train, int *inner,
                     int *validate);

@@ -1,5 +1,6 @@
 #include "train/plan.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,6 +131,13 @@ kti_batch *kti_plan_batch(kti_plan *plan)
 kt_real *kti_plan_step(kti_plan *plan)
 {
     return plan->step;
+}
+
+void kti_plan_set_adam(kti_plan *plan, double learning_rate, int64_t number)
+{
+    plan->step[KT_STEP_LEARNING_RATE] = (kt_real)learning_rate;
+    plan->step[KT_STEP_CORRECTION1] = (kt_real)(1 / (1 - pow(KTI_ADAM_BETA1, (double)number)));
+    plan->step[KT_STEP_CORRECTION2] = (kt_real)(1 / sqrt(1 - pow(KTI_ADAM_BETA2, (double)number)));
 }
 
 /* Where a fold's own piece of the workspace has what the first one's has at `first`. */

@@ -30,6 +30,9 @@ kti_batch *kti_plan_batch(kti_plan *plan);
 /* What the next step uses: KT_STEP_VALUES numbers in host memory. */
 kt_real *kti_plan_step(kti_plan *plan);
 
+/* Sets the learning rate and Adam's bias corrections there, for step `number` since the moments were zero, from 1 on. */
+void kti_plan_set_adam(kti_plan *plan, double learning_rate, int64_t number);
+
 /* Forward for one fold; the predictions of the batch's graphs go to `prediction`. */
 kt_status kti_plan_predict(kti_plan *plan, int fold, kt_real *prediction, kt_error *error);
 

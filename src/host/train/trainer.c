@@ -111,9 +111,7 @@ static void draw_noise(worker *w, const kti_fold *fold)
 static void set_step(worker *w, const kti_fold *fold, double rate)
 {
     kt_real *step = kti_plan_step(w->plan);
-    step[KT_STEP_LEARNING_RATE] = (kt_real)rate;
-    step[KT_STEP_CORRECTION1] = (kt_real)(1 / (1 - pow(KTI_ADAM_BETA1, (double)fold->steps + 1)));
-    step[KT_STEP_CORRECTION2] = (kt_real)(1 / sqrt(1 - pow(KTI_ADAM_BETA2, (double)fold->steps + 1)));
+    kti_plan_set_adam(w->plan, rate, fold->steps + 1);
     for (int i = 0; i < KT_DATA_SETS; i++) {
         const kti_transform target = fold->restored.sd == 0 ? fold->part_target[i] : fold->restored;
         step[KT_STEP_TARGET_MEAN + i] = (kt_real)target.mean;
@@ -649,7 +647,7 @@ static void *work(void *argument)
 }
 
 /* One thread a worker; all enter before one runs, so that none goes ahead of the others. */
-static kt_status run_workers(team *t, worker *workers, pthread_t *handles, int threads, kt_error *error)
+static void run_workers(team *t, worker *workers, pthread_t *handles, int threads)
 {
     kti_device *device = t->run->parameters.device;
     const bool fuses = kti_device_fuses(device);
@@ -662,9 +660,11 @@ static kt_status run_workers(team *t, worker *workers, pthread_t *handles, int t
     if (started < threads - 1 && fuses) {
         /* A fold has its lane, so none can take over. */
         atomic_store(&t->stop, 1);
+        pthread_mutex_lock(&t->lock);
         t->status =
             kti_fail(&t->error, KT_OUT_OF_MEMORY,
                      "the system gives no more than %d threads, and each fold needs one", started + 1);
+        pthread_mutex_unlock(&t->lock);
         for (int i = started; i < threads; i++)
             kti_device_leave(device, i);
     } else {
@@ -672,9 +672,6 @@ static kt_status run_workers(team *t, worker *workers, pthread_t *handles, int t
     }
     for (int i = 0; i < started; i++)
         pthread_join(handles[i], NULL);
-    if (t->status != KT_OK && error && error->status == KT_OK)
-        *error = t->error;
-    return t->status;
 }
 
 static kti_capacity capacity_of(const kti_run *run)
@@ -714,15 +711,18 @@ kt_status kti_run_train(kti_run *run, kt_error *error)
     t.epochs_done = t.epochs_before;
     pthread_mutex_init(&t.lock, NULL);
     kti_journal_event(&journal, t.epochs_before ? "resumed" : "started", 0, 0, 0, run->dataset->name);
-    for (int i = 0; i < threads && status == KT_OK; i++) {
+    for (int i = 0; i < threads && t.status == KT_OK; i++) {
         workers[i] = (worker){.team = &t, .lane = i};
-        status = worker_create(&workers[i], i > 0 ? &workers[0] : NULL, error);
+        t.status = worker_create(&workers[i], i > 0 ? &workers[0] : NULL, &t.error);
     }
-    if (status == KT_OK)
-        status = run_workers(&t, workers, handles, threads, error);
+    if (t.status == KT_OK)
+        run_workers(&t, workers, handles, threads);
     for (int i = threads - 1; i >= 0; i--)
         worker_destroy(&workers[i]);
     pthread_mutex_destroy(&t.lock);
+    status = t.status;
+    if (status != KT_OK && error && error->status == KT_OK)
+        *error = t.error;
     kti_journal_event(&journal, status == KT_OK ? "finished" : "stopped", 0, 0, 0,
                       status == KT_OK ? "all folds" : t.error.message);
 done:
@@ -736,7 +736,7 @@ kt_status kti_run_create(kti_device *device, const kt_train_options *options, co
                          kti_run *run, kt_error *error)
 {
     *run = (kti_run){.options = options, .dataset = dataset};
-    const int folds = options->only_fold ? 1 : options->folds;
+    const int folds = kti_fold_count(options);
     kt_status status = kti_start_open(options, &run->start, error);
     if (status != KT_OK)
         return status;
