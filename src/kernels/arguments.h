@@ -39,6 +39,29 @@ typedef struct kt_gemm {
     int accumulate;
 } kt_gemm;
 
+/* What a batch has for each node, edge and graph, with the fold's piece first. */
+typedef struct kt_batch_rows {
+    int32_t *node_type, *node_graph;                 /* [N] */
+    int32_t *incoming_start, *outgoing_start;        /* [N + 1] */
+    int32_t *edge_source, *edge_target, *edge_graph; /* [E] */
+    int32_t *outgoing_edge;                          /* [E] */
+    kt_real *node_weight, *node_mean_graph;          /* [N] */
+    kt_real *edge_distance, *edge_weight;            /* [E] */
+    kt_real *edge_mean_target, *edge_mean_graph;     /* [E] */
+    kt_real *crystal_physics;                        /* [G, physics] */
+} kt_batch_rows;
+
+typedef struct kt_pick {
+    kt_count graphs;
+    kt_index crystal;                                 /* [G] which of the kept ones */
+    kt_index node_start, edge_start;                  /* [G + 1] in the batch */
+    const int32_t *kept_node_start, *kept_edge_start; /* [kept + 1] */
+    kt_batch_rows kept, batch;
+    int32_t *type_start, *type_node; /* [types + 1], [N] of the batch */
+    int types, physics;
+    int64_t fold_integers, fold_reals; /* from one fold's batch to the next one's */
+} kt_pick;
+
 typedef struct kt_gaussian_expansion {
     kt_count rows;
     kt_matrix distance;     /* [E, 1] Å */

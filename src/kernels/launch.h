@@ -13,6 +13,7 @@
     X(gemm, kt_gemm)                                                                                         \
     X(gemm_by_dots, kt_gemm)                                                                                 \
     X(gemm_by_columns, kt_gemm)                                                                              \
+    X(pick, kt_pick)                                                                                         \
     X(gaussian_expansion, kt_gaussian_expansion)                                                             \
     X(embedding, kt_embedding)                                                                               \
     X(embedding_gradient, kt_embedding_gradient)                                                             \
@@ -109,6 +110,8 @@ static inline kt_launch kt_launch_of(kt_kernel_id kernel, const void *arguments)
     case KT_ID_gemm:
     case KT_ID_gemm_by_dots:
     case KT_ID_gemm_by_columns: return kt_launch_gemm(kernel, arguments);
+    case KT_ID_pick:
+        return (kt_launch){128, 1, kt_ceil_divide(((const kt_pick *)arguments)->graphs.most, 1), KT_ANY_LINE};
     case KT_ID_gaussian_expansion: return KT_LAUNCH_ROWS(kt_gaussian_expansion, rows.most);
     case KT_ID_embedding: return KT_LAUNCH_ROWS(kt_embedding, rows.most);
     case KT_ID_embedding_gradient: return KT_LAUNCH_ROWS(kt_embedding_gradient, types);

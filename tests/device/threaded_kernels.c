@@ -13,6 +13,7 @@
 #include "kernels/log_loss.cu"
 #include "kernels/lstm.cu"
 #include "kernels/mape_loss.cu"
+#include "kernels/pick.cu"
 #include "kernels/segment.cu"
 #include "kernels/weights.cu"
 

@@ -71,7 +71,8 @@ typedef struct bench {
     int *chosen, size; /* the crystals to time on */
     kti_device *device;
     kti_parameters parameters;
-    kti_capacity capacity;
+    const kti_graph **graphs; /* [size] */
+    kti_kept kept;            /* they, on the device */
 } bench;
 
 static figure summarise(passes *p)
@@ -89,9 +90,8 @@ typedef struct lane {
     const bench *bench;
     int index;
     kti_plan *plan;
-    const kti_graph **graphs; /* [batch] */
-    double *kappa;            /* [batch] */
-    kt_real *predicted;       /* [batch] */
+    int32_t *rows;      /* [batch] */
+    kt_real *predicted; /* [batch] */
     int64_t steps;
     passes times; /* mean ms of a step */
     kt_error error;
@@ -102,36 +102,34 @@ static kt_status lane_create(lane *l, const bench *b, int index, const lane *fir
 {
     const size_t batch = (size_t)b->request->batch;
     *l = (lane){.bench = b, .index = index};
-    l->graphs = kti_allocate(batch, sizeof *l->graphs);
-    l->kappa = kti_allocate(batch, sizeof *l->kappa);
+    l->rows = kti_allocate(batch, sizeof *l->rows);
     l->predicted = kti_allocate(batch, sizeof *l->predicted);
-    if (!l->graphs || !l->kappa || !l->predicted)
+    if (!l->rows || !l->predicted)
         return kti_fail_memory(error, "the benchmark");
     if (first)
         return kti_plan_create_sibling(first->plan, index, &l->plan, error);
     const kt_train_options training = kt_train_options_default(KT_SOUND);
-    return kti_plan_create(b->device, index, (kti_parameters *)&b->parameters, b->capacity, KTI_TARGET_KAPPA,
-                           &training, &l->plan, error);
+    return kti_plan_create_kept(&b->kept, b->request->batch, index, (kti_parameters *)&b->parameters,
+                                KTI_TARGET_KAPPA, &training, &l->plan, error);
 }
 
 static void lane_destroy(lane *l)
 {
     kti_plan_destroy(l->plan);
-    free(l->graphs);
-    free(l->kappa);
+    free(l->rows);
     free(l->predicted);
 }
 
-static int pack(lane *l, int first)
+static int pick(lane *l, int first)
 {
     const bench *b = l->bench;
+    const kti_batch *batch = kti_plan_batch(l->plan);
     int count = 0;
-    for (; count < b->request->batch && first + count < b->size; count++) {
-        const kti_crystal *crystal = &b->dataset.crystals[b->chosen[first + count]];
-        l->graphs[count] = &crystal->graph;
-        l->kappa[count] = crystal->kappa;
-    }
-    kti_batch_pack(kti_plan_batch(l->plan), l->graphs, l->kappa, count);
+    for (; count < b->request->batch && first + count < b->size; count++)
+        l->rows[count] = first + count;
+    kti_plan_pick(l->plan, l->rows, count);
+    for (int i = 0; i < count; i++)
+        batch->kappa[i] = (kt_real)b->dataset.crystals[b->chosen[first + i]].kappa;
     return count;
 }
 
@@ -150,7 +148,7 @@ static kt_status train_pass(lane *l, double *milliseconds)
     const double started = kti_seconds();
     for (int first = 0; first < l->bench->size; first += l->bench->request->batch, steps++) {
         kt_real result[KT_RESULT_VALUES];
-        pack(l, first);
+        pick(l, first);
         set_step(l);
         kt_status status = kti_plan_train(l->plan, l->index, result, &l->error);
         if (status != KT_OK)
@@ -225,7 +223,7 @@ static kt_status time_families(lane *l, double families[KTI_FAMILIES])
     do {
         for (int first = 0; first < l->bench->size; first += l->bench->request->batch, steps++) {
             kt_real result[KT_RESULT_VALUES];
-            pack(l, first);
+            pick(l, first);
             set_step(l);
             kt_status status = kti_plan_train(l->plan, 0, result, &l->error); /* uploads the batch */
             for (int i = 0; i < size && status == KT_OK; i++) {
@@ -255,7 +253,7 @@ static kt_status time_prediction(lane *l, figure *rate)
            (p->size < 3 || kti_seconds() - started < l->bench->request->seconds)) {
         const double before = kti_seconds();
         for (int first = 0; first < l->bench->size && status == KT_OK; first += l->bench->request->batch) {
-            pack(l, first);
+            pick(l, first);
             status = kti_plan_predict(l->plan, 0, l->predicted, &l->error);
         }
         p->value[p->size++] = l->bench->size / (kti_seconds() - before);
@@ -356,19 +354,18 @@ static kt_status prepare(bench *b, kt_error *error)
         status = kti_parameters_create(b->device, r->threads, 1, &b->parameters, error);
     const size_t numbers = (size_t)b->parameters.layout.size;
     kt_real *arena = status == KT_OK ? kti_allocate(numbers, sizeof *arena) : NULL;
-    const kti_graph **graphs = kti_allocate((size_t)b->size, sizeof *graphs);
-    if (status == KT_OK && (!arena || !graphs))
+    b->graphs = kti_allocate((size_t)b->size, sizeof *b->graphs);
+    if (status == KT_OK && (!arena || !b->graphs))
         status = kti_fail_memory(error, "the benchmark");
     for (int fold = 0; fold < r->threads && status == KT_OK; fold++) {
         kti_initialise(&b->parameters.layout, arena, KTI_ALL_PARTS, 42, fold, 0);
         status = kti_parameters_upload(&b->parameters, KTI_ROLE_VALUE, fold, arena, error);
     }
     for (int i = 0; i < b->size && status == KT_OK; i++)
-        graphs[i] = &b->dataset.crystals[b->chosen[i]].graph;
+        b->graphs[i] = &b->dataset.crystals[b->chosen[i]].graph;
     if (status == KT_OK)
-        b->capacity = kti_capacity_of(graphs, b->size, r->batch);
+        status = kti_kept_create(b->device, b->graphs, b->size, &b->kept, error);
     free(arena);
-    free(graphs);
     return status;
 }
 
@@ -546,6 +543,8 @@ int kti_cli_bench(int argc, char **argv)
         status = measure(&b, &found, &error);
     if (status == KT_OK)
         status = report(&b, &found, &error);
+    kti_kept_destroy(&b.kept);
+    free(b.graphs);
     kti_parameters_destroy(&b.parameters);
     kti_device_destroy(b.device);
     kti_dataset_destroy(&b.dataset);

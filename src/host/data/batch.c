@@ -66,9 +66,6 @@ kti_batch kti_batch_layout(kti_capacity capacity, void *block)
     kti_batch batch = {.capacity = capacity};
 #define INTEGERS(count) take(block, &used, count, sizeof(int32_t))
 #define REALS(count) take(block, &used, count, sizeof(kt_real))
-    batch.graph_count = INTEGERS(1);
-    batch.node_count = INTEGERS(1);
-    batch.edge_count = INTEGERS(1);
     batch.node_type = INTEGERS(nodes);
     batch.node_graph = INTEGERS(nodes);
     batch.type_start = INTEGERS(KTI_ELEMENT_TYPES + 1);
@@ -79,17 +76,22 @@ kti_batch kti_batch_layout(kti_capacity capacity, void *block)
     batch.incoming_start = INTEGERS(nodes + 1);
     batch.outgoing_start = INTEGERS(nodes + 1);
     batch.outgoing_edge = INTEGERS(edges);
-    batch.data_set = INTEGERS(graphs);
-    batch.graph_node_start = INTEGERS(graphs + 1);
-    batch.graph_edge_start = INTEGERS(graphs + 1);
     batch.node_weight = REALS(nodes);
     batch.node_mean_graph = REALS(nodes);
     batch.edge_distance = REALS(edges);
     batch.edge_weight = REALS(edges);
     batch.edge_mean_target = REALS(edges);
     batch.edge_mean_graph = REALS(edges);
-    batch.kappa = REALS(graphs);
     batch.crystal_physics = REALS(graphs * KTI_PHYSICS_STRIDE);
+    batch.end = used;
+    batch.graph_count = INTEGERS(1);
+    batch.node_count = INTEGERS(1);
+    batch.edge_count = INTEGERS(1);
+    batch.graph_node_start = INTEGERS(graphs + 1);
+    batch.graph_edge_start = INTEGERS(graphs + 1);
+    batch.crystal = INTEGERS(graphs);
+    batch.data_set = INTEGERS(graphs);
+    batch.kappa = REALS(graphs);
 #undef INTEGERS
 #undef REALS
     batch.bytes = used;
@@ -158,29 +160,54 @@ static void pack_graph(kti_batch *batch, const kti_graph *graph, int index, int 
     }
 }
 
-int kti_batch_pack(kti_batch *batch, const kti_graph *const *graphs, const double *kappa, int count)
+static void make_empty(kti_batch *batch)
 {
-    int nodes = 0, edges = 0;
+    *batch->graph_count = *batch->node_count = *batch->edge_count = 0;
+    batch->graph_node_start[0] = batch->graph_edge_start[0] = 0;
+}
+
+/* Makes the graph the batch's last one, number g; -1 if it does not fit. */
+static int place_graph(kti_batch *batch, const kti_graph *graph, int g)
+{
+    const int node = batch->graph_node_start[g], edge = batch->graph_edge_start[g];
+    if (graph->nodes > batch->capacity.nodes - node || graph->edges > batch->capacity.edges - edge)
+        return -1;
+    batch->graph_node_start[g + 1] = *batch->node_count = node + graph->nodes;
+    batch->graph_edge_start[g + 1] = *batch->edge_count = edge + graph->edges;
+    *batch->graph_count = g + 1;
+    batch->data_set[g] = 0;
+    batch->kappa[g] = 0;
+    return 0;
+}
+
+int kti_batch_pick(kti_batch *batch, const kti_graph *const *kept, const int32_t *crystals, int count)
+{
     if (count > batch->capacity.graphs)
         return -1;
+    make_empty(batch);
     for (int g = 0; g < count; g++) {
-        if (graphs[g]->nodes > batch->capacity.nodes - nodes ||
-            graphs[g]->edges > batch->capacity.edges - edges)
+        if (place_graph(batch, kept[crystals[g]], g) != 0)
             return -1;
-        batch->graph_node_start[g] = nodes;
-        batch->graph_edge_start[g] = edges;
-        pack_graph(batch, graphs[g], g, nodes, edges);
-        batch->data_set[g] = 0;
-        batch->kappa[g] = kappa ? (kt_real)kappa[g] : 0;
-        pack_physics(graphs[g], batch->crystal_physics + (int64_t)g * KTI_PHYSICS_STRIDE);
-        nodes += graphs[g]->nodes;
-        edges += graphs[g]->edges;
+        batch->crystal[g] = crystals[g];
     }
-    batch->graph_node_start[count] = nodes;
-    batch->graph_edge_start[count] = edges;
-    *batch->graph_count = count;
-    *batch->node_count = nodes;
-    *batch->edge_count = edges;
+    return 0;
+}
+
+int kti_batch_pack(kti_batch *batch, const kti_graph *const *graphs, const double *kappa, int count)
+{
+    if (count > batch->capacity.graphs)
+        return -1;
+    make_empty(batch);
+    for (int g = 0; g < count; g++) {
+        if (place_graph(batch, graphs[g], g) != 0)
+            return -1;
+        pack_graph(batch, graphs[g], g, batch->graph_node_start[g], batch->graph_edge_start[g]);
+        batch->crystal[g] = g;
+        if (kappa)
+            batch->kappa[g] = (kt_real)kappa[g];
+        pack_physics(graphs[g], batch->crystal_physics + (int64_t)g * KTI_PHYSICS_STRIDE);
+    }
+    const int nodes = *batch->node_count, edges = *batch->edge_count;
     memset(batch->incoming_start, 0, ((size_t)nodes + 1) * sizeof *batch->incoming_start);
     for (int e = 0; e < edges; e++)
         batch->incoming_start[batch->edge_target[e] + 1]++;

@@ -12,6 +12,7 @@
 #include "kernels/log_loss.cu"
 #include "kernels/lstm.cu"
 #include "kernels/mape_loss.cu"
+#include "kernels/pick.cu"
 #include "kernels/segment.cu"
 #include "kernels/weights.cu"
 
@@ -52,6 +53,7 @@ static void run(const kti_operation *operation, int fold, kt_real *scratch)
     const kt_dim3 block = {0, 0, fold};
     switch (operation->kind) {
     case KTI_OP_GEMM: gemm(&operation->arguments.gemm, fold, scratch); break;
+    case KTI_OP_PICK: pick(block, operation->arguments.pick); break;
     case KTI_OP_GAUSSIAN_EXPANSION: gaussian_expansion(block, operation->arguments.gaussian_expansion); break;
     case KTI_OP_EMBEDDING: embedding(block, operation->arguments.embedding); break;
     case KTI_OP_EMBEDDING_GRADIENT: embedding_gradient(block, operation->arguments.embedding_gradient); break;

@@ -19,13 +19,43 @@ static int by_list_and_fold(const void *left, const void *right)
     return (l->first > r->first) - (l->first < r->first);
 }
 
-static kt_status copy_async(kti_cuda *cuda, const kti_copy *copy, enum cudaMemcpyKind kind, const char *what,
-                            kt_error *error)
+static const kti_copy *copy_of(const kti_job *job, enum cudaMemcpyKind kind)
 {
-    if (copy->bytes == 0)
-        return KT_OK;
-    return kti_cuda_check(cudaMemcpyAsync(copy->to, copy->from, copy->bytes, kind, cuda->stream), what,
-                          error);
+    return kind == cudaMemcpyHostToDevice ? &job->in : &job->out;
+}
+
+/* The jobs' copies of one direction; those whose two sides lie at equal distances, as the plans of a run have them, are one. */
+static kt_status copy_all(kti_cuda *cuda, const kti_job *const *jobs, int count, enum cudaMemcpyKind kind,
+                          const char *what, kt_error *error)
+{
+    for (int i = 0, next; i < count; i = next) {
+        const kti_copy *first = copy_of(jobs[i], kind);
+        ptrdiff_t to = (ptrdiff_t)first->bytes, from = to;
+        for (next = i + 1; next < count; next++) {
+            const kti_copy *copy = copy_of(jobs[next], kind);
+            const ptrdiff_t to_next = (char *)copy->to - (char *)first->to,
+                            from_next = (const char *)copy->from - (const char *)first->from;
+            if (next == i + 1) {
+                to = to_next;
+                from = from_next;
+            }
+            if (copy->bytes != first->bytes || to < (ptrdiff_t)first->bytes ||
+                from < (ptrdiff_t)first->bytes || to_next != to * (next - i) ||
+                from_next != from * (next - i))
+                break;
+        }
+        if (next == i + 1) /* alone */
+            to = from = (ptrdiff_t)first->bytes;
+        if (first->bytes == 0)
+            continue;
+        const kt_status status =
+            kti_cuda_check(cudaMemcpy2DAsync(first->to, (size_t)to, first->from, (size_t)from, first->bytes,
+                                             (size_t)(next - i), kind, cuda->stream),
+                           what, error);
+        if (status != KT_OK)
+            return status;
+    }
+    return KT_OK;
 }
 
 /* Jobs of neighbouring folds that run the same list are one launch. */
@@ -55,13 +85,12 @@ static kt_status run_jobs(kti_cuda *cuda, const kti_job **jobs, int count, kt_er
 {
     kt_status status = kti_cuda_bind(cuda, error);
     qsort((void *)jobs, (size_t)count, sizeof *jobs, by_list_and_fold);
-    for (int i = 0; i < count && status == KT_OK; i++)
-        status = copy_async(cuda, &jobs[i]->in, cudaMemcpyHostToDevice, "copying a batch to the GPU", error);
+    if (status == KT_OK)
+        status = copy_all(cuda, jobs, count, cudaMemcpyHostToDevice, "copying a batch to the GPU", error);
     if (status == KT_OK)
         status = launch_sorted(cuda, jobs, count, error);
-    for (int i = 0; i < count && status == KT_OK; i++)
-        status =
-            copy_async(cuda, &jobs[i]->out, cudaMemcpyDeviceToHost, "copying results from the GPU", error);
+    if (status == KT_OK)
+        status = copy_all(cuda, jobs, count, cudaMemcpyDeviceToHost, "copying results from the GPU", error);
     /* Also after a failure: what is on the stream still uses the jobs' memory. */
     const cudaError_t code = cudaStreamSynchronize(cuda->stream);
     return status == KT_OK ? kti_cuda_check(code, "running a step", error) : status;

@@ -14,6 +14,7 @@ static inline int kti_operation_kernels(const kti_operation *operation,
     kernels[0] = kernels[1] = KT_KERNEL_IDS;
     switch (operation->kind) {
     case KTI_OP_GEMM: kernels[0] = kt_gemm_kernel(&operation->arguments.gemm); return 1;
+    case KTI_OP_PICK: kernels[0] = KT_ID_pick; return 1;
     case KTI_OP_GAUSSIAN_EXPANSION: kernels[0] = KT_ID_gaussian_expansion; return 1;
     case KTI_OP_EMBEDDING: kernels[0] = KT_ID_embedding; return 1;
     case KTI_OP_EMBEDDING_GRADIENT: kernels[0] = KT_ID_embedding_gradient; return 1;
@@ -46,6 +47,7 @@ static inline kt_count *kti_operation_rows(kti_operation *operation)
 {
     switch (operation->kind) {
     case KTI_OP_GEMM: return &operation->arguments.gemm.rows;
+    case KTI_OP_PICK: return &operation->arguments.pick.graphs;
     case KTI_OP_GAUSSIAN_EXPANSION: return &operation->arguments.gaussian_expansion.rows;
     case KTI_OP_EMBEDDING: return &operation->arguments.embedding.rows;
     case KTI_OP_LINEAR_FORWARD: return &operation->arguments.linear_forward.rows;

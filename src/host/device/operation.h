@@ -11,6 +11,7 @@
 
 typedef enum kti_operation_kind {
     KTI_OP_GEMM,
+    KTI_OP_PICK,
     KTI_OP_GAUSSIAN_EXPANSION,
     KTI_OP_EMBEDDING,
     KTI_OP_EMBEDDING_GRADIENT,
@@ -35,7 +36,7 @@ typedef enum kti_operation_kind {
 
 /* The part of the model that an operation works for, for the benchmark's table. */
 typedef enum kti_family {
-    KTI_FAMILY_INPUT, /* Gaussian expansion, embedding, encoders */
+    KTI_FAMILY_INPUT, /* the batch, Gaussian expansion, embedding, encoders */
     KTI_FAMILY_EDGE,  /* edge updates and their dense layers */
     KTI_FAMILY_NODE,
     KTI_FAMILY_STATE,
@@ -52,6 +53,7 @@ typedef struct kti_operation {
     kti_family family;
     union {
         kt_gemm gemm;
+        kt_pick pick;
         kt_gaussian_expansion gaussian_expansion;
         kt_embedding embedding;
         kt_embedding_gradient embedding_gradient;

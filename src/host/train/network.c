@@ -6,6 +6,7 @@
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "crystal/elements.h"
 
 _Static_assert(KTI_SET2SET_STEPS == 2, "set2set_backward and lstm_bias_gradient are written for two steps");
 
@@ -318,6 +319,45 @@ static void mlp_backward_through(builder *b, const mlp *m, view gradient, view i
 }
 
 /* ---- input ---- */
+
+static kt_batch_rows rows_of(const kti_batch *batch)
+{
+    return (kt_batch_rows){.node_type = batch->node_type,
+                           .node_graph = batch->node_graph,
+                           .incoming_start = batch->incoming_start,
+                           .outgoing_start = batch->outgoing_start,
+                           .edge_source = batch->edge_source,
+                           .edge_target = batch->edge_target,
+                           .edge_graph = batch->edge_graph,
+                           .outgoing_edge = batch->outgoing_edge,
+                           .node_weight = batch->node_weight,
+                           .node_mean_graph = batch->node_mean_graph,
+                           .edge_distance = batch->edge_distance,
+                           .edge_weight = batch->edge_weight,
+                           .edge_mean_target = batch->edge_mean_target,
+                           .edge_mean_graph = batch->edge_mean_graph,
+                           .crystal_physics = batch->crystal_physics};
+}
+
+static void pick(builder *b, const kti_kept *kept)
+{
+    b->family = KTI_FAMILY_INPUT;
+    append(b, KTI_OP_PICK)->arguments.pick =
+        (kt_pick){.graphs = b->count[KT_GRAPHS],
+                  .crystal = batch_index(b, b->batch.crystal),
+                  .node_start = batch_index(b, b->batch.graph_node_start),
+                  .edge_start = batch_index(b, b->batch.graph_edge_start),
+                  .kept_node_start = kept->rows.graph_node_start,
+                  .kept_edge_start = kept->rows.graph_edge_start,
+                  .kept = rows_of(&kept->rows),
+                  .batch = rows_of(&b->batch),
+                  .type_start = b->batch.type_start,
+                  .type_node = b->batch.type_node,
+                  .types = KTI_ELEMENT_TYPES,
+                  .physics = KTI_PHYSICS_STRIDE,
+                  .fold_integers = (int64_t)(b->request->fold_bytes / sizeof(int32_t)),
+                  .fold_reals = fold_stride(b)};
+}
 
 static void encoder(builder *b, mlp *m, const char *prefix, view in, view out)
 {
@@ -878,6 +918,8 @@ kt_status kti_network_build(const kti_network_request *request, kti_network *net
         b.blocks[i].state_concat = matrix(&b, KT_GRAPHS, 3 * KTI_FEATURES);
     }
     b.pooled = matrix(&b, KT_GRAPHS, POOLED);
+    if (request->kept)
+        pick(&b, request->kept);
     input_forward(&b);
     for (int i = 0; i < KTI_BLOCKS; i++)
         block_forward(&b, i);

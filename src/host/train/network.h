@@ -11,6 +11,7 @@
 
 #include "data/batch.h"
 #include "device/operation.h"
+#include "train/kept.h"
 #include "train/parameters.h"
 
 typedef enum kti_target {
@@ -34,6 +35,7 @@ typedef struct kti_plan_views {
 typedef struct kti_network_request {
     const kti_parameters *parameters;
     kti_capacity capacity;
+    const kti_kept *kept; /* not NULL: the list begins by picking the batch from them */
     kti_target output;
     /* Not NULL: add loss, backward, gradient norm and the optimiser (KTI_TARGET_KAPPA only), as `loss`, `freeze`,
      * `body_rate`, `weight_decay`, `clip_norm` and `weight_average` say; the parameters must have what they need. */
@@ -51,7 +53,7 @@ typedef struct kti_network {
     size_t workspace_bytes; /* of one fold */
     kti_plan_views views;
     /* The first fold's: the packed batch, laid out by kti_batch_layout, and right behind it the step, so that one copy brings
-     * both. */
+     * both, or the batch's end and the step. */
     void *batch_block;
     kt_real *step, *result; /* [KT_STEP_VALUES], [KT_RESULT_VALUES] */
     kt_real *gradient;      /* [layout.size]; NULL unless training */

@@ -12,14 +12,20 @@ struct kti_plan {
     kti_device *device; /* borrowed */
     int lane;
     kti_network_request request;
-    kti_network network;  /* its list is borrowed where owns_network is false */
+    bool owns; /* the three that follow */
+    kti_network network;
     void *workspace;      /* device: activations, gradients, batch, step, result, of one fold or of all */
-    bool owns_network;    /* and the workspace */
-    char *memory;         /* host: the batch and, right behind it, the step; then what comes back */
+    void *memory;         /* host: a piece for one lane or for each */
+    char *own;            /* this lane's: the batch and, right behind it, the step; then what comes back */
     kti_batch batch;      /* in it */
     kt_real *step, *back; /* in it: [KT_STEP_VALUES]; result or predictions */
     int predicted_fold;   /* whose read-outs the workspace holds */
 };
+
+static size_t step_bytes(void)
+{
+    return (KT_STEP_VALUES * sizeof(kt_real) + 63) / 64 * 64;
+}
 
 static size_t back_bytes(const kti_plan *plan)
 {
@@ -35,7 +41,6 @@ static kt_status create_network(kti_plan *plan, kt_error *error)
     kt_status status = kti_network_build(request, &plan->network, error);
     if (status != KT_OK)
         return status;
-    plan->owns_network = true;
     const size_t bytes = plan->network.workspace_bytes;
     const bool fuses = kti_device_fuses(plan->device);
     request->fold_bytes = fuses ? bytes : 0;
@@ -50,34 +55,41 @@ static kt_status create_network(kti_plan *plan, kt_error *error)
     return kti_network_build(request, &plan->network, error);
 }
 
-static kt_status create_memory(kti_plan *plan, kt_error *error)
+/* Host memory of a lane. Those of all lanes lie at equal distances, so that one copy may bring the batches of all. */
+static size_t lane_bytes(const kti_plan *plan)
 {
-    const size_t batch = kti_batch_layout(plan->request.capacity, NULL).bytes,
-                 step = (KT_STEP_VALUES * sizeof(kt_real) + 63) / 64 * 64;
-    void *memory;
-    kt_status status =
-        kti_device_allocate_host(plan->device, batch + step + back_bytes(plan), "a batch", &memory, error);
-    if (status != KT_OK)
-        return status;
-    plan->memory = memory;
-    plan->batch = kti_batch_layout(plan->request.capacity, memory);
-    plan->step = (kt_real *)(plan->memory + batch);
-    plan->back = (kt_real *)(plan->memory + batch + step);
-    return KT_OK;
+    const size_t bytes = plan->batch.bytes + step_bytes() + back_bytes(plan);
+    return (bytes + 63) / 64 * 64;
 }
 
-kt_status kti_plan_create(kti_device *device, int lane, kti_parameters *parameters, kti_capacity capacity,
-                          kti_target output, const kt_train_options *training, kti_plan **plan,
-                          kt_error *error)
+static void place_memory(kti_plan *plan)
+{
+    const bool fuses = kti_device_fuses(plan->device);
+    plan->own = (char *)plan->memory + (fuses ? lane_bytes(plan) * (size_t)plan->lane : 0);
+    plan->batch = kti_batch_layout(plan->request.capacity, plan->own);
+    plan->step = (kt_real *)(plan->own + plan->batch.bytes);
+    plan->back = (kt_real *)(plan->own + plan->batch.bytes + step_bytes());
+}
+
+static kt_status create_memory(kti_plan *plan, kt_error *error)
+{
+    const size_t lanes = kti_device_fuses(plan->device) ? (size_t)plan->request.parameters->folds : 1;
+    plan->batch = kti_batch_layout(plan->request.capacity, NULL);
+    kt_status status =
+        kti_device_allocate_host(plan->device, lane_bytes(plan) * lanes, "the batches", &plan->memory, error);
+    if (status == KT_OK)
+        place_memory(plan);
+    return status;
+}
+
+static kt_status create(kti_device *device, int lane, const kti_network_request *request, kti_plan **plan,
+                        kt_error *error)
 {
     kti_plan *made = kti_allocate(1, sizeof *made);
     *plan = NULL;
     if (!made)
         return kti_fail_memory(error, "the plan");
-    *made = (kti_plan){
-        .device = device,
-        .lane = lane,
-        .request = {.parameters = parameters, .capacity = capacity, .output = output, .training = training}};
+    *made = (kti_plan){.device = device, .lane = lane, .request = *request, .owns = true};
     kt_status status = create_network(made, error);
     if (status == KT_OK)
         status = create_memory(made, error);
@@ -88,44 +100,66 @@ kt_status kti_plan_create(kti_device *device, int lane, kti_parameters *paramete
     return status;
 }
 
+kt_status kti_plan_create(kti_device *device, int lane, kti_parameters *parameters, kti_capacity capacity,
+                          kti_target output, const kt_train_options *training, kti_plan **plan,
+                          kt_error *error)
+{
+    const kti_network_request request = {
+        .parameters = parameters, .capacity = capacity, .output = output, .training = training};
+    return create(device, lane, &request, plan, error);
+}
+
+kt_status kti_plan_create_kept(const kti_kept *kept, int batch, int lane, kti_parameters *parameters,
+                               kti_target output, const kt_train_options *training, kti_plan **plan,
+                               kt_error *error)
+{
+    const kti_network_request request = {.parameters = parameters,
+                                         .capacity = kti_capacity_of(kept->graph, kept->size, batch),
+                                         .kept = kept,
+                                         .output = output,
+                                         .training = training};
+    return create(kept->device, lane, &request, plan, error);
+}
+
 kt_status kti_plan_create_sibling(kti_plan *of, int lane, kti_plan **plan, kt_error *error)
 {
-    const kti_network_request *request = &of->request;
-    if (!kti_device_fuses(of->device))
-        return kti_plan_create(of->device, lane, (kti_parameters *)request->parameters, request->capacity,
-                               request->output, request->training, plan, error);
+    if (!kti_device_fuses(of->device)) {
+        kti_network_request request = of->request;
+        request.workspace = NULL;
+        return create(of->device, lane, &request, plan, error);
+    }
     kti_plan *made = kti_allocate(1, sizeof *made);
-    *plan = NULL;
+    *plan = made;
     if (!made)
         return kti_fail_memory(error, "the plan");
     *made = *of;
     made->lane = lane;
-    made->owns_network = false;
-    made->memory = NULL;
-    kt_status status = create_memory(made, error);
-    if (status == KT_OK)
-        *plan = made;
-    else
-        kti_plan_destroy(made);
-    return status;
+    made->owns = false;
+    place_memory(made);
+    return KT_OK;
 }
 
 void kti_plan_destroy(kti_plan *plan)
 {
     if (!plan)
         return;
-    if (plan->owns_network) {
+    if (plan->owns) {
         kti_device_forget(plan->device, plan->network.list);
         kti_network_destroy(&plan->network);
         kti_device_release(plan->device, plan->workspace);
+        kti_device_release_host(plan->device, plan->memory);
     }
-    kti_device_release_host(plan->device, plan->memory);
     free(plan);
 }
 
 kti_batch *kti_plan_batch(kti_plan *plan)
 {
     return &plan->batch;
+}
+
+int kti_plan_pick(kti_plan *plan, const int32_t *crystals, int count)
+{
+    return kti_batch_pick(&plan->batch, plan->request.kept->graph, crystals, count);
 }
 
 kt_real *kti_plan_step(kti_plan *plan)
@@ -146,9 +180,10 @@ static void *of_fold(const kti_plan *plan, void *first, int fold)
     return (char *)first + plan->request.fold_bytes * (size_t)fold;
 }
 
-/* The batch and the step go in, `bytes` from `from` come back. */
+/* The batch, or its end, and the step go in, `bytes` from `from` come back. */
 static kt_status run(kti_plan *plan, int fold, int size, const void *from, size_t bytes, kt_error *error)
 {
+    const size_t skipped = plan->request.kept ? plan->batch.end : 0;
     const kti_job job = {.list = plan->network.list,
                          .size = size,
                          .first = fold,
@@ -156,8 +191,9 @@ static kt_status run(kti_plan *plan, int fold, int size, const void *from, size_
                          .rows = {[KT_GRAPHS] = *plan->batch.graph_count,
                                   [KT_NODES] = *plan->batch.node_count,
                                   [KT_EDGES] = *plan->batch.edge_count},
-                         .in = {of_fold(plan, plan->network.batch_block, fold), plan->memory,
-                                plan->batch.bytes + KT_STEP_VALUES * sizeof(kt_real)},
+                         .in = {of_fold(plan, (char *)plan->network.batch_block + skipped, fold),
+                                plan->own + skipped,
+                                plan->batch.bytes - skipped + KT_STEP_VALUES * sizeof(kt_real)},
                          .out = {plan->back, of_fold(plan, (void *)from, fold), bytes}};
     plan->predicted_fold = fold;
     return kti_device_run(plan->device, plan->lane, &job, error);

@@ -18,6 +18,11 @@ kt_status kti_plan_create(kti_device *device, int lane, kti_parameters *paramete
                           kti_target output, const kt_train_options *training, kti_plan **plan,
                           kt_error *error);
 
+/* The same for batches of at most `batch` of the kept crystals: kti_plan_pick takes the place of packing. */
+kt_status kti_plan_create_kept(const kti_kept *kept, int batch, int lane, kti_parameters *parameters,
+                               kti_target output, const kt_train_options *training, kti_plan **plan,
+                               kt_error *error);
+
 /* The same plan for another lane. On a device that fuses it shares list and workspace, and the plan that it was made of is
  * destroyed last. */
 kt_status kti_plan_create_sibling(kti_plan *of, int lane, kti_plan **plan, kt_error *error);
@@ -26,6 +31,10 @@ void kti_plan_destroy(kti_plan *plan);
 
 /* The batch that the next run uses, in the lane's host memory: pack it, then run. */
 kti_batch *kti_plan_batch(kti_plan *plan);
+
+/* The batch that the next run uses is of `count` of the kept crystals; kappa and data_set are zero, for the caller to change.
+ * 0, or -1 if they do not fit. */
+int kti_plan_pick(kti_plan *plan, const int32_t *crystals, int count);
 
 /* What the next step uses: KT_STEP_VALUES numbers in host memory. */
 kt_real *kti_plan_step(kti_plan *plan);

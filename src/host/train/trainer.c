@@ -28,8 +28,9 @@ static const double loss_of_constant = 1;  /* squared, of the standardised targe
 typedef struct team {
     kti_run *run;
     kti_journal *journal;
-    kti_capacity capacity;
-    kti_parameters average; /* the run's, with the running mean as the weights */
+    const kti_graph **graphs; /* [data set's size] */
+    kti_kept kept;            /* they, on the device */
+    kti_parameters average;   /* the run's, with the running mean as the weights */
     atomic_int next_fold;
     atomic_int stop;       /* 1: a worker failed or the caller asked */
     int64_t epochs_before; /* that earlier runs had done */
@@ -45,13 +46,11 @@ typedef struct worker {
     int lane;
     kti_plan *plan;         /* of a step */
     kti_plan *average_plan; /* of a prediction by the running mean of the weights; NULL where there is none */
-    const kti_graph **graphs; /* [batch] */
-    double *kappa;            /* [batch] */
-    int32_t *order;           /* [most training rows] */
-    double *noise;            /* [most rows] factors on kappa */
-    double *predicted;        /* [most rows] */
-    kt_real *standardised;    /* [batch] */
-    kt_real *arena;           /* [layout.size] */
+    int32_t *order;         /* [most training rows] */
+    double *noise;          /* [most rows] factors on kappa */
+    double *predicted;      /* [most rows] */
+    kt_real *standardised;  /* [batch] */
+    kt_real *arena;         /* [layout.size] */
 } worker;
 
 /* Says it to the journal and, if `aloud`, to the caller. */
@@ -76,23 +75,22 @@ static double learning_rate(const kt_train_options *o, const kti_fold *fold)
            (o->least_learning_rate + (o->learning_rate - o->least_learning_rate) * (1 + cos(angle)) / 2);
 }
 
-/* Packs rows for a plan, with the label that the loss compares with; `noise` is NULL or a factor for each row of the data
+/* The next batch of a plan, with the label that the loss compares with; `noise` is NULL or a factor for each row of the data
  * set. */
-static int fill_batch(worker *w, kti_plan *plan, const kti_fold *fold, const int32_t *rows, int count,
+static int fill_batch(const worker *w, kti_plan *plan, const kti_fold *fold, const int32_t *rows, int count,
                       const double *noise)
 {
     const kti_dataset *dataset = w->team->run->dataset;
-    kti_batch *batch = kti_plan_batch(plan);
+    const kti_batch *batch = kti_plan_batch(plan);
+    if (kti_plan_pick(plan, rows, count) != 0)
+        return -1;
     for (int i = 0; i < count; i++) {
         const kti_crystal *crystal = &dataset->crystals[rows[i]];
-        w->graphs[i] = &crystal->graph;
-        w->kappa[i] =
-            kti_fold_scaled(fold, crystal->part, noise ? crystal->kappa * noise[rows[i]] : crystal->kappa);
+        batch->kappa[i] = (kt_real)kti_fold_scaled(fold, crystal->part,
+                                                   noise ? crystal->kappa * noise[rows[i]] : crystal->kappa);
+        batch->data_set[i] = crystal->part;
     }
-    const int status = kti_batch_pack(batch, w->graphs, w->kappa, count);
-    for (int i = 0; i < count && status == 0; i++)
-        batch->data_set[i] = dataset->crystals[rows[i]].part;
-    return status;
+    return 0;
 }
 
 /* Factors on the kappa of all rows for an epoch of label noise. Relative noise, so that a soft crystal's kappa stays
@@ -569,11 +567,12 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
 static kt_status create_plans(worker *w, kt_error *error)
 {
     kti_run *run = w->team->run;
-    kt_status status = kti_plan_create(run->parameters.device, w->lane, &run->parameters, w->team->capacity,
-                                       KTI_TARGET_KAPPA, run->options, &w->plan, error);
+    team *t = w->team;
+    kt_status status = kti_plan_create_kept(&t->kept, run->options->batch, w->lane, &run->parameters,
+                                            KTI_TARGET_KAPPA, run->options, &w->plan, error);
     if (status == KT_OK && kti_parameters_have(&run->parameters, KTI_ROLE_AVERAGE))
-        status = kti_plan_create(run->parameters.device, w->lane, &w->team->average, w->team->capacity,
-                                 KTI_TARGET_KAPPA, NULL, &w->average_plan, error);
+        status = kti_plan_create_kept(&t->kept, run->options->batch, w->lane, &t->average, KTI_TARGET_KAPPA,
+                                      NULL, &w->average_plan, error);
     return status;
 }
 
@@ -593,14 +592,12 @@ static kt_status worker_create(worker *w, const worker *first, kt_error *error)
     kt_status status = first ? create_sibling_plans(w, first, error) : create_plans(w, error);
     if (status != KT_OK)
         return status;
-    w->graphs = kti_allocate(batch, sizeof *w->graphs);
-    w->kappa = kti_allocate(batch, sizeof *w->kappa);
     w->standardised = kti_allocate(batch, sizeof *w->standardised);
     w->order = kti_allocate(rows, sizeof *w->order);
     w->noise = kti_allocate(rows, sizeof *w->noise);
     w->predicted = kti_allocate(rows, sizeof *w->predicted);
     w->arena = kti_allocate((size_t)run->parameters.layout.size, sizeof *w->arena);
-    return w->graphs && w->kappa && w->standardised && w->order && w->noise && w->predicted && w->arena
+    return w->standardised && w->order && w->noise && w->predicted && w->arena
                ? KT_OK
                : kti_fail_memory(error, "a worker");
 }
@@ -609,8 +606,6 @@ static void worker_destroy(worker *w)
 {
     kti_plan_destroy(w->plan);
     kti_plan_destroy(w->average_plan);
-    free(w->graphs);
-    free(w->kappa);
     free(w->standardised);
     free(w->order);
     free(w->noise);
@@ -674,22 +669,20 @@ static void run_workers(team *t, worker *workers, pthread_t *handles, int thread
         pthread_join(handles[i], NULL);
 }
 
-static kti_capacity capacity_of(const kti_run *run)
+static kt_status keep_crystals(team *t, kt_error *error)
 {
-    kti_capacity capacity = {run->options->batch, 0, 0};
-    const kti_graph **all = kti_allocate((size_t)run->dataset->size, sizeof *all);
-    if (!all)
-        return capacity;
-    for (int i = 0; i < run->dataset->size; i++)
-        all[i] = &run->dataset->crystals[i].graph;
-    capacity = kti_capacity_of(all, run->dataset->size, run->options->batch);
-    free(all);
-    return capacity;
+    const kti_dataset *dataset = t->run->dataset;
+    t->graphs = kti_allocate((size_t)dataset->size, sizeof *t->graphs);
+    if (!t->graphs)
+        return kti_fail_memory(error, "the crystals");
+    for (int i = 0; i < dataset->size; i++)
+        t->graphs[i] = &dataset->crystals[i].graph;
+    return kti_kept_create(t->run->parameters.device, t->graphs, dataset->size, &t->kept, error);
 }
 
 kt_status kti_run_train(kti_run *run, kt_error *error)
 {
-    team t = {.run = run, .capacity = capacity_of(run), .average = run->parameters, .started = kti_seconds()};
+    team t = {.run = run, .average = run->parameters, .started = kti_seconds()};
     t.average.value = t.average.average;
     kti_journal journal = {0};
     int threads = kti_device_lanes(run->parameters.device);
@@ -697,7 +690,7 @@ kt_status kti_run_train(kti_run *run, kt_error *error)
         threads = run->folds;
     worker *workers = kti_allocate((size_t)threads, sizeof *workers);
     pthread_t *handles = kti_allocate((size_t)threads, sizeof *handles);
-    if (!workers || !handles || t.capacity.edges == 0) {
+    if (!workers || !handles) {
         free(workers);
         free(handles);
         return kti_fail_memory(error, "the workers");
@@ -711,6 +704,7 @@ kt_status kti_run_train(kti_run *run, kt_error *error)
     t.epochs_done = t.epochs_before;
     pthread_mutex_init(&t.lock, NULL);
     kti_journal_event(&journal, t.epochs_before ? "resumed" : "started", 0, 0, 0, run->dataset->name);
+    t.status = keep_crystals(&t, &t.error);
     for (int i = 0; i < threads && t.status == KT_OK; i++) {
         workers[i] = (worker){.team = &t, .lane = i};
         t.status = worker_create(&workers[i], i > 0 ? &workers[0] : NULL, &t.error);
@@ -719,6 +713,8 @@ kt_status kti_run_train(kti_run *run, kt_error *error)
         run_workers(&t, workers, handles, threads);
     for (int i = threads - 1; i >= 0; i--)
         worker_destroy(&workers[i]);
+    kti_kept_destroy(&t.kept);
+    free(t.graphs);
     pthread_mutex_destroy(&t.lock);
     status = t.status;
     if (status != KT_OK && error && error->status == KT_OK)

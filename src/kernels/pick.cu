@@ -1,0 +1,107 @@
+/* A batch of crystals that the device keeps: their rows, moved to where the batch has them.
+ *
+ *     node i of graph g    node_start[g] + i in the batch, kept_node_start[crystal[g]] + i among the kept ones
+ *     edge i of graph g    likewise
+ *
+ * Rows are copied; numbers of nodes and edges in them are moved by the difference of the two starts. The nodes of each
+ * type are listed in order: a node's place is the number of nodes of smaller types and of earlier nodes of its own.
+ * F folds; crystal [G], node_start, edge_start [G + 1] from the host; the rest of the batch, '='. The kept crystals are
+ * those of all folds.
+ * Deterministic: integers and copies alone. Moves 48 N + 64 E bytes, and reads 4 N (N + T) for the types.
+ * Launch: blocks of one line, any grid.
+ */
+#include "kernels/arguments.h"
+
+/* Where the piece of a fold begins; the kept crystals have one piece for all. */
+KT_INLINE kt_batch_rows pick_of_fold(kt_batch_rows rows, int64_t integers, int64_t reals)
+{
+    rows.node_type += integers;
+    rows.node_graph += integers;
+    rows.incoming_start += integers;
+    rows.outgoing_start += integers;
+    rows.edge_source += integers;
+    rows.edge_target += integers;
+    rows.edge_graph += integers;
+    rows.outgoing_edge += integers;
+    rows.node_weight += reals;
+    rows.node_mean_graph += reals;
+    rows.edge_distance += reals;
+    rows.edge_weight += reals;
+    rows.edge_mean_target += reals;
+    rows.edge_mean_graph += reals;
+    rows.crystal_physics += reals;
+    return rows;
+}
+
+KT_INLINE void pick_nodes(const kt_batch_rows *from, const kt_batch_rows *to, int graph, int first_from,
+                          int first_to, int count, int edge_shift)
+{
+    for (int i = threadIdx.x; i < count; i += blockDim.x) {
+        const int f = first_from + i, t = first_to + i;
+        to->node_type[t] = from->node_type[f];
+        to->node_graph[t] = graph;
+        to->node_weight[t] = from->node_weight[f];
+        to->node_mean_graph[t] = from->node_mean_graph[f];
+        to->incoming_start[t] = from->incoming_start[f] + edge_shift;
+        to->outgoing_start[t] = from->outgoing_start[f] + edge_shift;
+    }
+}
+
+KT_INLINE void pick_edges(const kt_batch_rows *from, const kt_batch_rows *to, int graph, int first_from,
+                          int first_to, int count, int node_shift)
+{
+    const int edge_shift = first_to - first_from;
+    for (int i = threadIdx.x; i < count; i += blockDim.x) {
+        const int f = first_from + i, t = first_to + i;
+        to->edge_source[t] = from->edge_source[f] + node_shift;
+        to->edge_target[t] = from->edge_target[f] + node_shift;
+        to->edge_graph[t] = graph;
+        to->outgoing_edge[t] = from->outgoing_edge[f] + edge_shift;
+        to->edge_distance[t] = from->edge_distance[f];
+        to->edge_weight[t] = from->edge_weight[f];
+        to->edge_mean_target[t] = from->edge_mean_target[f];
+        to->edge_mean_graph[t] = from->edge_mean_graph[f];
+    }
+}
+
+/* How many nodes of the batch have a type below `type`, or that type and a number below `node`. */
+KT_INLINE int pick_place(const int32_t *kept_type, const int32_t *kept_start, const int32_t *crystal,
+                         const int32_t *node_start, int graphs, int type, int node)
+{
+    int place = 0;
+    for (int g = 0; g < graphs; g++) {
+        const int32_t *types = kept_type + kept_start[crystal[g]];
+        for (int i = 0; i < node_start[g + 1] - node_start[g]; i++)
+            place += types[i] < type || (types[i] == type && node_start[g] + i < node);
+    }
+    return place;
+}
+
+KT_KERNEL(pick, kt_pick)
+{
+    const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold);
+    const int32_t *crystal = kt_entries(a.crystal, fold), *node_start = kt_entries(a.node_start, fold),
+                  *edge_start = kt_entries(a.edge_start, fold);
+    const kt_batch_rows to = pick_of_fold(a.batch, fold * a.fold_integers, fold * a.fold_reals);
+    int32_t *type_start = a.type_start + fold * a.fold_integers,
+            *type_node = a.type_node + fold * a.fold_integers;
+    for (int g = blockIdx.x; g < graphs; g += gridDim.x) {
+        const int nodes = node_start[g + 1] - node_start[g], first_node = a.kept_node_start[crystal[g]],
+                  first_edge = a.kept_edge_start[crystal[g]];
+        pick_nodes(&a.kept, &to, g, first_node, node_start[g], nodes, edge_start[g] - first_edge);
+        pick_edges(&a.kept, &to, g, first_edge, edge_start[g], edge_start[g + 1] - edge_start[g],
+                   node_start[g] - first_node);
+        for (int c = threadIdx.x; c < a.physics; c += blockDim.x)
+            to.crystal_physics[(int64_t)g * a.physics + c] =
+                a.kept.crystal_physics[(int64_t)crystal[g] * a.physics + c];
+        for (int i = threadIdx.x; i < nodes; i += blockDim.x)
+            type_node[pick_place(a.kept.node_type, a.kept_node_start, crystal, node_start, graphs,
+                                 a.kept.node_type[first_node + i], node_start[g] + i)] = node_start[g] + i;
+    }
+    for (int type = (int)(blockIdx.x * blockDim.x + threadIdx.x); type <= a.types;
+         type += (int)(gridDim.x * blockDim.x))
+        type_start[type] =
+            pick_place(a.kept.node_type, a.kept_node_start, crystal, node_start, graphs, type, 0);
+    if (blockIdx.x == 0 && threadIdx.x == 0)
+        to.incoming_start[node_start[graphs]] = to.outgoing_start[node_start[graphs]] = edge_start[graphs];
+}
