@@ -35,7 +35,7 @@ note() { printf '\n== %s\n' "$*" | tee -a "$log"; }
 note build
 tools/install-packages.sh build test >>"$log" 2>&1
 if ! { cmake -S . -B build/gpu -G Ninja -DCMAKE_BUILD_TYPE=Release -DKAPPATUNE_CUDA=ON >>"$log" 2>&1 &&
-    cmake --build build/gpu --target kappatune gpu_operations gpu_training >>"$log" 2>&1; }; then
+    cmake --build build/gpu --target kappatune gpu_operations gpu_network gpu_optimiser gpu_batch_independence gpu_training >>"$log" 2>&1; }; then
     tail -n 30 "$log" >&2
     echo "gpu.sh: the build failed" >&2
     exit 1
@@ -44,7 +44,7 @@ bin=build/gpu/bin
 tests=build/gpu/tests/cuda_emulator
 programs=(gpu_operations)
 if [ -d "$data_root/togo15" ] && [ "$data_root" = ../shared/data ]; then
-    programs+=(gpu_training) # reads its data from there
+    programs+=(gpu_network gpu_optimiser gpu_batch_independence gpu_training) # they read their data from there
 fi
 
 results= failed=0

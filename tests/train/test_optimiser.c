@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "data/dataset.h"
+#include "device/tested.h"
 #include "model/initialise.h"
 #include "train/plan.h"
 #include "train/runs.h"
@@ -33,7 +34,8 @@ static int set_up(void **state)
     assert_non_null(f);
     *state = f;
     assert_ok(kti_dataset_read(DATA "togo15", &options, &f->dataset, &error), &error);
-    assert_ok(kti_device_create("cpu", 1, &f->device, &error), &error);
+    tested_start();
+    assert_ok(kti_device_create(TESTED_DEVICE, 1, &f->device, &error), &error);
     for (int i = 0; i < BATCH; i++) {
         f->graphs[i] = &f->dataset.crystals[i].graph;
         f->kappa[i] = f->dataset.crystals[i].kappa;
@@ -49,6 +51,7 @@ static int tear_down(void **state)
     fixture *f = *state;
     kti_dataset_destroy(&f->dataset);
     kti_device_destroy(f->device);
+    tested_end();
     free(f->start);
     free(f);
     return 0;
@@ -73,9 +76,7 @@ static weights run_steps(const fixture *f, const kt_train_options *o, int steps)
               &error);
     for (int step = 0; step < steps; step++) {
         kt_real *s = kti_plan_step(plan);
-        s[KT_STEP_LEARNING_RATE] = (kt_real)1e-3;
-        s[KT_STEP_CORRECTION1] = (kt_real)(1 / (1 - pow(KTI_ADAM_BETA1, step + 1)));
-        s[KT_STEP_CORRECTION2] = (kt_real)(1 / sqrt(1 - pow(KTI_ADAM_BETA2, step + 1)));
+        kti_plan_set_adam(plan, 1e-3, step + 1);
         s[KT_STEP_TARGET_MEAN] = (kt_real)1.44;
         s[KT_STEP_TARGET_SD] = (kt_real)0.7541;
         s[KT_STEP_AVERAGE_SHARE] = (kt_real)(1.0 / 3);
