@@ -115,6 +115,7 @@ typedef struct kt_linear_backward {
 
 typedef struct kt_segment_sum {
     kt_count segments;
+    kt_row_kind entries; /* what is summed; the kernel has no need of it */
     int channels;
     kt_index start;        /* [segments + 1] */
     kt_index order;        /* [entries] row of entry i; NULL data: row i */
@@ -171,6 +172,7 @@ typedef struct kt_lstm_bias_gradient {
 
 typedef struct kt_attention_forward {
     kt_count graphs;
+    kt_row_kind entries; /* of which `start` says the rows; the kernel has no need of it */
     int channels;
     kt_index start;      /* [G + 1] rows of each graph */
     kt_matrix in;        /* [rows, channels] */
@@ -182,6 +184,7 @@ typedef struct kt_attention_forward {
 
 typedef struct kt_attention_backward {
     kt_count graphs;
+    kt_row_kind entries;
     int channels;
     kt_index start;
     kt_matrix in;              /* [rows, channels] */

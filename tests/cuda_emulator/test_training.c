@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "cuda_emulator/emulator.h"
 #include "data/dataset.h"
+#include "device/cost.h"
 #include "device/threaded_kernels.h"
 #include "model/initialise.h"
 #include "train/plan.h"
@@ -161,6 +162,20 @@ static void compare_teams(const team *cpu, const team *cuda)
     free(right);
 }
 
+#ifndef KTI_TESTS_GPU
+/* What the benchmark says of a step is what runs; cuBLAS takes the place of some of the launches. */
+static void check_launches(const team *t, long kernels, bool all_own)
+{
+    static const double rows[KT_ROW_KINDS] = {1, 1, 1};
+    int size;
+    const kti_operation *list = kti_plan_operations(t->plan[0], &size);
+    const kti_cost cost = kti_list_cost(list, size, rows);
+    print_message("%d launches a step\n", cost.launches);
+    assert_true(all_own ? kernels == (long)cost.launches * STEPS : kernels < (long)cost.launches * STEPS);
+    assert_true(cost.bytes > 0 && cost.flops > 0);
+}
+#endif
+
 static void check_steps(const char *device)
 {
     static team cpu, cuda;
@@ -175,11 +190,12 @@ static void check_steps(const char *device)
     train_team(&cpu);
 #ifndef KTI_TESTS_GPU
     const long launches = emulator_calls_of("cudaGraphLaunch"),
-               copies = emulator_calls_of("cudaMemcpy2DAsync");
+               copies = emulator_calls_of("cudaMemcpy2DAsync"), kernels = emulator_kernel_runs(NULL);
     train_team(&cuda);
     /* Nine folds are one launch, between one copy in and one out. */
     assert_int_equal(emulator_calls_of("cudaGraphLaunch") - launches, STEPS);
     assert_int_equal(emulator_calls_of("cudaMemcpy2DAsync") - copies, 2 * STEPS);
+    check_launches(&cuda, emulator_kernel_runs(NULL) - kernels, strcmp(device, "cuda") == 0);
 #else
     train_team(&cuda);
 #endif
@@ -206,6 +222,24 @@ static void test_steps_with_cublas_equal_the_cpu(void **state)
 #ifndef KTI_TESTS_GPU
     assert_true(emulator_calls_of("cublasLtMatmul") > 50);
 #endif
+}
+
+static void test_peak(void **state)
+{
+    (void)state;
+    kt_error error = KT_ERROR_NONE;
+    static const char *const devices[] = {"cuda", "cuda-cublas"};
+    for (int i = 0; i < 2; i++) {
+        kti_device *device;
+        kti_peak peak = {0, 0};
+        start_emulator(9);
+        assert_ok(kti_device_create(devices[i], 1, &device, &error), &error);
+        assert_ok(kti_device_peak(device, 1 << 12, 32, &peak, &error), &error);
+        assert_true(peak.bytes_per_second > 0 && isfinite(peak.bytes_per_second));
+        assert_true(peak.flops_per_second > 0 && isfinite(peak.flops_per_second));
+        kti_device_destroy(device);
+        assert_clean();
+    }
 }
 
 /* ---- whole runs ---- */
@@ -396,6 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_steps_equal_the_cpu),
         cmocka_unit_test(test_steps_with_cublas_equal_the_cpu),
+        cmocka_unit_test(test_peak),
         cmocka_unit_test(test_any_order),
         cmocka_unit_test(test_a_fold_alone),
         cmocka_unit_test(test_a_fold_alone_with_cublas),

@@ -115,7 +115,14 @@ static void segment_sum_case(case_visitor *visit, int segments, int channels, in
     const kt_matrix in = fixture_matrix(f, "in", rows, channels, -1, 1);
     const kt_matrix out = fixture_matrix(f, "out", segments, channels, 20, 30);
     fixture_append(f, KTI_OP_SEGMENT_SUM)->arguments.segment_sum =
-        (kt_segment_sum){fixture_rows(f, segments), channels, start, order, coefficient, in, out, accumulate};
+        (kt_segment_sum){.segments = fixture_rows(f, segments),
+                         .channels = channels,
+                         .start = start,
+                         .order = order,
+                         .coefficient = coefficient,
+                         .in = in,
+                         .out = out,
+                         .accumulate = accumulate};
     f->nothing_to_do = segments == 0;
     for (int fold = 0; fold < FOLDS; fold++) {
         const int n = fold_rows(segments, fold);

@@ -19,6 +19,7 @@
 #include "cli/bench.h"
 #include "cli/options.h"
 #include "data/dataset.h"
+#include "device/cost.h"
 #include "model/initialise.h"
 #include "train/plan.h"
 
@@ -58,7 +59,7 @@ typedef struct figure {
     int passes;
 } figure;
 
-enum { MOST_PASSES = 4096 };
+enum { MOST_PASSES = 4096, PEAK_BYTES = 1 << 28, PEAK_SIZE = 4096 };
 
 typedef struct passes {
     double value[MOST_PASSES];
@@ -376,6 +377,8 @@ typedef struct results {
     figure alone;                  /* a fold by itself, where several run as one */
     double families[KTI_FAMILIES]; /* where they don't */
     double nodes, edges;           /* a step */
+    kti_cost cost;                 /* of a step of one fold */
+    kti_peak peak;                 /* zeros where the device does not measure it */
 } results;
 
 static json_t *figure_to_json(figure f)
@@ -385,19 +388,44 @@ static json_t *figure_to_json(figure f)
                                      f.greatest, "passes", f.passes);
 }
 
+/* How many folds a step is of: where they don't fuse, each thread has a step of its own. */
+static int folds_of(const bench *b)
+{
+    return kti_device_fuses(b->device) ? b->request->threads : 1;
+}
+
+static double percent(double amount, double milliseconds, double peak)
+{
+    return 100 * amount / (milliseconds / 1e3) / peak;
+}
+
+static json_t *work_to_json(const bench *b, const results *r)
+{
+    const double bytes = folds_of(b) * r->cost.bytes, flops = folds_of(b) * r->cost.flops,
+                 ms = r->step.median;
+    json_t *json = json_pack("{s:i, s:f, s:f}", "launches", r->cost.launches, "bytes", bytes, "flops", flops);
+    if (r->peak.bytes_per_second > 0)
+        json_object_update_new(
+            json, json_pack("{s:f, s:f, s:f, s:f}", "peak_bytes_per_second", r->peak.bytes_per_second,
+                            "peak_flops_per_second", r->peak.flops_per_second, "percent_of_peak_bytes",
+                            percent(bytes, ms, r->peak.bytes_per_second), "percent_of_peak_flops",
+                            percent(flops, ms, r->peak.flops_per_second)));
+    return json;
+}
+
 static json_t *to_json(const bench *b, const results *r)
 {
     json_t *families = kti_device_fuses(b->device) ? json_null() : json_object();
     for (int i = 0; i < KTI_FAMILIES && json_is_object(families); i++)
         json_object_set_new(families, kti_family_name((kti_family)i), json_real(r->families[i]));
-    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:b, s:{s:o, s:o, s:f, s:f, s:f}, s:o, s:{s:o, s:o, s:o}}",
-                     "device", kti_device_description(b->device), "dataset", b->dataset.name, "crystals",
-                     b->size, "batch", b->request->batch, "threads", b->request->threads, "quotient",
-                     b->request->quotient, "step", "ms", figure_to_json(r->step), "ms_of_a_fold_alone",
-                     figure_to_json(r->alone), "per_second", 1e3 * b->request->threads / r->step.median,
-                     "nodes", r->nodes, "edges", r->edges, "families_ms", families, "crystals_per_second",
-                     "read", figure_to_json(r->read), "built", figure_to_json(r->built), "predicted",
-                     figure_to_json(r->predicted));
+    return json_pack(
+        "{s:s, s:s, s:i, s:i, s:i, s:b, s:{s:o, s:o, s:f, s:f, s:f, s:o}, s:o, s:{s:o, s:o, s:o}}", "device",
+        kti_device_description(b->device), "dataset", b->dataset.name, "crystals", b->size, "batch",
+        b->request->batch, "threads", b->request->threads, "quotient", b->request->quotient, "step", "ms",
+        figure_to_json(r->step), "ms_of_a_fold_alone", figure_to_json(r->alone), "per_second",
+        1e3 * b->request->threads / r->step.median, "nodes", r->nodes, "edges", r->edges, "work",
+        work_to_json(b, r), "families_ms", families, "crystals_per_second", "read", figure_to_json(r->read),
+        "built", figure_to_json(r->built), "predicted", figure_to_json(r->predicted));
 }
 
 static void print_rate(const char *name, figure f)
@@ -406,6 +434,21 @@ static void print_rate(const char *name, figure f)
         printf("  %-28s %9.0f  (%.0f to %.0f)\n", name, f.median, f.least, f.greatest);
     else
         printf("  %-28s not measured: the data set has no CIF files\n", name);
+}
+
+static void print_work(const bench *b, const results *r)
+{
+    const double bytes = folds_of(b) * r->cost.bytes, flops = folds_of(b) * r->cost.flops,
+                 ms = r->step.median;
+    printf("  %-28s %9.2f\n", "million bytes a step", bytes / 1e6);
+    printf("  %-28s %9.2f\n", "million FLOPs a step", flops / 1e6);
+    if (r->peak.bytes_per_second == 0)
+        return;
+    printf("  %-28s %9d\n", "launches a step", r->cost.launches);
+    printf("  %-28s %9.1f  (%.0f GB/s, measured on a copy)\n", "% of the peak bandwidth",
+           percent(bytes, ms, r->peak.bytes_per_second), r->peak.bytes_per_second / 1e9);
+    printf("  %-28s %9.1f  (%.1f TFLOP/s, measured on a matrix product)\n", "% of the peak arithmetic",
+           percent(flops, ms, r->peak.flops_per_second), r->peak.flops_per_second / 1e12);
 }
 
 static void print_table(const bench *b, const results *r)
@@ -425,6 +468,7 @@ static void print_table(const bench *b, const results *r)
         printf("  %-28s %9.3f  (%.3f to %.3f)\n", "ms a step of a fold alone", r->alone.median,
                r->alone.least, r->alone.greatest);
     printf("  %-28s %9.0f\n", "steps of a fold a second", 1e3 * b->request->threads / r->step.median);
+    print_work(b, r);
     if (!fuses)
         printf("\nparts of a step                     ms      %%\n");
     for (int i = 0; i < KTI_FAMILIES && !fuses; i++)
@@ -454,6 +498,11 @@ static kt_status measure(bench *b, results *r, kt_error *error)
         return status;
     status = lane_create(&single, b, 0, NULL, error);
     if (status == KT_OK) {
+        const double rows[KT_ROW_KINDS] = {
+            [KT_GRAPHS] = (double)b->size / steps, [KT_NODES] = r->nodes, [KT_EDGES] = r->edges};
+        int size;
+        const kti_operation *list = kti_plan_operations(single.plan, &size);
+        r->cost = kti_list_cost(list, size, rows);
         if (!fuses)
             status = time_families(&single, r->families);
         if (status == KT_OK)
@@ -462,6 +511,8 @@ static kt_status measure(bench *b, results *r, kt_error *error)
             *error = single.error;
     }
     lane_destroy(&single);
+    if (status == KT_OK)
+        status = kti_device_peak(b->device, PEAK_BYTES, PEAK_SIZE, &r->peak, error);
     return status;
 }
 

@@ -212,4 +212,5 @@ const kti_device_kind kti_cuda_kind = {.version = KTI_KIND_VERSION,
                                        .run = kti_cuda_run,
                                        .forget = forget,
                                        .enter = kti_cuda_enter,
-                                       .leave = kti_cuda_leave};
+                                       .leave = kti_cuda_leave,
+                                       .peak = kti_cuda_peak};

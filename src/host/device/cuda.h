@@ -1,5 +1,6 @@
 /* The CUDA device, in pieces: memory and creation (cuda.c), jobs of several lanes as one (cuda_jobs.c), captured
- * sequences (cuda_graphs.c), operations as launches (cuda_launch.c), cuBLAS's matrix products (cuda_blas.c).
+ * sequences (cuda_graphs.c), operations as launches (cuda_launch.c), cuBLAS's matrix products (cuda_blas.c),
+ * what the GPU can do at most (cuda_peak.c).
  *
  * One stream carries everything, in order. Whoever holds `lock` may use it.
  */
@@ -68,6 +69,10 @@ void kti_cuda_graph_forget(kti_cuda *cuda, const kti_operation *list);
 
 kt_status kti_cuda_launch(kti_cuda *cuda, const kti_operation *operation, int first, int count,
                           const int32_t rows[KT_ROW_KINDS], kt_error *error);
+
+/* ---- cuda_peak.c ---- */
+
+kt_status kti_cuda_peak(kti_device *device, size_t bytes, int size, kti_peak *peak, kt_error *error);
 
 /* ---- cuda_blas.c ---- */
 

@@ -136,6 +136,12 @@ kt_status kti_device_run(kti_device *device, int lane, const kti_job *job, kt_er
     return device->kind->run(device, lane, job, error);
 }
 
+kt_status kti_device_peak(kti_device *device, size_t bytes, int size, kti_peak *peak, kt_error *error)
+{
+    *peak = (kti_peak){0, 0};
+    return device->kind->peak ? device->kind->peak(device, bytes, size, peak, error) : KT_OK;
+}
+
 void kti_device_forget(kti_device *device, const kti_operation *list)
 {
     if (device->kind->forget)

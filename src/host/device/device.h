@@ -64,6 +64,14 @@ typedef struct kti_job {
 /* Runs the job on a lane; complete on return. A device that fuses waits for the jobs of all lanes that have entered. */
 kt_status kti_device_run(kti_device *device, int lane, const kti_job *job, kt_error *error);
 
+typedef struct kti_peak {
+    double bytes_per_second, flops_per_second;
+} kti_peak;
+
+/* What the device can do at most, measured on a copy of `bytes` and a product of matrices [size, size]; zeros where the kind of
+ * device does not measure it. No lane runs meanwhile. */
+kt_status kti_device_peak(kti_device *device, size_t bytes, int size, kti_peak *peak, kt_error *error);
+
 /* To be called before a list is freed or changed, after its last job. */
 void kti_device_forget(kti_device *device, const kti_operation *list);
 

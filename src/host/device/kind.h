@@ -26,6 +26,7 @@ typedef struct kti_device_kind {
     void (*forget)(kti_device *device, const kti_operation *list);
     void (*enter)(kti_device *device, int lane);
     void (*leave)(kti_device *device, int lane);
+    kt_status (*peak)(kti_device *device, size_t bytes, int size, kti_peak *peak, kt_error *error);
 } kti_device_kind;
 
 /* What every kind's own device begins with. */

@@ -234,6 +234,7 @@ static void segment_sum(builder *b, view in, const kt_real *coefficient, const i
 {
     append(b, KTI_OP_SEGMENT_SUM)->arguments.segment_sum =
         (kt_segment_sum){.segments = b->count[out.rows],
+                         .entries = in.rows,
                          .channels = in.columns,
                          .start = batch_index(b, start),
                          .order = batch_index(b, order),
@@ -659,6 +660,7 @@ static void set2set_forward(builder *b, set2set *s, const char *prefix, view in,
                               .hidden = hidden.matrix};
         append(b, KTI_OP_ATTENTION_FORWARD)->arguments.attention_forward =
             (kt_attention_forward){.graphs = b->count[KT_GRAPHS],
+                                   .entries = in.rows,
                                    .channels = KTI_FEATURES,
                                    .start = s->start,
                                    .in = in.matrix,
@@ -678,6 +680,7 @@ static void set2set_backward(builder *b, const set2set *s, view gradient, view i
         const view hidden_gradient = slice(gradient, 0, KTI_FEATURES);
         append(b, KTI_OP_ATTENTION_BACKWARD)->arguments.attention_backward =
             (kt_attention_backward){.graphs = b->count[KT_GRAPHS],
+                                    .entries = s->rows,
                                     .channels = KTI_FEATURES,
                                     .start = s->start,
                                     .in = s->in.matrix,

@@ -1,0 +1,167 @@
+#include "device/cost.h"
+
+#include "device/launch.h"
+
+enum { SOFTPLUS = 6, SOFTPLUS_BACK = 4, RELU = 1, SIGMOID = 4, TANH = 6 };
+
+/* Numbers moved, not yet bytes. */
+static kti_cost moved(double numbers, double flops)
+{
+    return (kti_cost){1, numbers * sizeof(kt_real), flops};
+}
+
+static double of(kt_count count, const double rows[KT_ROW_KINDS])
+{
+    return rows[count.kind];
+}
+
+static kti_cost gemm_cost(const kt_gemm *g, const double rows[KT_ROW_KINDS])
+{
+    const double r = of(g->rows, rows), n = g->n;
+    if (g->product == KT_WEIGHT_GRADIENT)
+        return moved(r * g->m + r * n + g->m * n * (1 + g->accumulate), 2 * r * g->m * n);
+    return moved(r * g->k + n * g->k + r * n * (1 + g->accumulate), 2 * r * n * g->k);
+}
+
+static double activation_flops(kt_activation activation, int backward)
+{
+    switch (activation) {
+    case KT_SOFTPLUS: return backward ? SOFTPLUS_BACK : SOFTPLUS;
+    case KT_RELU: return RELU;
+    case KT_LINEAR: break;
+    }
+    return 0;
+}
+
+/* `products` times the output is read before: 1 where the product is another launch's. */
+static kti_cost linear_forward_cost(const kt_linear_forward *a, int products, const double rows[KT_ROW_KINDS])
+{
+    const double size = of(a->rows, rows) * a->channels, gathers = a->gathers;
+    return moved((1 + products + gathers) * size + a->channels + gathers * of(a->rows, rows),
+                 (1 + gathers + activation_flops(a->activation, 0)) * size);
+}
+
+static kti_cost linear_backward_cost(const kt_linear_backward *a, const double rows[KT_ROW_KINDS])
+{
+    const double size = of(a->rows, rows) * a->channels;
+    return moved(3 * size + a->channels, (1 + activation_flops(a->activation, 1)) * size);
+}
+
+static kti_cost segment_sum_cost(const kt_segment_sum *a, const double rows[KT_ROW_KINDS])
+{
+    const double segments = of(a->segments, rows), entries = rows[a->entries];
+    const int weighted = a->coefficient.data != NULL, ordered = a->order.data != NULL;
+    return moved((entries + (1 + a->accumulate) * segments) * a->channels + segments +
+                     (weighted + ordered) * entries,
+                 (1 + weighted) * entries * a->channels);
+}
+
+static kti_cost segment_spread_cost(const kt_segment_spread *a, const double rows[KT_ROW_KINDS])
+{
+    const double size = of(a->rows, rows) * a->channels;
+    return moved(3 * size + 2 * of(a->rows, rows), 2 * size);
+}
+
+static kti_cost lstm_forward_cost(const kt_lstm_forward *a, const double rows[KT_ROW_KINDS])
+{
+    const double size = of(a->graphs, rows) * a->channels, read = a->first ? 0 : 5;
+    return moved((6 + read) * size + 8 * a->channels, (7 + 3 * SIGMOID + 2 * TANH + read + 1) * size);
+}
+
+static kti_cost lstm_backward_cost(const kt_lstm_backward *a, const double rows[KT_ROW_KINDS])
+{
+    const double size = of(a->graphs, rows) * a->channels;
+    return moved((8 + 1 + 1 + 1 + !a->last + !a->first) * size, (23 + TANH) * size);
+}
+
+static kti_cost attention_cost(double graphs, double entries, int channels, int backward, int accumulate)
+{
+    if (backward)
+        return moved((2 + 1 + accumulate) * entries * channels + 3 * entries + 4 * graphs * channels,
+                     (8 + accumulate) * entries * channels + 5 * entries);
+    return moved(entries * channels + 2 * entries + 2 * graphs * channels,
+                 4 * entries * channels + 5 * entries);
+}
+
+static kti_cost cost_of(const kti_operation *operation, const double rows[KT_ROW_KINDS])
+{
+    switch (operation->kind) {
+    case KTI_OP_GEMM: return gemm_cost(&operation->arguments.gemm, rows);
+    case KTI_OP_PICK: {
+        const double n = rows[KT_NODES], e = rows[KT_EDGES];
+        const kt_pick *a = &operation->arguments.pick;
+        return moved(12 * n + 15 * e + n * (n + a->types) + 2 * a->physics * of(a->graphs, rows), 0);
+    }
+    case KTI_OP_GAUSSIAN_EXPANSION: {
+        const kt_gaussian_expansion *a = &operation->arguments.gaussian_expansion;
+        const double size = of(a->rows, rows) * a->channels;
+        return moved(size + of(a->rows, rows) + a->channels, 4 * size);
+    }
+    case KTI_OP_EMBEDDING: {
+        const kt_embedding *a = &operation->arguments.embedding;
+        return moved(of(a->rows, rows) * (2 * a->channels + 1), 0);
+    }
+    case KTI_OP_EMBEDDING_GRADIENT: {
+        const kt_embedding_gradient *a = &operation->arguments.embedding_gradient;
+        return moved((rows[KT_NODES] + a->types) * a->channels + rows[KT_NODES] + a->types,
+                     rows[KT_NODES] * a->channels);
+    }
+    case KTI_OP_LINEAR_FORWARD: return linear_forward_cost(&operation->arguments.linear_forward, 1, rows);
+    case KTI_OP_LINEAR_BACKWARD: return linear_backward_cost(&operation->arguments.linear_backward, rows);
+    case KTI_OP_SEGMENT_SUM: return segment_sum_cost(&operation->arguments.segment_sum, rows);
+    case KTI_OP_SEGMENT_SPREAD: return segment_spread_cost(&operation->arguments.segment_spread, rows);
+    case KTI_OP_ADD: {
+        const kt_add *a = &operation->arguments.add;
+        return moved(3 * of(a->rows, rows) * a->channels, of(a->rows, rows) * a->channels);
+    }
+    case KTI_OP_LSTM_FORWARD: return lstm_forward_cost(&operation->arguments.lstm_forward, rows);
+    case KTI_OP_LSTM_BACKWARD: return lstm_backward_cost(&operation->arguments.lstm_backward, rows);
+    case KTI_OP_LSTM_BIAS_GRADIENT: {
+        const kt_lstm_bias_gradient *a = &operation->arguments.lstm_bias_gradient;
+        return moved(2 * a->channels * (of(a->graphs, rows) + 1), 2 * of(a->graphs, rows) * a->channels);
+    }
+    case KTI_OP_ATTENTION_FORWARD: {
+        const kt_attention_forward *a = &operation->arguments.attention_forward;
+        return attention_cost(of(a->graphs, rows), rows[a->entries], a->channels, 0, 0);
+    }
+    case KTI_OP_ATTENTION_BACKWARD: {
+        const kt_attention_backward *a = &operation->arguments.attention_backward;
+        return attention_cost(of(a->graphs, rows), rows[a->entries], a->channels, 1, a->accumulate);
+    }
+    case KTI_OP_MAPE_LOSS:
+    case KTI_OP_LOG_LOSS: return moved(4 * rows[KT_GRAPHS] + KT_STEP_VALUES, 8 * rows[KT_GRAPHS]);
+    case KTI_OP_GRADIENT_NORM:
+        return moved((double)operation->arguments.gradient_norm.size,
+                     2 * (double)operation->arguments.gradient_norm.size);
+    case KTI_OP_WEIGHT_DECAY:
+        return moved(3 * (double)operation->arguments.weight_decay.size,
+                     3 * (double)operation->arguments.weight_decay.size);
+    case KTI_OP_ADAM:
+        return moved(7 * (double)operation->arguments.adam.size, 12 * (double)operation->arguments.adam.size);
+    case KTI_OP_WEIGHT_AVERAGE:
+        return moved(3 * (double)operation->arguments.weight_average.size,
+                     3 * (double)operation->arguments.weight_average.size);
+    case KTI_OP_KINDS: break;
+    }
+    return (kti_cost){0, 0, 0};
+}
+
+kti_cost kti_operation_cost(const kti_operation *operation, const double rows[KT_ROW_KINDS])
+{
+    kt_kernel_id kernels[KTI_KERNELS_MOST];
+    kti_cost cost = cost_of(operation, rows);
+    cost.launches = kti_operation_kernels(operation, kernels);
+    return cost;
+}
+
+kti_cost kti_list_cost(const kti_operation *list, int size, const double rows[KT_ROW_KINDS])
+{
+    kti_cost sum = {0, 0, 0};
+    for (int i = 0; i < size; i++) {
+        const kti_cost one = kti_operation_cost(&list[i], rows);
+        sum.launches += one.launches;
+        sum.bytes += one.bytes;
+        sum.flops += one.flops;
+    }
+    return sum;
+}
