@@ -64,6 +64,7 @@ static kti_cost segment_spread_cost(const kt_segment_spread *a, const double row
 
 static kti_cost lstm_forward_cost(const kt_lstm_forward *a, const double rows[KT_ROW_KINDS])
 {
+    /* Writes four gates, cell and hidden; reads the gates and the cell before. */
     const double size = of(a->graphs, rows) * a->channels, read = a->first ? 0 : 5;
     return moved((6 + read) * size + 8 * a->channels, (7 + 3 * SIGMOID + 2 * TANH + read + 1) * size);
 }
@@ -71,7 +72,8 @@ static kti_cost lstm_forward_cost(const kt_lstm_forward *a, const double rows[KT
 static kti_cost lstm_backward_cost(const kt_lstm_backward *a, const double rows[KT_ROW_KINDS])
 {
     const double size = of(a->graphs, rows) * a->channels;
-    return moved((8 + 1 + 1 + 1 + !a->last + !a->first) * size, (23 + TANH) * size);
+    /* The four gates and the cell's gradient in and out, cell and hidden gradient in. */
+    return moved((8 + 1 + !a->last + 2 + !a->first) * size, (23 + TANH) * size);
 }
 
 static kti_cost attention_cost(double graphs, double entries, int channels, int backward, int accumulate)
