@@ -208,6 +208,7 @@ enum {
     KT_STEP_TARGET_SD = KT_STEP_TARGET_MEAN + KT_DATA_SETS,
     KT_STEP_AVERAGE_SHARE =
         KT_STEP_TARGET_SD + KT_DATA_SETS, /* of the present weights in their running mean */
+    KT_STEP_GRAPHS,                       /* of the whole batch, of which a device may have a part alone */
     KT_STEP_VALUES
 };
 

@@ -3,7 +3,8 @@
  *     k_hat = 10^(z sd + mean) - 1;  loss = mean over graphs of |k - k_hat| / max(|k|, 1.17e-6)
  *     dloss/dz = sign(k_hat - k) / max(|k|, 1.17e-6) * ln(10) sd 10^(z sd + mean) / G
  *
- * mean and sd are those of the graph's data set.
+ * mean and sd are those of the graph's data set. G is the whole batch's (KT_STEP_GRAPHS): where devices share a batch,
+ * the parts' losses and gradients add up to it, and a part may have no graph.
  * F folds; data_set [G]; prediction z, kappa k, gradient [G, 1], '='; result[KT_RESULT_LOSS], '='. An overflow gives an
  * infinite loss, which Adam takes as the sign to skip the step.
  * Deterministic: one thread a fold, graphs in order; where there are many threads, a warp a fold, which adds its
@@ -19,6 +20,7 @@ KT_KERNEL(mape_loss, kt_mape_loss)
         return;
     const kt_real *step = kt_rows(a.step, fold), *z = kt_rows(a.prediction, fold),
                   *kappa = kt_rows(a.kappa, fold);
+    const kt_real whole = step[KT_STEP_GRAPHS];
     kt_real *gradient = kt_rows(a.gradient, fold), sum = 0;
     const int32_t *data_set = kt_entries(a.data_set, fold);
     for (int g = threadIdx.x; g < graphs; g += blockDim.x) {
@@ -36,11 +38,11 @@ KT_KERNEL(mape_loss, kt_mape_loss)
         const kt_real difference = power - 1 - truth;
         sum += (difference < 0 ? -difference : difference) * scale;
         const kt_real sign = difference > 0 ? 1 : difference < 0 ? -1 : 0;
-        gradient[(int64_t)g * a.gradient.stride] = sign * scale * KT_LN10 * sd * power / graphs;
+        gradient[(int64_t)g * a.gradient.stride] = sign * scale * KT_LN10 * sd * power / whole;
     }
 #ifdef KT_MANY_THREADS
     sum = kt_warp_sum(sum);
     if (threadIdx.x == 0)
 #endif
-        kt_rows(a.result, fold)[KT_RESULT_LOSS] = sum / graphs;
+        kt_rows(a.result, fold)[KT_RESULT_LOSS] = sum / whole;
 }

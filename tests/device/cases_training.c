@@ -5,6 +5,20 @@
 
 #include "reference/twins.h"
 
+/* A part of a batch: what is divided by is the number of graphs of the whole, here larger than the part's by the fold's
+ * number. Returns what the mean over the part is to be multiplied by. */
+static double set_whole(fixture *f, kt_matrix step, int fold, int graphs)
+{
+    fixture_set(f, step, fold, 0, KT_STEP_GRAPHS, graphs + fold);
+    return (double)graphs / (graphs + fold);
+}
+
+static void scale(double *values, int size, double factor)
+{
+    for (int i = 0; i < size; i++)
+        values[i] *= factor;
+}
+
 /* The twin differs where rounding decides on which side of kappa a prediction lies, so none lies that near,
  * but for one that hits it in every precision: its gradient is zero. */
 static void mape_loss_case(case_visitor *visit, int graphs, double mean, double sd)
@@ -49,6 +63,9 @@ static void mape_loss_case(case_visitor *visit, int graphs, double mean, double 
         double *result = fixture_dense(f, a.result, fold, 1, KT_RESULT_VALUES);
         result[KT_RESULT_LOSS] = twin_mape_loss(n, set, m, s, fixture_dense(f, a.prediction, fold, n, 1),
                                                 fixture_dense(f, a.kappa, fold, n, 1), gradient);
+        const double share = set_whole(f, a.step, fold, n);
+        scale(gradient, n, share);
+        scale(&result[KT_RESULT_LOSS], 1, share);
         fixture_expect(f, a.gradient, fold, n, 1, gradient, 64, 1e-3);
         /* A loss is a difference of near numbers. */
         fixture_expect(f, a.result, fold, 1, KT_RESULT_VALUES, result, 64, 1);
@@ -98,6 +115,9 @@ static void log_loss_case(case_visitor *visit, int graphs, int absolute)
         result[KT_RESULT_LOSS] =
             twin_log_loss(n, absolute, set, m, s, fixture_dense(f, a.prediction, fold, n, 1),
                           fixture_dense(f, a.kappa, fold, n, 1), gradient);
+        const double share = set_whole(f, a.step, fold, n);
+        scale(gradient, n, share);
+        scale(&result[KT_RESULT_LOSS], 1, share);
         fixture_expect(f, a.gradient, fold, n, 1, gradient, 64, 1);
         fixture_expect(f, a.result, fold, 1, KT_RESULT_VALUES, result, 64, 1);
     }

@@ -131,6 +131,7 @@ static void overflow_and_an_empty_batch_keep_adam_from_stepping(void **state)
             enum { SIZE = 16 };
             fixture *f = fixture_create(RAGGED, "overflow");
             const kt_matrix step = fixture_matrix(f, "step", 1, KT_STEP_VALUES, 1, 2);
+            fixture_set(f, step, 0, 0, KT_STEP_GRAPHS, graphs);
             const kt_matrix result = fixture_matrix(f, "result", 1, KT_RESULT_VALUES, 1, 2);
             const kt_matrix prediction = fixture_matrix(f, "prediction", 1, 1, 2000, 3000);
             const kt_matrix kappa = fixture_matrix(f, "kappa", 1, 1, 1, 2);

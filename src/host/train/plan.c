@@ -20,6 +20,7 @@ struct kti_plan {
     kti_batch batch;      /* in it */
     kt_real *step, *back; /* in it: [KT_STEP_VALUES]; result or predictions */
     int predicted_fold;   /* whose read-outs the workspace holds */
+    int whole;            /* graphs of the batch that the next step's is a part of; negative: it is whole */
 };
 
 static size_t step_bytes(void)
@@ -89,7 +90,7 @@ static kt_status create(kti_device *device, int lane, const kti_network_request 
     *plan = NULL;
     if (!made)
         return kti_fail_memory(error, "the plan");
-    *made = (kti_plan){.device = device, .lane = lane, .request = *request, .owns = true};
+    *made = (kti_plan){.device = device, .lane = lane, .whole = -1, .request = *request, .owns = true};
     kt_status status = create_network(made, error);
     if (status == KT_OK)
         status = create_memory(made, error);
@@ -222,9 +223,15 @@ kt_status kti_plan_readout(kti_plan *plan, int graph, double *readout, kt_error 
     return status;
 }
 
+void kti_plan_set_whole(kti_plan *plan, int graphs)
+{
+    plan->whole = graphs;
+}
+
 static kt_status run_step(kti_plan *plan, int fold, int size, kt_real *result, kt_error *error)
 {
     const size_t bytes = KT_RESULT_VALUES * sizeof(kt_real);
+    plan->step[KT_STEP_GRAPHS] = (kt_real)(plan->whole < 0 ? *plan->batch.graph_count : plan->whole);
     kt_status status = run(plan, fold, size, plan->network.result, bytes, error);
     if (status == KT_OK)
         memcpy(result, plan->back, bytes);

@@ -42,6 +42,9 @@ kt_real *kti_plan_step(kti_plan *plan);
 /* Sets the learning rate and Adam's bias corrections there, for step `number` since the moments were zero, from 1 on. */
 void kti_plan_set_adam(kti_plan *plan, double learning_rate, int64_t number);
 
+/* The batches of all later steps are parts of batches of so many graphs: what devices that share a fold add up. */
+void kti_plan_set_whole(kti_plan *plan, int graphs);
+
 /* Forward for one fold; the predictions of the batch's graphs go to `prediction`. */
 kt_status kti_plan_predict(kti_plan *plan, int fold, kt_real *prediction, kt_error *error);
 
