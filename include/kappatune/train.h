@@ -106,6 +106,11 @@ typedef struct kt_train_options {
     int epochs;    /* of the network; 0 leaves it as it starts, for a Gaussian process */
     int batch;     /* crystals a step; the last, smaller batch is kept */
     int threads;   /* workers; each takes folds */
+    /* On cuda: how many GPUs; fold i is on GPU i % gpus, with the same bits for any number. Of more GPUs than folds,
+     * gpus / folds share each fold: every one takes a part of every batch, and they sum gradients, to the same bits for
+     * the same number of GPUs. */
+    int gpus;
+    double gpu_timeout; /* seconds without progress after which GPUs that share a fold give up */
     uint64_t seed;
     double learning_rate, least_learning_rate; /* cosine from the first to the second ... */
     int schedule_period;                       /* ... over this many ticks (0: the run's length); */

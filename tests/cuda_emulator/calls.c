@@ -186,6 +186,11 @@ bool emu_wait_for_others(void)
     return status == 0;
 }
 
+double emu_timeout(void)
+{
+    return timeout;
+}
+
 void emu_wake_others(void)
 {
     pthread_cond_broadcast(&others);
@@ -253,6 +258,7 @@ void emulator_start(const emulator_options *options)
     emu_forget_graphs();
     emu_forget_streams();
     emu_forget_launches();
+    emu_forget_nccl();
     emu_forget_objects();
     emu_forget_memory();
     emu_watch_touches();

@@ -1,4 +1,4 @@
-/* A CUDA device without a GPU: a stand-in for the CUDA runtime and cuBLASLt that a test program links instead of them.
+/* CUDA devices without a GPU: a stand-in for the CUDA runtime, cuBLASLt and NCCL that a test program links instead of them.
  *
  * Kernels run as fibers (device/threads.h) from twins that are compiled from the same files. Work is queued and runs
  * when the host waits for it, in an order drawn from a seed among those that streams, events and graphs allow. Device
@@ -53,6 +53,10 @@ const char *emulator_failed_call(void);
 
 /* For tests of tests: kernels miss one barrier of `period`, as in threads_launch. 0: none. */
 void emulator_skip_barrier(int period, int missing);
+
+/* Of every NCCL communicator the collective of that number (from 1) of a rank never comes; one that `reports` says so as an
+ * asynchronous error. 0: all come. */
+void emulator_lose_rank(int rank, long number, int reports);
 
 /* How long a rank waits for the others, in seconds, before that is a violation (10 at first). */
 void emulator_timeout(double seconds);

@@ -274,6 +274,26 @@ EMU_API cudaError_t cudaGraphExecDestroy(cudaGraphExec_t handle)
     return emu_leave(injected);
 }
 
+static bool holds(const emu_node *node, int size, bool (*is)(const emu_task *task, const void *of),
+                  const void *of)
+{
+    for (int i = 0; i < size; i++)
+        if (is(node[i].task, of))
+            return true;
+    return false;
+}
+
+bool emu_graphs_hold(bool (*is)(const emu_task *task, const void *of), const void *of)
+{
+    for (graph_exec *x = NULL; (x = emu_object_next(EMU_GRAPH_EXEC, x));)
+        if (holds(x->node, x->size, is, of))
+            return true;
+    for (emu_graph *g = NULL; (g = emu_object_next(EMU_GRAPH, g));)
+        if (holds(g->node, g->size, is, of))
+            return true;
+    return false;
+}
+
 void emu_forget_graphs(void)
 {
     for (graph_exec *x = NULL; (x = emu_object_next(EMU_GRAPH_EXEC, x));) {

@@ -42,6 +42,7 @@ void emu_grow(void *array, int size, int *room, size_t item);
 /* Waits for another thread's call. False when the time is up. */
 bool emu_wait_for_others(void);
 void emu_wake_others(void);
+double emu_timeout(void);
 
 extern emulator_options emu_options;
 extern int emu_skip_period, emu_skip_missing;
@@ -58,6 +59,7 @@ typedef enum emu_class {
     EMU_BLAS_OPERATION,
     EMU_BLAS_LAYOUT,
     EMU_BLAS_PREFERENCE,
+    EMU_NCCL_COMMUNICATOR,
     EMU_CLASSES
 } emu_class;
 
@@ -108,6 +110,7 @@ typedef struct emu_task {
     void (*run)(struct emu_task *task);
     bool (*can_run)(struct emu_task *task);                                /* NULL: always */
     bool (*uses)(const struct emu_task *task, const void *p, size_t size); /* host memory; NULL: none */
+    void (*forget)(struct emu_task *task);                                 /* before it is freed; NULL */
 } emu_task;
 
 void *emu_task_create(const char *name, int device, size_t bytes, void (*run)(emu_task *task));
@@ -184,7 +187,13 @@ void emu_front_add(emu_front *front, int node);
 void emu_front_copy(emu_front *to, const emu_front *from);
 int emu_graph_add(emu_graph *graph, emu_task *task, const emu_front *before);
 void emu_graph_free(emu_graph *graph);
+/* Whether a graph has a task that is one of `of`. */
+bool emu_graphs_hold(bool (*is)(const emu_task *task, const void *of), const void *of);
 void emu_forget_graphs(void);
+
+/* ---- nccl.c ---- */
+
+void emu_forget_nccl(void);
 
 /* ---- launch.c ---- */
 

@@ -7,7 +7,8 @@
 static const char *const names[EMU_CLASSES] = {"stream",          "event",
                                                "graph",           "executable graph",
                                                "cuBLASLt handle", "matmul descriptor",
-                                               "matrix layout",   "matmul preference"};
+                                               "matrix layout",   "matmul preference",
+                                               "communicator"};
 
 static emu_object *first[EMU_CLASSES];
 static int numbers;

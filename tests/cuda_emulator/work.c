@@ -21,8 +21,11 @@ void *emu_task_create(const char *name, int device, size_t bytes, void (*run)(em
 
 void emu_task_release(emu_task *task)
 {
-    if (task && --task->references == 0)
-        free(task);
+    if (!task || --task->references > 0)
+        return;
+    if (task->forget)
+        task->forget(task);
+    free(task);
 }
 
 emu_work *emu_work_keep(emu_work *work)
@@ -104,6 +107,7 @@ static void run(int at)
         emu_check_zones(work->task->name);
     }
     finish(work);
+    emu_wake_others(); /* it may be what another thread waits for */
 }
 
 /* Marks what must run before. */
@@ -152,7 +156,9 @@ cudaError_t emu_run_until(emu_work *work)
             stamp = ++marks;
             mark(work);
         }
-        const int at = choose(only_marked);
+        int at = choose(only_marked);
+        if (at < 0 && only_marked)
+            at = choose(false); /* other devices don't stand still, and this one may wait for them */
         if (at >= 0) {
             run(at);
             continue;
@@ -175,11 +181,12 @@ void emu_run_some(void)
 {
     if (running)
         return;
-    emu_open_memory();
-    for (uint64_t n = emu_draw() % 4; n > 0 && ready_count > 0; n--) {
+    /* Seldom much, for the sake of those who poll. */
+    for (uint64_t n = emu_draw() % 8 ? emu_draw() % 4 : emu_draw() % 1024; n > 0 && ready_count > 0; n--) {
         const int at = choose(false);
         if (at < 0)
             break;
+        emu_open_memory();
         run(at);
     }
     emu_close_memory();

@@ -149,6 +149,7 @@ static void test_round_trip(void **state)
     o.gp_kernel = KT_GP_KERNEL_RBF;
     o.readout_components = 5;
     o.physics_inputs = true;
+    o.gpus = 4;
     o.inner_fraction = 1.0 / 3;
     json_t *json = kti_recipe_to_json(&o);
     assert_non_null(json);
@@ -170,7 +171,7 @@ static void test_round_trip(void **state)
     again = kti_recipe_to_json(&defaults);
     const char *key;
     json_t *value;
-    assert_int_equal(json_object_size(json), 30);
+    assert_int_equal(json_object_size(json), 31);
     json_object_foreach(json, key, value) if (json_equal(value, json_object_get(again, key)))
         fail_msg("`%s` did not make the journey", key);
     json_decref(again);
@@ -216,6 +217,7 @@ static void test_wrong_values(void **state)
         {"{\"schedule_period\": -1}", "`schedule_period`"},
         {"{\"schedule_ticks\": -1}", "`schedule_ticks`"},
         {"{\"inner_fraction\": 0.95}", "`inner_fraction`"},
+        {"{\"gpus\": 0}", "`gpus`"},
         {"{\"head\": \"forest\"}", "\"network\", \"gp\", \"average\""},
         {"{\"gp_features\": \"some\"}", "\"none\", \"plain\", \"physical\""},
         {"{\"gp_kernel\": 1}", "`gp_kernel`"},
@@ -349,6 +351,10 @@ static void test_check(void **state)
     BAD(schedule_ticks, -1, "`schedule_ticks`");
     BAD(inner_fraction, 0.91, "`inner_fraction`");
     BAD(inner_fraction, NAN, "`inner_fraction`");
+    BAD(gpus, 0, "`gpus`");
+    BAD(gpus, 2, "the device is `cpu`");
+    BAD(gpu_timeout, 0, "timeout");
+    BAD(gpu_timeout, NAN, "timeout");
     BAD(checkpoint_seconds, -1, "checkpoints");
     BAD(checkpoint_seconds, NAN, "checkpoints");
 #undef BAD

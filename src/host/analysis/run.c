@@ -128,21 +128,41 @@ static kt_status warn_of_shared(const kt_train_options *options, const kti_datas
     return status;
 }
 
-static void announce(const kt_train_options *options, const kti_device *device, const kti_run *run)
+/* ", 4 GPUs, two a fold" */
+static void describe_gpus(const kti_run *run, char text[96])
 {
-    const int lanes = kti_device_lanes(device), threads = lanes < run->folds ? lanes : run->folds;
+    const kti_places *places = &run->places;
+    text[0] = '\0';
+    if (places->sharers > 1)
+        snprintf(text, 96, ", %d GPUs, %d to each fold,", places->size, places->sharers);
+    else if (places->size > 1)
+        snprintf(text, 96, ", %d GPUs,", places->size);
+}
+
+static void announce(const kt_train_options *options, const kti_run *run)
+{
+    const kti_device *device = run->places.place[0].device;
+    const int lanes = kti_device_fuses(device) ? run->copies : kti_device_lanes(device),
+              threads = lanes < run->copies ? lanes : run->copies;
+    char gpus[96];
     int64_t done = 0;
     for (int i = 0; i < run->folds; i++)
         done += run->fold[i].epoch;
     char work[64] = "";
     if (options->epochs > 0)
         snprintf(work, sizeof work, " of %d epochs", options->epochs);
-    say(options, "%d crystals of %s, %d fold%s%s%s, on %s with %d thread%s", run->dataset->size,
+    describe_gpus(run, gpus);
+    say(options, "%d crystals of %s, %d fold%s%s%s, on %s%s with %d thread%s", run->dataset->size,
         run->dataset->name, run->folds, run->folds == 1 ? "" : "s", work,
         options->head == KT_HEAD_NETWORK ? ""
         : options->epochs > 0            ? " and a Gaussian process"
                                          : " of a Gaussian process",
-        kti_device_description(device), threads, threads == 1 ? "" : "s");
+        kti_device_description(device), gpus, threads, threads == 1 ? "" : "s");
+    if (options->gpus > run->places.size)
+        say(options, "%d of the %d GPUs %s not used: %d fold%s can be trained on %d, or on a multiple",
+            options->gpus - run->places.size, options->gpus,
+            options->gpus - run->places.size == 1 ? "is" : "are", run->folds, run->folds == 1 ? "" : "s",
+            run->folds);
     if (done > 0)
         say(options, "resumed: %lld of %lld epochs are done", (long long)done,
             (long long)run->folds * options->epochs);
@@ -159,14 +179,9 @@ kt_status kti_run_stage(const kt_train_options *options, const kti_dataset *data
                         kt_error *error)
 {
     kti_run run = {0};
-    kti_device *device = NULL;
     kti_lock lock = KTI_LOCK_NONE;
     *result = (kt_train_result){0};
-    kt_status status = kti_device_create(
-        options->device, kti_device_name_fuses(options->device) ? kti_fold_count(options) : options->threads,
-        &device, error);
-    if (status == KT_OK)
-        status = kti_run_create(device, options, dataset, &run, error);
+    kt_status status = kti_run_create(options, dataset, &run, error);
     /* The folder is touched only when everything else is in order. */
     if (status == KT_OK && options->out)
         status = kti_recipe_store(options, &lock, error);
@@ -175,7 +190,7 @@ kt_status kti_run_stage(const kt_train_options *options, const kti_dataset *data
     if (status == KT_OK)
         status = warn_of_shared(options, dataset, error);
     if (status == KT_OK) {
-        announce(options, device, &run);
+        announce(options, &run);
         status = kti_run_train(&run, error);
     }
     if (options->out && (status == KT_OK || status == KT_INTERRUPTED)) {
@@ -193,7 +208,6 @@ kt_status kti_run_stage(const kt_train_options *options, const kti_dataset *data
         kt_train_result_destroy(result);
     kti_lock_release(&lock);
     kti_run_destroy(&run);
-    kti_device_destroy(device);
     return status;
 }
 

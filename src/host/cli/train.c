@@ -60,6 +60,11 @@ static const char help[] =
     "16\n"
     "  --no-quotient          full graphs instead of their exact symmetry quotients\n"
     "  --device NAME          cpu (default), cuda or cuda-cublas\n"
+    "  --gpus N               GPUs of --device cuda (default 1): folds are spread over them; of more GPUs "
+    "than folds,\n"
+    "                         N / FOLDS share each fold, a part of every batch each\n"
+    "  --gpu-timeout S        seconds without progress after which GPUs that share a fold give up (default "
+    "300)\n"
     "  --threads N            workers; each takes folds (default: all processors)\n"
     "  --out RUN              run folder (default: runs/NAME of the data set; of several stages, of the "
     "recipe)\n"
@@ -220,6 +225,8 @@ enum {
     OPTION_COMPONENTS,
     OPTION_NO_QUOTIENT,
     OPTION_DEVICE,
+    OPTION_GPUS,
+    OPTION_GPU_TIMEOUT,
     OPTION_THREADS,
     OPTION_OUT,
     OPTION_RESUME,
@@ -246,6 +253,8 @@ static const struct option long_options[] = {
     {"readout-components", required_argument, NULL, OPTION_COMPONENTS},
     {"no-quotient", no_argument, NULL, OPTION_NO_QUOTIENT},
     {"device", required_argument, NULL, OPTION_DEVICE},
+    {"gpus", required_argument, NULL, OPTION_GPUS},
+    {"gpu-timeout", required_argument, NULL, OPTION_GPU_TIMEOUT},
     {"threads", required_argument, NULL, OPTION_THREADS},
     {"out", required_argument, NULL, OPTION_OUT},
     {"resume", no_argument, NULL, OPTION_RESUME},
@@ -358,6 +367,13 @@ static bool apply(request *r, kt_train_options *o, int option)
         break;
     case OPTION_NO_QUOTIENT: o->quotient = false; break;
     case OPTION_DEVICE: o->device = optarg; break;
+    case OPTION_GPUS:
+        fine = kti_option_integer("--gpus", optarg, 1, 1024, &integer);
+        o->gpus = (int)integer;
+        break;
+    case OPTION_GPU_TIMEOUT:
+        fine = kti_option_number("--gpu-timeout", optarg, 1e-3, 1e9, &o->gpu_timeout);
+        break;
     case OPTION_THREADS:
         fine = kti_option_integer("--threads", optarg, 1, 1024, &integer);
         o->threads = (int)integer;

@@ -132,6 +132,7 @@ static kti_cost cost_of(const kti_operation *operation, const double rows[KT_ROW
     }
     case KTI_OP_MAPE_LOSS:
     case KTI_OP_LOG_LOSS: return moved(4 * rows[KT_GRAPHS] + KT_STEP_VALUES, 8 * rows[KT_GRAPHS]);
+    case KTI_OP_ALL_REDUCE: break; /* between GPUs, and measured on none alone */
     case KTI_OP_GRADIENT_NORM:
         return moved((double)operation->arguments.gradient_norm.size,
                      2 * (double)operation->arguments.gradient_norm.size);

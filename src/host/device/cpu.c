@@ -39,9 +39,10 @@ static void destroy(kti_device *device)
     free(c);
 }
 
-static kt_status create(const char *variant, int lanes, kti_device **device, kt_error *error)
+static kt_status create(const char *variant, int ordinal, int lanes, kti_device **device, kt_error *error)
 {
     (void)variant;
+    (void)ordinal;
     kt_status status = KT_OK;
     cpu *made = kti_allocate(1, sizeof *made);
     kti_arena *scratch = kti_allocate((size_t)lanes, sizeof *scratch);

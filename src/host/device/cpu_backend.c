@@ -69,6 +69,7 @@ static void run(const kti_operation *operation, int fold, kt_real *scratch)
     case KTI_OP_ATTENTION_BACKWARD: attention_backward(block, operation->arguments.attention_backward); break;
     case KTI_OP_MAPE_LOSS: mape_loss(block, operation->arguments.mape_loss); break;
     case KTI_OP_LOG_LOSS: log_loss(block, operation->arguments.log_loss); break;
+    case KTI_OP_ALL_REDUCE: break; /* the CPU is one device */
     case KTI_OP_GRADIENT_NORM:
         gradient_norm_partial(block, operation->arguments.gradient_norm);
         gradient_norm(block, operation->arguments.gradient_norm);

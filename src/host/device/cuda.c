@@ -21,14 +21,23 @@ kt_status kti_cuda_bind(const kti_cuda *cuda, kt_error *error)
     return kti_cuda_check(cudaSetDevice(cuda->ordinal), "choosing the GPU", error);
 }
 
+kt_status kti_cuda_wait(kti_cuda *cuda, const char *what, kt_error *error)
+{
+    if (cuda->nccl)
+        return kti_cuda_wait_for_others(cuda, what, error);
+    return kti_cuda_check(cudaStreamSynchronize(cuda->stream), what, error);
+}
+
 static void destroy(kti_device *device)
 {
     kti_cuda *cuda = (kti_cuda *)device;
     cudaSetDevice(cuda->ordinal);
     kti_cuda_graph_forget(cuda, NULL);
+    kti_cuda_disconnect(cuda);
     kti_cuda_blas_destroy(cuda->blas);
     if (cuda->stream)
         cudaStreamDestroy(cuda->stream);
+    cudaGetLastError(); /* another device may follow */
     pthread_mutex_destroy(&cuda->lock);
     pthread_cond_destroy(&cuda->done);
     free(cuda->graph);
@@ -37,12 +46,12 @@ static void destroy(kti_device *device)
     free(cuda);
 }
 
-static kt_status find_gpu(kt_error *error)
+static kt_status count_gpus(int *gpus, kt_error *error)
 {
-    int gpus = 0;
-    const cudaError_t code = cudaGetDeviceCount(&gpus);
+    *gpus = 0;
+    const cudaError_t code = cudaGetDeviceCount(gpus);
     if (code == cudaErrorInsufficientDriver || code == cudaErrorNoDevice ||
-        (code == cudaSuccess && gpus == 0)) {
+        (code == cudaSuccess && *gpus == 0)) {
         cudaGetLastError();
         return kti_fail(
             error, KT_DEVICE,
@@ -58,7 +67,10 @@ static kt_status find_gpu(kt_error *error)
 static kt_status open_gpu(kti_cuda *cuda, bool blas, kt_error *error)
 {
     struct cudaDeviceProp properties;
-    kt_status status = find_gpu(error);
+    int gpus;
+    kt_status status = count_gpus(&gpus, error);
+    if (status == KT_OK && cuda->ordinal >= gpus)
+        return kti_fail(error, KT_DEVICE, "there is no GPU %d: the driver lists %d", cuda->ordinal + 1, gpus);
     if (status == KT_OK)
         status = kti_cuda_bind(cuda, error);
     if (status == KT_OK)
@@ -75,7 +87,7 @@ static kt_status open_gpu(kti_cuda *cuda, bool blas, kt_error *error)
     return status;
 }
 
-static kt_status create(const char *variant, int lanes, kti_device **device, kt_error *error)
+static kt_status create(const char *variant, int ordinal, int lanes, kti_device **device, kt_error *error)
 {
     const bool blas = strcmp(variant, "cublas") == 0;
     if (variant[0] != '\0' && !blas)
@@ -83,7 +95,7 @@ static kt_status create(const char *variant, int lanes, kti_device **device, kt_
     kti_cuda *made = kti_allocate(1, sizeof *made);
     if (!made)
         return kti_fail_memory(error, "the device");
-    *made = (kti_cuda){.device = {.kind = &kti_cuda_kind, .lanes = lanes}};
+    *made = (kti_cuda){.device = {.kind = &kti_cuda_kind, .lanes = lanes}, .ordinal = ordinal};
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->done, NULL);
     made->lane = kti_allocate((size_t)lanes, sizeof *made->lane);
@@ -126,7 +138,7 @@ static kt_status allocate(kti_device *device, size_t bytes, const char *what, vo
     pthread_mutex_lock(&cuda->lock);
     status = kti_cuda_check(cudaMemsetAsync(*memory, 0, bytes, cuda->stream), "clearing memory", error);
     if (status == KT_OK)
-        status = kti_cuda_check(cudaStreamSynchronize(cuda->stream), "clearing memory", error);
+        status = kti_cuda_wait(cuda, "clearing memory", error);
     pthread_mutex_unlock(&cuda->lock);
     if (status != KT_OK) {
         cudaFree(*memory);
@@ -139,6 +151,7 @@ static void release(kti_device *device, void *memory)
 {
     cudaSetDevice(((kti_cuda *)device)->ordinal);
     cudaFree(memory);
+    cudaGetLastError();
 }
 
 static kt_status allocate_host(kti_device *device, size_t bytes, const char *what, void **memory,
@@ -162,6 +175,7 @@ static void release_host(kti_device *device, void *memory)
 {
     cudaSetDevice(((kti_cuda *)device)->ordinal);
     cudaFreeHost(memory);
+    cudaGetLastError();
 }
 
 static kt_status copy(kti_device *device, void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
@@ -174,7 +188,7 @@ static kt_status copy(kti_device *device, void *to, const void *from, size_t byt
     pthread_mutex_lock(&cuda->lock);
     status = kti_cuda_check(cudaMemcpyAsync(to, from, bytes, kind, cuda->stream), what, error);
     if (status == KT_OK)
-        status = kti_cuda_check(cudaStreamSynchronize(cuda->stream), what, error);
+        status = kti_cuda_wait(cuda, what, error);
     pthread_mutex_unlock(&cuda->lock);
     return status;
 }
@@ -195,6 +209,7 @@ static void forget(kti_device *device, const kti_operation *list)
     pthread_mutex_lock(&cuda->lock);
     cudaSetDevice(cuda->ordinal);
     kti_cuda_graph_forget(cuda, list);
+    cudaGetLastError();
     pthread_mutex_unlock(&cuda->lock);
 }
 
@@ -213,4 +228,8 @@ const kti_device_kind kti_cuda_kind = {.version = KTI_KIND_VERSION,
                                        .forget = forget,
                                        .enter = kti_cuda_enter,
                                        .leave = kti_cuda_leave,
-                                       .peak = kti_cuda_peak};
+                                       .peak = kti_cuda_peak,
+                                       .count = count_gpus,
+                                       .connect = kti_cuda_connect,
+                                       .broadcast = kti_cuda_broadcast,
+                                       .abandon = kti_cuda_abandon};

@@ -15,6 +15,8 @@ enum { LEAST_BUCKET = 16 };
 static int32_t bucket(int32_t rows)
 {
     int32_t step = LEAST_BUCKET;
+    if (rows < 1) /* a part of a batch may have no crystal, but cuBLAS knows no empty matrix */
+        rows = 1;
     while (8 * (int64_t)step <= rows)
         step *= 2;
     return (int32_t)(((int64_t)rows + step - 1) / step * step);
@@ -23,9 +25,13 @@ static int32_t bucket(int32_t rows)
 static kt_status capture(kti_cuda *cuda, kti_cuda_graph *made, kt_error *error)
 {
     cudaGraph_t graph = NULL;
+    kt_status status = KT_OK;
+    if (cuda->nccl)
+        status = kti_cuda_warm_up(cuda, made->list, made->size, made->first, made->count, error);
     /* Other threads may allocate meanwhile: that is no business of this capture. */
-    kt_status status = kti_cuda_check(cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeThreadLocal),
-                                      "capturing a step", error);
+    if (status == KT_OK)
+        status = kti_cuda_check(cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeThreadLocal),
+                                "capturing a step", error);
     if (status != KT_OK)
         return status;
     for (int i = 0; i < made->size && status == KT_OK; i++)

@@ -91,9 +91,11 @@ static kt_status run_jobs(kti_cuda *cuda, const kti_job **jobs, int count, kt_er
         status = launch_sorted(cuda, jobs, count, error);
     if (status == KT_OK)
         status = copy_all(cuda, jobs, count, cudaMemcpyDeviceToHost, "copying results from the GPU", error);
+    if (status != KT_OK && cuda->nccl)
+        kti_cuda_give_up(cuda, error);
     /* Also after a failure: what is on the stream still uses the jobs' memory. */
-    const cudaError_t code = cudaStreamSynchronize(cuda->stream);
-    return status == KT_OK ? kti_cuda_check(code, "running a step", error) : status;
+    const kt_status waited = kti_cuda_wait(cuda, "running a step", error);
+    return status == KT_OK ? waited : status;
 }
 
 static void run_round(kti_cuda *cuda)

@@ -22,6 +22,8 @@ static kt_status start(kti_cuda *cuda, kt_kernel_id kernel, const void *argument
 kt_status kti_cuda_launch(kti_cuda *cuda, const kti_operation *operation, int first, int count,
                           const int32_t rows[KT_ROW_KINDS], kt_error *error)
 {
+    if (operation->kind == KTI_OP_ALL_REDUCE)
+        return kti_cuda_all_reduce(cuda, &operation->arguments.all_reduce, first, count, error);
     kti_operation sized = *operation;
     kt_count *size = kti_operation_rows(&sized);
     if (size && rows[size->kind] < size->most)

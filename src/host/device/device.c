@@ -49,24 +49,41 @@ static kt_status load_cuda(const kti_device_kind **kind, kt_error *error)
     return KT_OK;
 }
 
-kt_status kti_device_create(const char *name, int lanes, kti_device **device, kt_error *error)
+/* The kind that a name begins with. */
+static kt_status find_kind(const char *name, const kti_device_kind **kind, kt_error *error)
 {
-    const kti_device_kind *kind = &kti_cpu_kind;
-    kt_status status = KT_OK;
+    *kind = &kti_cpu_kind;
+    if (is_cuda(name))
+        return load_cuda(kind, error);
+    if (name && strcmp(name, kti_cpu_kind.name) != 0)
+        return kti_fail(error, KT_BAD_ARGUMENT, "there is no device `%s`: cpu, cuda or cuda-cublas", name);
+    return KT_OK;
+}
+
+kt_status kti_device_create_at(const char *name, int ordinal, int lanes, kti_device **device, kt_error *error)
+{
+    const kti_device_kind *kind;
     *device = NULL;
     if (lanes < 1)
         return kti_fail(error, KT_BAD_ARGUMENT, "a device needs at least one thread, not %d", lanes);
-    if (!is_cuda(name)) {
-        if (name && strcmp(name, kti_cpu_kind.name) != 0)
-            return kti_fail(error, KT_BAD_ARGUMENT, "there is no device `%s`: cpu, cuda or cuda-cublas",
-                            name);
-        return kind->create("", lanes, device, error);
-    }
-    status = load_cuda(&kind, error);
+    kt_status status = find_kind(name, &kind, error);
     if (status != KT_OK)
         return status;
-    const char *variant = name + sizeof cuda_name - 1;
-    return kind->create(variant[0] == '-' ? variant + 1 : variant, lanes, device, error);
+    const char *variant = is_cuda(name) ? name + sizeof cuda_name - 1 : "";
+    return kind->create(variant[0] == '-' ? variant + 1 : variant, ordinal, lanes, device, error);
+}
+
+kt_status kti_device_create(const char *name, int lanes, kti_device **device, kt_error *error)
+{
+    return kti_device_create_at(name, 0, lanes, device, error);
+}
+
+kt_status kti_device_count(const char *name, int *count, kt_error *error)
+{
+    const kti_device_kind *kind;
+    *count = 1;
+    kt_status status = find_kind(name, &kind, error);
+    return status == KT_OK && kind->count ? kind->count(count, error) : status;
 }
 
 void kti_device_destroy(kti_device *device)
@@ -158,4 +175,32 @@ void kti_device_leave(kti_device *device, int lane)
 {
     if (device->kind->leave)
         device->kind->leave(device, lane);
+}
+
+kt_status kti_device_connect(kti_device *const *devices, int count, double patience, kt_error *error)
+{
+    const kti_device_kind *kind = devices[0]->kind;
+    return kind->connect ? kind->connect(devices, count, patience, error)
+                         : kti_fail(error, KT_BAD_ARGUMENT, "the device %s cannot share a fold", kind->name);
+}
+
+int kti_device_rank(const kti_device *device)
+{
+    return device->rank;
+}
+
+int kti_device_ranks(const kti_device *device)
+{
+    return device->ranks > 1 ? device->ranks : 1;
+}
+
+kt_status kti_device_broadcast(kti_device *device, void *memory, size_t bytes, kt_error *error)
+{
+    return device->ranks > 1 ? device->kind->broadcast(device, memory, bytes, error) : KT_OK;
+}
+
+void kti_device_abandon(kti_device *device)
+{
+    if (device->ranks > 1)
+        device->kind->abandon(device);
 }

@@ -19,6 +19,14 @@ typedef struct kti_device kti_device;
 /* `name` is "cpu" (or NULL), "cuda", or "cuda-cublas", whose matrix products are cuBLAS's where it can. The latter two fail
  * with KT_DEVICE where the build or the machine has no such device, saying what is missing. `lanes` >= 1. */
 kt_status kti_device_create(const char *name, int lanes, kti_device **device, kt_error *error);
+
+/* The same on one of several GPUs, `ordinal` from 0 on. */
+kt_status kti_device_create_at(const char *name, int ordinal, int lanes, kti_device **device,
+                               kt_error *error);
+
+/* How many devices of that name the machine has, at least 1; the CPU is one. */
+kt_status kti_device_count(const char *name, int *count, kt_error *error);
+
 void kti_device_destroy(kti_device *device);
 
 /* Whether the device of that name fuses: jobs of several lanes that run the same list become one. Then a lane is a fold,
@@ -79,5 +87,22 @@ void kti_device_forget(kti_device *device, const kti_operation *list);
  * entered waits for nobody. No-ops on a device that doesn't fuse. */
 void kti_device_enter(kti_device *device, int lane);
 void kti_device_leave(kti_device *device, int lane);
+
+/* ---- several devices that share a fold ---- */
+
+/* Makes devices that have run nothing yet the ranks of a group, each of whose lists may hold KTI_OP_ALL_REDUCE. All of them
+ * then run the same operations of the group in the same order, from a thread each. One that waits for the others for more
+ * than `patience` seconds gives up, and with it the group: KT_DEVICE. KT_DEVICE too where the build lacks what it needs. */
+kt_status kti_device_connect(kti_device *const *devices, int count, double patience, kt_error *error);
+
+/* 0 and 1 for a device that is not connected. */
+int kti_device_rank(const kti_device *device);
+int kti_device_ranks(const kti_device *device);
+
+/* Copies device memory of the group's first device to the same of the others: each calls it with its own. */
+kt_status kti_device_broadcast(kti_device *device, void *memory, size_t bytes, kt_error *error);
+
+/* For a rank that will not take part any more: the others, who may wait for it, fail soon. Any thread may call it. */
+void kti_device_abandon(kti_device *device);
 
 #endif

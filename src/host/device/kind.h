@@ -12,7 +12,7 @@ typedef struct kti_device_kind {
     const char *name;
     bool fuses;
     /* `variant`: what the device's name has behind the kind's; "" for none. */
-    kt_status (*create)(const char *variant, int lanes, kti_device **device, kt_error *error);
+    kt_status (*create)(const char *variant, int ordinal, int lanes, kti_device **device, kt_error *error);
     void (*destroy)(kti_device *device);
     kt_status (*allocate)(kti_device *device, size_t bytes, const char *what, void **memory, kt_error *error);
     void (*release)(kti_device *device, void *memory);
@@ -27,12 +27,18 @@ typedef struct kti_device_kind {
     void (*enter)(kti_device *device, int lane);
     void (*leave)(kti_device *device, int lane);
     kt_status (*peak)(kti_device *device, size_t bytes, int size, kti_peak *peak, kt_error *error);
+    /* NULL where there is one device */
+    kt_status (*count)(int *count, kt_error *error);
+    kt_status (*connect)(kti_device *const *devices, int count, double patience, kt_error *error);
+    kt_status (*broadcast)(kti_device *device, void *memory, size_t bytes, kt_error *error);
+    void (*abandon)(kti_device *device);
 } kti_device_kind;
 
 /* What every kind's own device begins with. */
 struct kti_device {
     const kti_device_kind *kind;
     int lanes;
+    int rank, ranks; /* in the group; ranks 0: in none */
     char description[128];
 };
 

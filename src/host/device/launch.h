@@ -30,6 +30,7 @@ static inline int kti_operation_kernels(const kti_operation *operation,
     case KTI_OP_ATTENTION_BACKWARD: kernels[0] = KT_ID_attention_backward; return 1;
     case KTI_OP_MAPE_LOSS: kernels[0] = KT_ID_mape_loss; return 1;
     case KTI_OP_LOG_LOSS: kernels[0] = KT_ID_log_loss; return 1;
+    case KTI_OP_ALL_REDUCE: return 0;
     case KTI_OP_GRADIENT_NORM:
         kernels[0] = KT_ID_gradient_norm_partial;
         kernels[1] = KT_ID_gradient_norm;
@@ -63,6 +64,7 @@ static inline kt_count *kti_operation_rows(kti_operation *operation)
     case KTI_OP_MAPE_LOSS: return &operation->arguments.mape_loss.graphs;
     case KTI_OP_LOG_LOSS: return &operation->arguments.log_loss.graphs;
     case KTI_OP_EMBEDDING_GRADIENT:
+    case KTI_OP_ALL_REDUCE:
     case KTI_OP_GRADIENT_NORM:
     case KTI_OP_WEIGHT_DECAY:
     case KTI_OP_ADAM:

@@ -27,6 +27,7 @@ typedef enum kti_operation_kind {
     KTI_OP_ATTENTION_BACKWARD,
     KTI_OP_MAPE_LOSS,
     KTI_OP_LOG_LOSS,
+    KTI_OP_ALL_REDUCE,
     KTI_OP_GRADIENT_NORM,
     KTI_OP_WEIGHT_DECAY,
     KTI_OP_ADAM,
@@ -47,6 +48,14 @@ typedef enum kti_family {
     KTI_FAMILY_OPTIMISER,
     KTI_FAMILIES
 } kti_family;
+
+/* Sums a step's loss and gradient over the devices that share a fold, each of which has then the same bits. No kernel: the
+ * devices must have been connected. */
+typedef struct kti_all_reduce {
+    int64_t size;
+    kt_matrix gradient; /* [1, size] */
+    kt_matrix result;   /* [1, KT_RESULT_VALUES] of which the loss is summed */
+} kti_all_reduce;
 
 typedef struct kti_operation {
     kti_operation_kind kind;
@@ -69,6 +78,7 @@ typedef struct kti_operation {
         kt_attention_backward attention_backward;
         kt_mape_loss mape_loss;
         kt_log_loss log_loss;
+        kti_all_reduce all_reduce;
         kt_gradient_norm gradient_norm;
         kt_weight_decay weight_decay;
         kt_adam adam;

@@ -850,6 +850,9 @@ static void optimise(builder *b)
     const int64_t chunks = (size + KT_NORM_CHUNK - 1) / KT_NORM_CHUNK;
     const kt_matrix result = {b->network->result, fold_stride(b), KT_RESULT_VALUES};
     b->family = KTI_FAMILY_OPTIMISER;
+    if (kti_device_ranks(p->device) > 1)
+        append(b, KTI_OP_ALL_REDUCE)->arguments.all_reduce =
+            (kti_all_reduce){.size = size, .gradient = gradient_from(b, first), .result = result};
     append(b, KTI_OP_GRADIENT_NORM)->arguments.gradient_norm = (kt_gradient_norm){
         .size = size,
         .gradient = gradient_from(b, first),

@@ -151,6 +151,12 @@ kt_status kti_parameters_upload(kti_parameters *parameters, kti_arena_role role,
                              (size_t)parameters->layout.size * sizeof(kt_real), error);
 }
 
+kt_status kti_parameters_broadcast(kti_parameters *parameters, kti_arena_role role, int fold, kt_error *error)
+{
+    return kti_device_broadcast(parameters->device, fold_arena(parameters, role, fold),
+                                (size_t)parameters->layout.size * sizeof(kt_real), error);
+}
+
 static int shape_matches(const kti_parameter *parameter, const kti_tensor *tensor)
 {
     if (tensor->rank != parameter->rank)

@@ -58,6 +58,10 @@ kt_status kti_parameters_download(const kti_parameters *parameters, kti_arena_ro
 kt_status kti_parameters_upload(kti_parameters *parameters, kti_arena_role role, int fold,
                                 const kt_real *host, kt_error *error);
 
+/* Gives the fold's arena to those who share it, from the first of them; each calls it. */
+kt_status kti_parameters_broadcast(kti_parameters *parameters, kti_arena_role role, int fold,
+                                   kt_error *error);
+
 /* Between a host arena in the layout and tensors named `prefix` + spec name. Load takes the parameters of the
  * named parts (bit mask 1 << kti_part) and fails, by name, for one that is missing or has another shape; the
  * rest of the arena is left alone. Store adds float32 tensors (float64 in the float64 build). Parts that the layout lacks are passed over. */

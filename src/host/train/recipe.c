@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "model/gp_head.h"
 #include "train/checkpoint.h"
+#include "train/places.h"
 
 const char *const kti_protocol_names[] = {"sound", "published", NULL};
 const char *const kti_select_names[] = {"inner", "outer", "last", NULL};
@@ -31,6 +32,8 @@ kt_train_options kt_train_options_default(kt_protocol protocol)
         .epochs = 300,
         .batch = 8,
         .threads = 1,
+        .gpus = 1,
+        .gpu_timeout = 300,
         .seed = 42,
         .learning_rate = 1e-3,
         .least_learning_rate = 1e-5,
@@ -101,6 +104,7 @@ static const key keys[] = {
     {"gp_kernel", GP_KERNEL, AT(gp_kernel), 0, 0},
     {"readout_components", INTEGER, AT(readout_components), 0, KTI_GP_MOST_COMPONENTS},
     {"physics_inputs", BOOLEAN, AT(physics_inputs), 0, 0},
+    {"gpus", INTEGER, AT(gpus), 1, 1024},
     {"inner_fraction", NUMBER, AT(inner_fraction), 0, 0.9},
 };
 
@@ -283,6 +287,8 @@ static void reset(kt_train_options *options, kt_protocol protocol)
     options->device = before.device;
     options->resume = before.resume;
     options->threads = before.threads;
+    options->gpus = before.gpus;
+    options->gpu_timeout = before.gpu_timeout;
     options->checkpoint_seconds = before.checkpoint_seconds;
     options->progress = before.progress;
     options->message = before.message;
@@ -391,6 +397,12 @@ kt_status kti_recipe_check(const kt_train_options *options, kt_error *error)
     if (options->threads < 1 || options->threads > 1024)
         return kti_fail(error, KT_BAD_ARGUMENT, "%d threads were asked for; 1 to 1024 are possible",
                         options->threads);
+    if (options->gpus > 1 && !kti_device_name_fuses(options->device))
+        return kti_fail(error, KT_BAD_ARGUMENT,
+                        "%d GPUs were asked for, but the device is `%s`: use --device cuda, or one GPU",
+                        options->gpus, options->device ? options->device : "cpu");
+    if (!(options->gpu_timeout > 0))
+        return kti_fail(error, KT_BAD_ARGUMENT, "the GPUs' timeout must be more than 0 seconds");
     if (!(options->checkpoint_seconds >= 0))
         return kti_fail(error, KT_BAD_ARGUMENT, "the time between checkpoints must be 0 or more seconds");
     return KT_OK;
@@ -398,11 +410,18 @@ kt_status kti_recipe_check(const kt_train_options *options, kt_error *error)
 
 /* ---- the run folder ---- */
 
-static kt_status compare(const json_t *stored, const json_t *asked, const char *file, kt_error *error)
+static kt_status compare(const json_t *stored, const json_t *asked, const kt_train_options *options,
+                         const char *file, kt_error *error)
 {
     for (int i = 0; i < KEYS; i++) {
         const json_t *left = json_object_get(stored, keys[i].name),
                      *right = json_object_get(asked, keys[i].name);
+        /* Without GPUs that share a fold their number changes no bit. */
+        if (keys[i].offset == AT(gpus)) {
+            const int was = left ? (int)json_integer_value(left) : 1;
+            if (kti_places_sharers(options, was) == kti_places_sharers(options, options->gpus))
+                continue;
+        }
         /* One data set has many paths; a changed one is noticed by its fingerprint in the checkpoints. */
         if (keys[i].kind == DATA || (left && json_equal(left, right)) ||
             (keys[i].kind == FROM && !json_is_object(left) && !json_is_object(right)))
@@ -438,7 +457,7 @@ kt_status kti_recipe_check_run(const kt_train_options *options, kt_error *error)
             status = kti_fail_file(error, KT_BAD_ARGUMENT, options->out,
                                    "holds a run of several stages, not of this one; use another --out");
         if (status == KT_OK)
-            status = compare(stored, asked, path, error);
+            status = compare(stored, asked, options, path, error);
     }
     free(path);
     free(folds);

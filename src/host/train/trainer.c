@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include <limits.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -25,17 +26,24 @@ static const double loss_of_constant = 1;  /* squared, of the standardised targe
 
 /* ---- a worker and what it shares ---- */
 
+/* What those who share a fold do after an epoch: the first of them decides for all. */
+typedef struct verdict {
+    int epoch; /* after which it was given; INT_MAX: there will be none any more */
+    bool stop;
+} verdict;
+
 typedef struct team {
     kti_run *run;
     kti_journal *journal;
     const kti_graph **graphs; /* [data set's size] */
-    kti_kept kept;            /* they, on the device */
-    kti_parameters average;   /* the run's, with the running mean as the weights */
+    kti_kept *kept;           /* [places] they, on each device */
     atomic_int next_fold;
     atomic_int stop;       /* 1: a worker failed or the caller asked */
     int64_t epochs_before; /* that earlier runs had done */
     pthread_mutex_t lock;  /* of the callbacks and of what follows */
     int64_t epochs_done;
+    verdict *verdict;       /* [folds] */
+    pthread_cond_t decided; /* one of them */
     kt_status status;
     kt_error error;
     double started;
@@ -43,7 +51,9 @@ typedef struct team {
 
 typedef struct worker {
     team *team;
-    int lane;
+    kti_place *place;
+    int lane;               /* of the place's device */
+    kti_fold *own;          /* where a lane is a fold; NULL: it takes what nobody has taken */
     kti_plan *plan;         /* of a step */
     kti_plan *average_plan; /* of a prediction by the running mean of the weights; NULL where there is none */
     int32_t *order;         /* [most training rows] */
@@ -53,9 +63,11 @@ typedef struct worker {
     kt_real *arena;         /* [layout.size] */
 } worker;
 
-/* Says it to the journal and, if `aloud`, to the caller. */
+/* Says it to the journal and, if `aloud`, to the caller; one of those who share a fold for all. */
 static void report(team *t, const kti_fold *fold, const char *event, int batch, int aloud, const char *text)
 {
+    if (fold->rank > 0)
+        return;
     pthread_mutex_lock(&t->lock);
     if (aloud && t->run->options->message)
         t->run->options->message(t->run->options->user, text);
@@ -132,6 +144,12 @@ static void report_skip(worker *w, const kti_fold *fold, int batch, const char *
     report(w->team, fold, "skipped", batch, !before, text);
 }
 
+/* Where the part of a batch begins that the rank of those who share the fold computes. */
+static int part_begin(const worker *w, int rank, int count)
+{
+    return (int)((int64_t)count * rank / w->team->run->places.sharers);
+}
+
 static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error *error)
 {
     const kt_train_options *o = w->team->run->options;
@@ -146,9 +164,12 @@ static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error
         draw_noise(w, fold);
     for (int first = 0, batch = 1; first < fold->train_rows; first += o->batch, batch++) {
         const int count = fold->train_rows - first < o->batch ? fold->train_rows - first : o->batch;
+        const int own = part_begin(w, fold->rank, count), end = part_begin(w, fold->rank + 1, count);
         kt_real result[KT_RESULT_VALUES];
-        if (fill_batch(w, w->plan, fold, w->order + first, count, o->label_noise > 0 ? w->noise : NULL) != 0)
+        if (fill_batch(w, w->plan, fold, w->order + first + own, end - own,
+                       o->label_noise > 0 ? w->noise : NULL) != 0)
             return kti_fail(error, KT_BAD_ARGUMENT, "a batch does not fit the plan");
+        kti_plan_set_whole(w->plan, count);
         set_step(w, fold, rate);
         kt_status status = kti_plan_train(w->plan, fold->index, result, error);
         if (status != KT_OK)
@@ -246,22 +267,32 @@ static const char *diagnose(const kt_train_options *o, const kti_fold *fold, con
     return NULL;
 }
 
+/* Puts the worker's arena into one of the fold's, of all who share it. */
+static kt_status hand_out(worker *w, const kti_fold *fold, kti_arena_role role, kt_error *error)
+{
+    kti_parameters *parameters = &w->place->parameters;
+    kt_status status = KT_OK;
+    if (fold->rank == 0)
+        status = kti_parameters_upload(parameters, role, fold->index, w->arena, error);
+    return status == KT_OK ? kti_parameters_broadcast(parameters, role, fold->index, error) : status;
+}
+
 /* Start weights, no moments. */
 static kt_status begin(worker *w, kti_fold *fold, kt_error *error)
 {
     kti_run *run = w->team->run;
-    kti_parameters *parameters = &run->parameters;
+    const kti_parameters *parameters = &w->place->parameters;
     memset(w->arena, 0, (size_t)parameters->layout.size * sizeof *w->arena);
-    kt_status status = kti_parameters_upload(parameters, KTI_ROLE_MOMENT1, fold->index, w->arena, error);
+    kt_status status = hand_out(w, fold, KTI_ROLE_MOMENT1, error);
     if (status == KT_OK)
-        status = kti_parameters_upload(parameters, KTI_ROLE_MOMENT2, fold->index, w->arena, error);
+        status = hand_out(w, fold, KTI_ROLE_MOMENT2, error);
     if (status == KT_OK)
         status = kti_start_fill(&run->start, run->options, &parameters->layout, fold->number, fold->draws,
                                 w->arena, error);
     if (status == KT_OK)
-        status = kti_parameters_upload(parameters, KTI_ROLE_VALUE, fold->index, w->arena, error);
+        status = hand_out(w, fold, KTI_ROLE_VALUE, error);
     if (status == KT_OK && kti_parameters_have(parameters, KTI_ROLE_AVERAGE))
-        status = kti_parameters_upload(parameters, KTI_ROLE_AVERAGE, fold->index, w->arena, error);
+        status = hand_out(w, fold, KTI_ROLE_AVERAGE, error);
     fold->steps = 0;
     fold->least_loss = -1;
     return status;
@@ -269,7 +300,7 @@ static kt_status begin(worker *w, kti_fold *fold, kt_error *error)
 
 static kt_status keep_best(worker *w, kti_fold *fold, kt_error *error)
 {
-    const kti_parameters *parameters = &w->team->run->parameters;
+    const kti_parameters *parameters = &w->place->parameters;
     kt_status status = KT_OK;
     fold->best_steps = fold->steps;
     for (kti_arena_role role = 0; role < KTI_ROLES && status == KT_OK; role++)
@@ -280,7 +311,7 @@ static kt_status keep_best(worker *w, kti_fold *fold, kt_error *error)
 
 static kt_status return_to_best(worker *w, kti_fold *fold, kt_error *error)
 {
-    kti_parameters *parameters = &w->team->run->parameters;
+    kti_parameters *parameters = &w->place->parameters;
     kt_status status = KT_OK;
     fold->steps = fold->best_steps;
     for (kti_arena_role role = 0; role < KTI_ROLES && status == KT_OK; role++)
@@ -417,13 +448,40 @@ static int tell_progress(team *t, const kti_fold *fold)
     return stop;
 }
 
+/* Gives those who share the fold a verdict. */
+static void decide(team *t, const kti_fold *fold, int epoch, bool stop)
+{
+    pthread_mutex_lock(&t->lock);
+    t->verdict[fold->first] = (verdict){epoch, stop};
+    pthread_cond_broadcast(&t->decided);
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* Whether to stop after this epoch. Those who share a fold have to agree, or one would wait for another's gradients. */
+static bool asked_to_stop(team *t, const kti_fold *fold)
+{
+    if (fold->rank == 0) {
+        const bool stop = tell_progress(t, fold) || atomic_load(&t->stop);
+        decide(t, fold, fold->epoch, stop);
+        return stop;
+    }
+    const verdict *v = &t->verdict[fold->first];
+    pthread_mutex_lock(&t->lock);
+    while (v->epoch < fold->epoch)
+        pthread_cond_wait(&t->decided, &t->lock);
+    const bool stop = v->stop;
+    pthread_mutex_unlock(&t->lock);
+    return stop;
+}
+
+/* One of those who share a fold writes for all. */
 static kt_status save(worker *w, const kti_fold *fold, kt_error *error)
 {
     const kti_run *run = w->team->run;
-    if (!run->options->out)
+    if (!run->options->out || fold->rank > 0)
         return KT_OK;
-    return kti_checkpoint_write(run->options->out, fold, &run->parameters, run->options, run->dataset->name,
-                                error);
+    return kti_checkpoint_write(run->options->out, fold, &w->place->parameters, run->options,
+                                run->dataset->name, error);
 }
 
 /* ---- the Gaussian process ---- */
@@ -495,9 +553,10 @@ static kt_status apply_gp(worker *w, const kti_fold *fold, kti_validation *v, kt
 static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
 {
     kti_run *run = w->team->run;
-    kti_validation *v = &run->validation[fold->index];
+    kti_parameters *parameters = &w->place->parameters;
+    kti_validation *v = &run->validation[fold->first];
     const int32_t *rows = kti_fold_validate(fold);
-    const kti_arena_role role = kti_parameters_product(&run->parameters);
+    const kti_arena_role role = kti_parameters_product(parameters);
     v->best = kti_allocate((size_t)fold->validate_rows, sizeof *v->best);
     v->last = kti_allocate((size_t)fold->validate_rows, sizeof *v->last);
     if (!v->best || !v->last)
@@ -509,9 +568,9 @@ static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
         return KT_OK;
     }
     if (status == KT_OK)
-        status = kti_parameters_download(&run->parameters, role, fold->index, w->arena, error);
+        status = kti_parameters_download(parameters, role, fold->index, w->arena, error);
     if (status == KT_OK)
-        status = kti_parameters_upload(&run->parameters, role, fold->index, fold->best[role], error);
+        status = kti_parameters_upload(parameters, role, fold->index, fold->best[role], error);
     if (status == KT_OK)
         status = predict(w, fold, rows, fold->validate_rows, v->best, error);
     if (status == KT_OK && gp)
@@ -519,7 +578,7 @@ static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
     if (status == KT_OK && gp)
         status = apply_gp(w, fold, v, error);
     if (status == KT_OK)
-        status = kti_parameters_upload(&run->parameters, role, fold->index, w->arena, error);
+        status = kti_parameters_upload(parameters, role, fold->index, w->arena, error);
     /* Only now: last.safetensors takes its weights from the arenas. */
     if (status == KT_OK && gp)
         status = save(w, fold, error);
@@ -540,7 +599,7 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
         status = one_epoch(w, fold, error);
         if (status != KT_OK)
             break;
-        const int stop = tell_progress(w->team, fold) || atomic_load(&w->team->stop);
+        const bool stop = asked_to_stop(w->team, fold);
         if (stop || fold->epoch == o->epochs || kti_seconds() - saved >= o->checkpoint_seconds) {
             status = save(w, fold, error);
             saved = kti_seconds();
@@ -550,7 +609,7 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
             return kti_fail(error, KT_INTERRUPTED, "stopped on request; go on with --resume");
         }
     }
-    if (status == KT_OK)
+    if (status == KT_OK && fold->rank == 0)
         status = validate(w, fold, error);
     /* Without epochs the end of a fold is where one can stop. */
     if (status == KT_OK && o->epochs == 0 && tell_progress(w->team, fold) &&
@@ -566,13 +625,15 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
 /* The plans of a step and of a prediction by the running mean of the weights. */
 static kt_status create_plans(worker *w, kt_error *error)
 {
-    kti_run *run = w->team->run;
-    team *t = w->team;
-    kt_status status = kti_plan_create_kept(&t->kept, run->options->batch, w->lane, &run->parameters,
-                                            KTI_TARGET_KAPPA, run->options, &w->plan, error);
-    if (status == KT_OK && kti_parameters_have(&run->parameters, KTI_ROLE_AVERAGE))
-        status = kti_plan_create_kept(&t->kept, run->options->batch, w->lane, &t->average, KTI_TARGET_KAPPA,
-                                      NULL, &w->average_plan, error);
+    kti_place *place = w->place;
+    const team *t = w->team;
+    const kti_kept *kept = &t->kept[place - t->run->places.place];
+    const kt_train_options *o = t->run->options;
+    kt_status status = kti_plan_create_kept(kept, o->batch, w->lane, &place->parameters, KTI_TARGET_KAPPA, o,
+                                            &w->plan, error);
+    if (status == KT_OK && kti_parameters_have(&place->parameters, KTI_ROLE_AVERAGE))
+        status = kti_plan_create_kept(kept, o->batch, w->lane, &place->average, KTI_TARGET_KAPPA, NULL,
+                                      &w->average_plan, error);
     return status;
 }
 
@@ -584,7 +645,7 @@ static kt_status create_sibling_plans(worker *w, const worker *first, kt_error *
     return status;
 }
 
-/* `first` is another worker, or NULL. */
+/* `first` is another worker of the place, or NULL. */
 static kt_status worker_create(worker *w, const worker *first, kt_error *error)
 {
     const kti_run *run = w->team->run;
@@ -596,7 +657,7 @@ static kt_status worker_create(worker *w, const worker *first, kt_error *error)
     w->order = kti_allocate(rows, sizeof *w->order);
     w->noise = kti_allocate(rows, sizeof *w->noise);
     w->predicted = kti_allocate(rows, sizeof *w->predicted);
-    w->arena = kti_allocate((size_t)run->parameters.layout.size, sizeof *w->arena);
+    w->arena = kti_allocate((size_t)w->place->parameters.layout.size, sizeof *w->arena);
     return w->standardised && w->order && w->noise && w->predicted && w->arena
                ? KT_OK
                : kti_fail_memory(error, "a worker");
@@ -613,42 +674,79 @@ static void worker_destroy(worker *w)
     free(w->arena);
 }
 
+/* The fold to train next; NULL: none is left. */
+static kti_fold *take_fold(worker *w)
+{
+    team *t = w->team;
+    kti_fold *own = w->own;
+    if (kti_device_fuses(w->place->device) && !own)
+        return NULL;
+    w->own = NULL;
+    if (own && own->rank > 0)
+        return own;
+    const int next = atomic_fetch_add(&t->next_fold, 1);
+    return own ? own : next < t->run->folds ? &t->run->fold[next] : NULL;
+}
+
+/* Of several GPUs the one that failed, and what can be done. */
+static void say_where(const worker *w, const kti_fold *fold, kt_error *error)
+{
+    const kti_run *run = w->team->run;
+    char text[sizeof error->message];
+    if (run->places.size == 1)
+        return;
+    snprintf(text, sizeof text, "fold %d on GPU %d: %.380s%s", fold->number, fold->place + 1, error->message,
+             run->options->out ? "; --resume goes on from the last checkpoint" : "");
+    memcpy(error->message, text, sizeof text);
+}
+
+static void give_up(worker *w, const kti_fold *fold, kt_status status, kt_error *error)
+{
+    team *t = w->team;
+    if (status != KT_INTERRUPTED)
+        say_where(w, fold, error);
+    atomic_store(&t->stop, 1);
+    pthread_mutex_lock(&t->lock);
+    /* A request to stop reaches every worker; a real failure says more. */
+    if (t->status == KT_OK || t->status == KT_INTERRUPTED) {
+        t->status = status;
+        t->error = *error;
+    }
+    pthread_mutex_unlock(&t->lock);
+    /* Only now: what the others fail with is not the cause. */
+    if (status != KT_INTERRUPTED)
+        kti_device_abandon(w->place->device);
+    if (fold->rank == 0)
+        decide(t, fold, INT_MAX, true);
+}
+
 static void *work(void *argument)
 {
     worker *w = argument;
     team *t = w->team;
-    kti_device *device = t->run->parameters.device;
+    const bool shares = t->run->places.sharers > 1;
     kt_error error = KT_ERROR_NONE;
     kt_status status = KT_OK;
-    while (status == KT_OK && !atomic_load(&t->stop)) {
-        const int next = atomic_fetch_add(&t->next_fold, 1);
-        if (next >= t->run->folds)
+    /* One who shares a fold stops when all do. */
+    while (status == KT_OK && (shares || !atomic_load(&t->stop))) {
+        kti_fold *fold = take_fold(w);
+        if (!fold)
             break;
-        /* Where a lane is a fold, it takes that one. */
-        status = train_fold(w, &t->run->fold[kti_device_fuses(device) ? w->lane : next], &error);
+        status = train_fold(w, fold, &error);
+        if (status != KT_OK)
+            give_up(w, fold, status, &error);
     }
-    kti_device_leave(device, w->lane);
-    if (status != KT_OK) {
-        atomic_store(&t->stop, 1);
-        pthread_mutex_lock(&t->lock);
-        /* A request to stop reaches every worker; a real failure says more. */
-        if (t->status == KT_OK || t->status == KT_INTERRUPTED) {
-            t->status = status;
-            t->error = error;
-        }
-        pthread_mutex_unlock(&t->lock);
-    }
+    kti_device_leave(w->place->device, w->lane);
     return NULL;
 }
 
 /* One thread a worker; all enter before one runs, so that none goes ahead of the others. */
 static void run_workers(team *t, worker *workers, pthread_t *handles, int threads)
 {
-    kti_device *device = t->run->parameters.device;
-    const bool fuses = kti_device_fuses(device);
+    const bool fuses = kti_device_fuses(workers[0].place->device);
     int started = 0;
     for (int i = 0; i < threads; i++)
-        kti_device_enter(device, i);
+        kti_device_enter(workers[i].place->device, workers[i].lane);
     for (; started < threads - 1; started++)
         if (pthread_create(&handles[started], NULL, work, &workers[started]) != 0)
             break;
@@ -660,8 +758,12 @@ static void run_workers(team *t, worker *workers, pthread_t *handles, int thread
             kti_fail(&t->error, KT_OUT_OF_MEMORY,
                      "the system gives no more than %d threads, and each fold needs one", started + 1);
         pthread_mutex_unlock(&t->lock);
-        for (int i = started; i < threads; i++)
-            kti_device_leave(device, i);
+        for (int i = started; i < threads; i++) {
+            kti_device_abandon(workers[i].place->device);
+            if (workers[i].own && workers[i].own->rank == 0)
+                decide(t, workers[i].own, INT_MAX, true);
+            kti_device_leave(workers[i].place->device, workers[i].lane);
+        }
     } else {
         work(&workers[threads - 1]); /* fewer workers than asked for: slower, not different */
     }
@@ -677,25 +779,56 @@ static kt_status keep_crystals(team *t, kt_error *error)
         return kti_fail_memory(error, "the crystals");
     for (int i = 0; i < dataset->size; i++)
         t->graphs[i] = &dataset->crystals[i].graph;
-    return kti_kept_create(t->run->parameters.device, t->graphs, dataset->size, &t->kept, error);
+    kt_status status = KT_OK;
+    for (int i = 0; i < t->run->places.size && status == KT_OK; i++)
+        status =
+            kti_kept_create(t->run->places.place[i].device, t->graphs, dataset->size, &t->kept[i], error);
+    return status;
+}
+
+/* As many as can work at once. */
+static int count_workers(const kti_run *run)
+{
+    const kti_device *device = run->places.place[0].device;
+    if (kti_device_fuses(device))
+        return run->folds * run->places.sharers;
+    return kti_device_lanes(device) < run->folds ? kti_device_lanes(device) : run->folds;
+}
+
+static kt_status create_workers(team *t, worker *workers, int count, kt_error *error)
+{
+    kti_run *run = t->run;
+    kt_status status = KT_OK;
+    for (int i = 0; i < count && status == KT_OK; i++) {
+        worker *w = &workers[i];
+        const worker *first = NULL;
+        *w = (worker){.team = t, .place = &run->places.place[0], .lane = i};
+        if (kti_device_fuses(w->place->device)) {
+            w->own = &run->fold[i];
+            w->place = &run->places.place[w->own->place];
+            w->lane = w->own->index;
+        }
+        for (int k = 0; k < i && !first; k++)
+            if (workers[k].place == w->place)
+                first = &workers[k];
+        status = worker_create(w, first, error);
+    }
+    return status;
 }
 
 kt_status kti_run_train(kti_run *run, kt_error *error)
 {
-    team t = {.run = run, .average = run->parameters, .started = kti_seconds()};
-    t.average.value = t.average.average;
+    team t = {.run = run, .started = kti_seconds()};
     kti_journal journal = {0};
-    int threads = kti_device_lanes(run->parameters.device);
-    if (threads > run->folds)
-        threads = run->folds;
+    const int threads = count_workers(run);
     worker *workers = kti_allocate((size_t)threads, sizeof *workers);
     pthread_t *handles = kti_allocate((size_t)threads, sizeof *handles);
-    if (!workers || !handles) {
-        free(workers);
-        free(handles);
-        return kti_fail_memory(error, "the workers");
-    }
-    kt_status status = kti_journal_open(&journal, run->options->out, run->options->resume, error);
+    t.verdict = kti_allocate((size_t)run->folds, sizeof *t.verdict);
+    t.kept = kti_allocate((size_t)run->places.size, sizeof *t.kept);
+    kt_status status =
+        workers && handles && t.verdict && t.kept ? KT_OK : kti_fail_memory(error, "the workers");
+    if (status == KT_OK)
+        status = kti_journal_open(&journal, run->options->out, run->options->resume, error);
     if (status != KT_OK)
         goto done;
     t.journal = &journal;
@@ -703,18 +836,19 @@ kt_status kti_run_train(kti_run *run, kt_error *error)
         t.epochs_before += run->fold[i].epoch;
     t.epochs_done = t.epochs_before;
     pthread_mutex_init(&t.lock, NULL);
+    pthread_cond_init(&t.decided, NULL);
     kti_journal_event(&journal, t.epochs_before ? "resumed" : "started", 0, 0, 0, run->dataset->name);
     t.status = keep_crystals(&t, &t.error);
-    for (int i = 0; i < threads && t.status == KT_OK; i++) {
-        workers[i] = (worker){.team = &t, .lane = i};
-        t.status = worker_create(&workers[i], i > 0 ? &workers[0] : NULL, &t.error);
-    }
+    if (t.status == KT_OK)
+        t.status = create_workers(&t, workers, threads, &t.error);
     if (t.status == KT_OK)
         run_workers(&t, workers, handles, threads);
     for (int i = threads - 1; i >= 0; i--)
         worker_destroy(&workers[i]);
-    kti_kept_destroy(&t.kept);
+    for (int i = 0; i < run->places.size; i++)
+        kti_kept_destroy(&t.kept[i]);
     free(t.graphs);
+    pthread_cond_destroy(&t.decided);
     pthread_mutex_destroy(&t.lock);
     status = t.status;
     if (status != KT_OK && error && error->status == KT_OK)
@@ -725,65 +859,7 @@ done:
     kti_journal_close(&journal);
     free(workers);
     free(handles);
+    free(t.verdict);
+    free(t.kept);
     return status;
-}
-
-kt_status kti_run_create(kti_device *device, const kt_train_options *options, const kti_dataset *dataset,
-                         kti_run *run, kt_error *error)
-{
-    *run = (kti_run){.options = options, .dataset = dataset};
-    const int folds = kti_fold_count(options);
-    kt_status status = kti_start_open(options, &run->start, error);
-    if (status != KT_OK)
-        return status;
-    run->fold = kti_allocate((size_t)folds, sizeof *run->fold);
-    run->validation = kti_allocate((size_t)folds, sizeof *run->validation);
-    if (!run->fold || !run->validation) {
-        status = kti_fail_memory(error, "the folds");
-        goto fail;
-    }
-    const unsigned use = KTI_TRAINED | (options->weight_average > 0 ? KTI_AVERAGED : 0) |
-                         (options->weight_decay > 0 ? KTI_DECAYED : 0) |
-                         (options->physics_inputs ? KTI_WITH_PHYSICS : 0);
-    status = kti_parameters_create(device, folds, use, &run->parameters, error);
-    const uint64_t data_fingerprint = kti_dataset_fingerprint(dataset);
-    for (int i = 0; i < folds && status == KT_OK; i++) {
-        const int number = options->only_fold ? options->only_fold : i + 1;
-        status =
-            kti_fold_create(dataset, options, number, i, run->parameters.layout.size, &run->fold[i], error);
-        if (status != KT_OK)
-            break;
-        run->folds = i + 1;
-        run->fold[i].data_fingerprint = data_fingerprint;
-        run->fold[i].start_fingerprint = kti_start_fingerprint(&run->start, number);
-        if (options->restore_target)
-            run->fold[i].restored = kti_start_transform(&run->start, number);
-        /* The published code has one decoder a run. */
-        if (options->restore_target && options->target_per_data_set && dataset->parts > 1 &&
-            run->fold[i].restored.sd == 0)
-            run->fold[i].restored = run->fold[i].target;
-        int found = 0;
-        if (options->out && options->resume)
-            status =
-                kti_checkpoint_read(options->out, &run->fold[i], &run->parameters, options, &found, error);
-    }
-    if (status == KT_OK)
-        return KT_OK;
-fail:
-    kti_run_destroy(run);
-    return status;
-}
-
-void kti_run_destroy(kti_run *run)
-{
-    for (int i = 0; i < run->folds; i++) {
-        kti_fold_destroy(&run->fold[i]);
-        free(run->validation[i].best);
-        free(run->validation[i].last);
-    }
-    free(run->fold);
-    free(run->validation);
-    kti_start_close(&run->start);
-    kti_parameters_destroy(&run->parameters);
-    *run = (kti_run){0};
 }

@@ -14,29 +14,7 @@
 #ifndef KTI_TRAIN_TRAINER_H
 #define KTI_TRAIN_TRAINER_H
 
-#include "train/fold.h"
-#include "train/parameters.h"
-#include "train/start.h"
-
-/* Predicted kappa of the rows that a fold validates, in their order. */
-typedef struct kti_validation {
-    double *best, *last; /* [validate_rows]; owned */
-} kti_validation;
-
-typedef struct kti_run {
-    const kt_train_options *options;
-    const kti_dataset *dataset;
-    kti_parameters parameters;
-    kti_start start;
-    int folds;
-    kti_fold *fold;             /* [folds] */
-    kti_validation *validation; /* [folds]; filled for folds that have finished */
-} kti_run;
-
-/* Opens the start weights, splits, and allocates everything that training needs. */
-kt_status kti_run_create(kti_device *device, const kt_train_options *options, const kti_dataset *dataset,
-                         kti_run *run, kt_error *error);
-void kti_run_destroy(kti_run *run);
+#include "train/run.h"
 
 /* Trains all folds to the end, or until the progress callback asks to stop (checkpointed; KT_INTERRUPTED). A
  * fold that fails ends the run after the others' current epochs, with its error; finished folds are on disk.
