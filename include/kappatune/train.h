@@ -63,11 +63,13 @@ typedef struct kt_train_progress {
     int64_t rows_done;        /* training rows times epochs, over all folds and stages, done earlier or now; a
                                  stage without epochs counts as one */
     int64_t rows_total;       /* of them */
-    int folds, epochs;        /* of the stage */
+    int folds, epochs;        /* of the stage; folds of all replicas */
     int64_t epochs_done;      /* of the stage, over all folds, earlier ones of a resumed run included; a fold
                                  without epochs counts as one */
     int64_t epochs_total;
-    int fold, epoch;     /* the one that just ended; 1-based; epoch 0 of a fold without epochs */
+    int replicas;        /* runs that are trained at once; 1 but for kt_train_replicas */
+    uint64_t seed;       /* of the run to which the fold belongs that just ended an epoch: */
+    int fold, epoch;     /* 1-based; epoch 0 of a fold without epochs */
     double train_loss;   /* mean of the epoch; NaN if no step was finite */
     double select_mape;  /* of the epoch; NaN if not finite, or with KT_SELECT_LAST */
     double seconds;      /* since this call of kt_train or kt_train_recipe began to train */
@@ -187,6 +189,14 @@ typedef struct kt_train_result {
  * fold published_unit {the scores}. What is not finite is null.
  * predictions.csv: fold, id, kappa, predicted, predicted_last_epoch, dataset; kappa in W/(m K). */
 KT_API kt_status kt_train(const kt_train_options *options, kt_train_result *result, kt_error *error);
+
+enum { KT_MOST_REPLICAS = 1000 };
+
+/* Trains the folds `replicas` times, all side by side: with options->seed, and with the seeds that follow. Each is a run of its
+ * own, with the bits that kt_train gives for its seed, in out/seed-<seed> (nothing is written where `out` is NULL).
+ * results [replicas] are the caller's. On a GPU a step of all of them is one launch, as far as its memory goes. */
+KT_API kt_status kt_train_replicas(const kt_train_options *options, int replicas, kt_train_result *results,
+                                   kt_error *error);
 
 /* The results of a finished run of one stage (RUN, or RUN/stages/NAME), from its metrics.json. KT_IO where it has none
  * yet, KT_BAD_FORMAT for what is no such file. */

@@ -9,6 +9,7 @@
 #include "analysis/results.h"
 #include "base/fail.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "train/recipe.h"
 #include "train/trainer.h"
@@ -96,22 +97,24 @@ static void say(const kt_train_options *options, const char *format, ...)
     options->message(options->user, text);
 }
 
-static kt_status report_rejects(const kt_train_options *options, const kti_dataset *dataset, kt_error *error)
+static kt_status write_rejects(const kt_train_options *options, const kti_dataset *dataset, kt_error *error)
 {
-    if (dataset->rejected == 0)
-        return KT_OK;
-    for (int i = 0; i < dataset->rejected; i++) {
-        char text[900];
-        kt_error_format(&dataset->rejects[i].error, text, sizeof text);
-        say(options, "rejected: %s", text);
-    }
-    if (!options->out)
+    if (dataset->rejected == 0 || !options->out)
         return KT_OK;
     char *path = kti_path_join(options->out, "rejects.csv");
     kt_status status =
         path ? kti_dataset_write_rejects(dataset, path, error) : kti_fail_memory(error, "a path");
     free(path);
     return status;
+}
+
+static void say_rejects(const kt_train_options *options, const kti_dataset *dataset)
+{
+    for (int i = 0; i < dataset->rejected; i++) {
+        char text[900];
+        kt_error_format(&dataset->rejects[i].error, text, sizeof text);
+        say(options, "rejected: %s", text);
+    }
 }
 
 /* Each part is split on its own, so that nothing keeps the copies of a crystal on one side. */
@@ -152,8 +155,12 @@ static void announce(const kt_train_options *options, const kti_run *run)
     if (options->epochs > 0)
         snprintf(work, sizeof work, " of %d epochs", options->epochs);
     describe_gpus(run, gpus);
-    say(options, "%d crystals of %s, %d fold%s%s%s, on %s%s with %d thread%s", run->dataset->size,
-        run->dataset->name, run->folds, run->folds == 1 ? "" : "s", work,
+    const int folds = run->folds / run->replicas;
+    char seeds[64] = "";
+    if (run->replicas > 1)
+        snprintf(seeds, sizeof seeds, " for each of %d seeds", run->replicas);
+    say(options, "%d crystals of %s, %d fold%s%s%s%s, on %s%s with %d thread%s", run->dataset->size,
+        run->dataset->name, folds, folds == 1 ? "" : "s", work, seeds,
         options->head == KT_HEAD_NETWORK ? ""
         : options->epochs > 0            ? " and a Gaussian process"
                                          : " of a Gaussian process",
@@ -175,39 +182,72 @@ static void announce(const kt_train_options *options, const kti_run *run)
             "selection are of a compressed kappa, as in the published code");
 }
 
-kt_status kti_run_stage(const kt_train_options *options, const kti_dataset *dataset, kt_train_result *result,
-                        kt_error *error)
+/* One replica of the run, as if it were alone. */
+static kti_run replica_of(const kti_run *run, int replica)
+{
+    kti_run one = *run;
+    one.options += replica;
+    one.replicas = 1;
+    one.folds = kti_fold_count(run->options);
+    one.fold += replica * one.folds;
+    one.validation += replica * one.folds;
+    return one;
+}
+
+/* What a run leaves when it has ended or was stopped; `finished`: it has a result. */
+static kt_status write_run(const kti_run *run, bool finished, kt_train_result *result, kt_error *error)
+{
+    const bool writes = run->options->out != NULL;
+    kt_status status = writes ? write_epochs(run, error) : KT_OK;
+    if (status == KT_OK && finished)
+        status = kti_results_collect(run, result, error);
+    if (status == KT_OK && finished && writes)
+        status = write_predictions(run, error);
+    /* Last, since it says that the run has finished. */
+    if (status == KT_OK && finished && writes)
+        status = kti_results_write(run, result, error);
+    return status;
+}
+
+/* The options of each replica, and the lock of its folder. */
+static kt_status train_together(const kt_train_options *options, kti_lock *locks, int replicas,
+                                const kti_dataset *dataset, kt_train_result *results, kt_error *error)
 {
     kti_run run = {0};
-    kti_lock lock = KTI_LOCK_NONE;
-    *result = (kt_train_result){0};
-    kt_status status = kti_run_create(options, dataset, &run, error);
-    /* The folder is touched only when everything else is in order. */
-    if (status == KT_OK && options->out)
-        status = kti_recipe_store(options, &lock, error);
-    if (status == KT_OK)
-        status = report_rejects(options, dataset, error);
-    if (status == KT_OK)
+    kt_status status = kti_run_create(options, replicas, dataset, &run, error);
+    /* The folders are touched only when everything else is in order. */
+    for (int i = 0; i < replicas && status == KT_OK && options->out; i++) {
+        status = kti_recipe_store(&options[i], &locks[i], error);
+        if (status == KT_OK)
+            status = write_rejects(&options[i], dataset, error);
+    }
+    if (status == KT_OK) {
+        say_rejects(options, dataset);
         status = warn_of_shared(options, dataset, error);
+    }
     if (status == KT_OK) {
         announce(options, &run);
         status = kti_run_train(&run, error);
     }
-    if (options->out && (status == KT_OK || status == KT_INTERRUPTED)) {
-        kt_status written = write_epochs(&run, error);
+    const bool finished = status == KT_OK;
+    for (int i = 0; i < replicas && (status == KT_OK || status == KT_INTERRUPTED); i++) {
+        const kti_run one = replica_of(&run, i);
+        const kt_status written = write_run(&one, finished, &results[i], error);
         status = status == KT_OK ? written : status;
     }
-    if (status == KT_OK)
-        status = kti_results_collect(&run, result, error);
-    if (status == KT_OK && options->out)
-        status = write_predictions(&run, error);
-    /* Last, since it says that the run has finished. */
-    if (status == KT_OK && options->out)
-        status = kti_results_write(&run, result, error);
+    kti_run_destroy(&run);
+    return status;
+}
+
+kt_status kti_run_stage(const kt_train_options *options, const kti_dataset *dataset, kt_train_result *result,
+                        kt_error *error)
+{
+    kti_lock lock = KTI_LOCK_NONE;
+    *result = (kt_train_result){0};
+    const kt_status status = train_together(options, &lock, 1, dataset, result, error);
     if (status != KT_OK)
         kt_train_result_destroy(result);
     kti_lock_release(&lock);
-    kti_run_destroy(&run);
     return status;
 }
 
@@ -230,6 +270,67 @@ kt_status kt_train(const kt_train_options *options, kt_train_result *result, kt_
         status = kti_run_read_data(options, &dataset, error);
     if (status == KT_OK)
         status = kti_run_stage(options, &dataset, result, error);
+    kti_dataset_destroy(&dataset);
+    return status;
+}
+
+/* ---- replicas ---- */
+
+/* out/seed-<seed>, the caller's; NULL where nothing is written, or memory is short. */
+static char *replica_folder(const char *out, uint64_t seed)
+{
+    char name[32];
+    snprintf(name, sizeof name, "seed-%llu", (unsigned long long)seed);
+    return out ? kti_path_join(out, name) : NULL;
+}
+
+/* A run of one seed must not lie among those of several. */
+static kt_status check_folder(const char *out, kt_error *error)
+{
+    char *path = kti_path_join(out, "recipe.json");
+    kt_status status = path ? KT_OK : kti_fail_memory(error, "a path");
+    if (status == KT_OK && kti_file_exists(path))
+        status = kti_fail_file(error, KT_BAD_ARGUMENT, out,
+                               "already holds a run of one seed; use another folder for several");
+    free(path);
+    return status;
+}
+
+kt_status kt_train_replicas(const kt_train_options *options, int replicas, kt_train_result *results,
+                            kt_error *error)
+{
+    static const kti_lock none = KTI_LOCK_NONE;
+    if (replicas < 1 || replicas > KT_MOST_REPLICAS)
+        return kti_fail(error, KT_BAD_ARGUMENT, "there can be 1 to %d replicas, not %d", KT_MOST_REPLICAS,
+                        replicas);
+    kti_dataset dataset = {0};
+    kt_train_options *each = kti_allocate((size_t)replicas, sizeof *each);
+    kti_lock *locks = kti_allocate((size_t)replicas, sizeof *locks);
+    kt_status status =
+        each && locks ? kti_recipe_check(options, error) : kti_fail_memory(error, "the replicas");
+    memset(results, 0, (size_t)replicas * sizeof *results);
+    if (status == KT_OK && options->out)
+        status = check_folder(options->out, error);
+    for (int i = 0; i < replicas && each && locks; i++) {
+        locks[i] = none;
+        each[i] = *options;
+        each[i].seed += (uint64_t)i;
+        each[i].out = replica_folder(options->out, each[i].seed);
+        if (status == KT_OK && options->out)
+            status = each[i].out ? kti_recipe_check_run(&each[i], error) : kti_fail_memory(error, "a path");
+    }
+    if (status == KT_OK)
+        status = kti_run_read_data(options, &dataset, error);
+    if (status == KT_OK)
+        status = train_together(each, locks, replicas, &dataset, results, error);
+    for (int i = 0; i < replicas && each && locks; i++) {
+        if (status != KT_OK)
+            kt_train_result_destroy(&results[i]);
+        kti_lock_release(&locks[i]);
+        free((char *)each[i].out);
+    }
+    free(each);
+    free(locks);
     kti_dataset_destroy(&dataset);
     return status;
 }

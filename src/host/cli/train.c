@@ -9,13 +9,13 @@
 
 #include <kappatune/train.h>
 
-#include "analysis/metrics.h"
 #include "analysis/run.h"
 #include "base/fail.h"
 #include "base/memory.h"
 #include "cli/train.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/scores.h"
 #include "cli/stop.h"
 #include "data/dataset.h"
 #include "model/gp_head.h"
@@ -48,6 +48,8 @@ static const char help[] =
     "  --batch N              crystals a step (default 8)\n"
     "  --learning-rate X      Adam's first rate (default 1e-3)\n"
     "  --seed N               default 42\n"
+    "  --replicas N           N seeds from that on, all folds of all of them at once: a run each in "
+    "RUN/seed-<seed>\n"
     "  --head NAME            what predicts: network (default); gp, a Gaussian process fitted to each fold's "
     "training rows;\n"
     "                         average, the geometric mean of both\n"
@@ -90,6 +92,8 @@ static int show_progress(void *user, const kt_train_progress *p)
     char stage[96] = "", detail[256];
     if (*p->stage)
         snprintf(stage, sizeof stage, "%s (%d/%d) ", p->stage, p->stage_number, p->stages);
+    else if (p->replicas > 1)
+        snprintf(stage, sizeof stage, "seed %llu ", (unsigned long long)p->seed);
     if (p->epochs > 0)
         snprintf(detail, sizeof detail, "%sfold %d epoch %d/%d, loss %.3f, MAPE %.3f", stage, p->fold,
                  p->epoch, p->epochs, p->train_loss, p->select_mape);
@@ -107,105 +111,6 @@ static void show_message(void *user, const char *text)
         fprintf(stderr, "%s\n", text);
 }
 
-/* ---- the table ---- */
-
-/* The scores at `offset` of a fold's results. */
-static const kt_scores *scores_of(const kt_fold_result *fold, size_t offset)
-{
-    return (const kt_scores *)((const char *)fold + offset);
-}
-
-/* Mean and standard deviation over the folds with a finite score; nothing where no fold has such scores. */
-static kt_status print_summary(const kt_train_result *result, const char *name, size_t set, kt_error *error)
-{
-    static const struct {
-        const char *name;
-        size_t field;
-    } columns[] = {{"MAPE", offsetof(kt_scores, mape)},
-                   {"median error", offsetof(kt_scores, medape)},
-                   {"kappa_SRE", offsetof(kt_scores, sre)},
-                   {"R2(log)", offsetof(kt_scores, r2_log)}};
-    double *values = kti_allocate((size_t)result->folds, sizeof *values);
-    kt_status status = values ? KT_OK : kti_fail_memory(error, "the table");
-    const kt_scores *scores = NULL;
-    for (int f = 0; f < result->folds && !(scores && scores->rows > 0); f++)
-        scores = scores_of(&result->fold[f], set);
-    if (status != KT_OK || !scores || scores->rows == 0) {
-        free(values);
-        return status;
-    }
-    printf("%s:", name);
-    for (size_t i = 0; i < sizeof columns / sizeof columns[0] && status == KT_OK; i++) {
-        kti_summary summary;
-        int size = 0;
-        for (int f = 0; f < result->folds; f++) {
-            scores = scores_of(&result->fold[f], set);
-            if (scores->rows > 0)
-                values[size++] = *(const double *)((const char *)scores + columns[i].field);
-        }
-        status = kti_summarise(values, size, &summary, error);
-        if (status != KT_OK)
-            break;
-        printf("%s %s %.3f (%.3f)", i ? "," : "", columns[i].name, summary.mean, summary.sd);
-        if (summary.size < result->folds)
-            printf(" (of %d of %d folds)", summary.size, result->folds);
-    }
-    if (status == KT_OK)
-        putchar('\n');
-    free(values);
-    return status;
-}
-
-static kt_status print_summaries(const kt_train_options *o, const kt_train_result *result, kt_error *error)
-{
-    /* A Gaussian process alone has no epochs, and one score. */
-    const bool epochs = o->epochs > 0;
-    kt_status status = print_summary(result, epochs ? "mean (std), chosen epoch" : "mean (std)",
-                                     offsetof(kt_fold_result, best), error);
-    if (status == KT_OK && epochs && o->select != KT_SELECT_LAST)
-        status = print_summary(result, "mean (std), last epoch  ", offsetof(kt_fold_result, last), error);
-    if (status == KT_OK)
-        status = print_summary(result, "mean (std), chosen epoch, in the published code's unit",
-                               offsetof(kt_fold_result, published_best), error);
-    for (int i = 0; i < result->data_sets && result->data_sets > 1 && status == KT_OK; i++) {
-        char name[128];
-        snprintf(name, sizeof name, "mean (std)%s, %.80s alone", epochs ? ", chosen epoch" : "",
-                 result->data_set[i]);
-        status = print_summary(result, name,
-                               offsetof(kt_fold_result, set_best) + (size_t)i * sizeof(kt_scores), error);
-    }
-    return status;
-}
-
-static kt_status print_table(const kt_train_options *o, const kt_train_result *result, kt_error *error)
-{
-    static const char *const choices[] = {"an inner part of the training rows",
-                                          "the reported rows themselves", "nothing: the last epoch"};
-    static const char *const heads[] = {"", "; a Gaussian process predicts",
-                                        "; the network and a Gaussian process are averaged"};
-    printf("\nkappa in W/(m K) on the 20 %% that a fold does not train on; protocol %s%s",
-           kti_protocol_names[o->protocol], heads[o->head]);
-    if (o->epochs > 0)
-        printf("; the epoch is chosen on %s", choices[o->select]);
-    printf(".\n\nfold  %s MAPE  median     MAE    RMSE      R2  R2(log)  Spearman  kappa_SRE\n",
-           o->epochs > 0 ? "epoch  " : "");
-    for (int i = 0; i < result->folds; i++) {
-        const kt_fold_result *f = &result->fold[i];
-        const kt_scores *s = &f->best;
-        if (f->failed) {
-            printf("%4d  failed: no epoch gave finite predictions\n", f->fold);
-            continue;
-        }
-        printf("%4d", f->fold);
-        if (o->epochs > 0)
-            printf(" %6d", f->best_epoch);
-        printf(" %6.3f %7.3f %7.2f %7.2f %7.3f %8.3f %9.3f %10.3f%s\n", s->mape, s->medape, s->mae, s->rmse,
-               s->r2, s->r2_log, s->spearman, s->sre, f->collapsed ? "  collapsed: predicts a constant" : "");
-    }
-    putchar('\n');
-    return print_summaries(o, result, error);
-}
-
 /* ---- options ---- */
 
 enum {
@@ -219,6 +124,7 @@ enum {
     OPTION_BATCH,
     OPTION_LEARNING_RATE,
     OPTION_SEED,
+    OPTION_REPLICAS,
     OPTION_HEAD,
     OPTION_GP_FEATURES,
     OPTION_GP_KERNEL,
@@ -247,6 +153,7 @@ static const struct option long_options[] = {
     {"batch", required_argument, NULL, OPTION_BATCH},
     {"learning-rate", required_argument, NULL, OPTION_LEARNING_RATE},
     {"seed", required_argument, NULL, OPTION_SEED},
+    {"replicas", required_argument, NULL, OPTION_REPLICAS},
     {"head", required_argument, NULL, OPTION_HEAD},
     {"gp-features", required_argument, NULL, OPTION_GP_FEATURES},
     {"gp-kernel", required_argument, NULL, OPTION_GP_KERNEL},
@@ -271,6 +178,7 @@ typedef struct request {
     const char *file; /* the recipe's; NULL without one */
     int data_sets;    /* named by --data */
     bool head_named, epochs_named;
+    int replicas; /* 0: not asked for */
     const char *out;
     char default_out[512];
     bool resume, quiet, progress, dry_run;
@@ -296,6 +204,10 @@ static bool add_data(request *r, kt_train_options *o, const char *path)
 /* Each stage of a recipe has its own of these. */
 static bool fits_stages(const request *r, int option)
 {
+    if (r->recipe.staged && option == OPTION_REPLICAS) {
+        kti_cli_warn("--replicas takes a recipe of one stage; train this one with each --seed and --out");
+        return false;
+    }
     if (!r->recipe.staged || (option != OPTION_DATA && option != OPTION_FROM))
         return true;
     kti_cli_warn("%s cannot be given: each of the recipe's stages says its own",
@@ -344,6 +256,10 @@ static bool apply(request *r, kt_train_options *o, int option)
     case OPTION_SEED:
         fine = kti_option_integer("--seed", optarg, 0, INT64_MAX, &integer);
         o->seed = (uint64_t)integer;
+        break;
+    case OPTION_REPLICAS:
+        fine = kti_option_integer("--replicas", optarg, 1, KT_MOST_REPLICAS, &integer);
+        r->replicas = (int)integer;
         break;
     case OPTION_HEAD:
         choice = kti_option_choice("--head", optarg, kti_head_names);
@@ -528,6 +444,8 @@ static kt_status check_run(const request *r, kt_error *error)
     kt_status status = kti_stages_check(&r->recipe, error);
     options.out = r->out;
     options.resume = r->resume;
+    if (r->replicas > 0) /* each has a folder of its own, which is looked at when they are trained */
+        return status;
     if (status == KT_OK)
         status = r->recipe.staged ? kti_stages_check_run(&r->recipe, r->out, r->resume, error)
                                   : kti_recipe_check_run(&options, error);
@@ -551,7 +469,7 @@ static int dry_run(const request *r)
     for (int i = 0; i < r->recipe.stages && status == KT_OK; i++)
         status = check_stage(r, i, &rejected, &error);
     if (status == KT_OK)
-        printf("would write to %s\n", r->out);
+        printf("would write to %s%s\n", r->out, r->replicas > 0 ? "/seed-*" : "");
     json_decref(recipe);
     free(text);
     if (status != KT_OK)
@@ -567,46 +485,92 @@ static kt_status print_stages(const request *r, const kt_recipe_result *result, 
         printf("\nstage %d of %d, %s%s: kappa in W/(m K), protocol %s\n", i + 1, result->stages, stage->name,
                result->reused[i] ? " (had finished before)" : "",
                kti_protocol_names[stage->options.protocol]);
-        status = print_summaries(&stage->options, &result->stage[i], error);
+        status = kti_print_summaries(&stage->options, &result->stage[i], error);
     }
     if (status == KT_OK)
         putchar('\n');
     return status;
 }
 
+/* What became of a run's rows and folds; `where`: its folder. */
+static int judge(const kt_train_result *result, const char *where, const char *below, int exit_status)
+{
+    int failed = 0;
+    for (int f = 0; f < result->folds; f++)
+        failed += result->fold[f].failed;
+    if (result->rejected > 0) {
+        kti_cli_warn("%d rows were rejected; the reasons stand in %s%s/rejects.csv", result->rejected, where,
+                     below);
+        exit_status = exit_status == KTI_EXIT_DONE ? KTI_EXIT_REJECTS : exit_status;
+    }
+    if (failed == 0)
+        return exit_status;
+    kti_cli_warn("%d folds of %s%s failed: no epoch gave finite predictions", failed, where, below);
+    return KTI_EXIT_FAILED;
+}
+
 /* Prints the results; the exit status that they deserve. */
 static int report(const request *r, const kt_recipe_result *result)
 {
     kt_error error = KT_ERROR_NONE;
-    int failed = 0, exit_status = KTI_EXIT_DONE;
     const kt_status status = r->recipe.staged
                                  ? print_stages(r, result, &error)
-                                 : print_table(&r->recipe.stage[0].options, &result->stage[0], &error);
-    if (status != KT_OK)
-        exit_status = kti_cli_fail(&error);
+                                 : kti_print_table(&r->recipe.stage[0].options, &result->stage[0], &error);
+    int exit_status = status == KT_OK ? KTI_EXIT_DONE : kti_cli_fail(&error);
     printf("results in %s\n", r->out);
     for (int i = 0; i < result->stages; i++) {
-        const kt_train_result *stage = &result->stage[i];
-        for (int f = 0; f < stage->folds; f++)
-            failed += stage->fold[f].failed;
-        if (stage->rejected == 0)
-            continue;
-        kti_cli_warn("%d rows were rejected; the reasons stand in %s%s%s/rejects.csv", stage->rejected,
-                     r->out, r->recipe.staged ? "/stages/" : "", r->recipe.stage[i].name);
-        exit_status = exit_status == KTI_EXIT_DONE ? KTI_EXIT_REJECTS : exit_status;
+        char below[128] = "";
+        if (r->recipe.staged)
+            snprintf(below, sizeof below, "/stages/%s", r->recipe.stage[i].name);
+        exit_status = judge(&result->stage[i], r->out, below, exit_status);
     }
-    if (failed > 0) {
-        kti_cli_warn("%d folds failed: no epoch gave finite predictions", failed);
-        exit_status = KTI_EXIT_FAILED;
+    return exit_status;
+}
+
+/* ---- training ---- */
+
+static int train_replicas(const request *r, kti_progress *progress)
+{
+    kt_error error = KT_ERROR_NONE;
+    kt_train_options options = r->recipe.stage[0].options;
+    kt_train_result *results = kti_allocate((size_t)r->replicas, sizeof *results);
+    options.out = r->out;
+    options.resume = r->resume;
+    kt_status status = results ? kt_train_replicas(&options, r->replicas, results, &error)
+                               : kti_fail_memory(&error, "the results");
+    kti_progress_end(progress);
+    if (status == KT_OK)
+        status = kti_print_replicas(&options, results, r->replicas, &error);
+    int exit_status = status == KT_OK ? KTI_EXIT_DONE : kti_cli_fail(&error);
+    if (status == KT_OK)
+        printf("results in %s/seed-*\n", r->out);
+    for (int i = 0; i < r->replicas && status == KT_OK; i++) {
+        char below[64];
+        snprintf(below, sizeof below, "/seed-%llu", (unsigned long long)options.seed + (unsigned)i);
+        exit_status = judge(&results[i], r->out, below, exit_status);
     }
+    for (int i = 0; i < r->replicas && results; i++)
+        kt_train_result_destroy(&results[i]);
+    free(results);
+    return exit_status;
+}
+
+static int train_recipe(const request *r, kti_progress *progress)
+{
+    kt_error error = KT_ERROR_NONE;
+    kt_recipe_result result;
+    const kt_status status = kt_train_recipe(&r->recipe, r->out, r->resume, &result, &error);
+    kti_progress_end(progress);
+    if (status != KT_OK)
+        return kti_cli_fail(&error);
+    const int exit_status = report(r, &result);
+    kt_recipe_result_destroy(&result);
     return exit_status;
 }
 
 int kti_cli_train(int argc, char **argv)
 {
     request r = {0};
-    kt_error error = KT_ERROR_NONE;
-    kt_recipe_result result;
     int exit_status = read_request(argc, argv, &r);
     if (exit_status >= 0)
         goto done;
@@ -623,14 +587,7 @@ int kti_cli_train(int argc, char **argv)
         r.recipe.stage[i].options.user = &s;
     }
     kti_stop_on_signals();
-    kt_status status = kt_train_recipe(&r.recipe, r.out, r.resume, &result, &error);
-    kti_progress_end(&s.progress);
-    if (status != KT_OK) {
-        exit_status = kti_cli_fail(&error);
-        goto done;
-    }
-    exit_status = report(&r, &result);
-    kt_recipe_result_destroy(&result);
+    exit_status = r.replicas > 0 ? train_replicas(&r, &s.progress) : train_recipe(&r, &s.progress);
 done:
     kt_recipe_destroy(&r.recipe);
     return exit_status;

@@ -31,11 +31,12 @@ typedef enum kti_history_column {
 extern const char *const kti_history_names[KTI_HISTORY_COLUMNS];
 
 typedef struct kti_fold {
-    int number; /* 1-based: the split's seed */
-    int index;  /* of the fold's arenas in its place */
-    int place;  /* of the run, on whose device it is */
-    int first;  /* the run's fold that this is; where several devices share it, each has a copy, kept alike */
-    int rank;   /* among them; 0 writes and reports for all */
+    const kt_train_options *options; /* of its replica of the run */
+    int number;                      /* 1-based: the split's seed */
+    int index;                       /* of the fold's arenas in its place */
+    int place;                       /* of the run, on whose device it is */
+    int first; /* the run's fold that this is; where several devices share it, each has a copy, kept alike */
+    int rank;  /* among them; 0 writes and reports for all */
     /* [dataset size], owned: rows to train on, inner rows, then rows to validate on; within each of the three, data set
      * by data set. */
     int32_t *order;

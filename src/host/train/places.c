@@ -61,9 +61,11 @@ static kt_status connect(const kt_train_options *options, const kti_places *plac
     return status;
 }
 
-kt_status kti_places_create(const kt_train_options *options, kti_places *places, kt_error *error)
+kt_status kti_places_create(const kt_train_options *options, int replicas, kti_places *places,
+                            kt_error *error)
 {
-    const int folds = kti_fold_count(options), sharers = kti_places_sharers(options, options->gpus);
+    const int folds = replicas * kti_fold_count(options),
+              sharers = replicas > 1 ? 1 : kti_places_sharers(options, options->gpus);
     const int size = sharers > 1 ? sharers * folds : options->gpus < folds ? options->gpus : folds;
     *places = (kti_places){.sharers = sharers};
     kt_status status = options->gpus > 1 ? check_gpus(options, error) : KT_OK;

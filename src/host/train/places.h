@@ -2,7 +2,8 @@
  *
  * On the CPU, and on one GPU, all folds are one place. Of N GPUs for F folds, N <= F, GPU i % N has fold i, counted from 0. Where
  * there are more, N / F of them that stand side by side share each fold: every one computes a place of every batch, and they
- * sum loss and gradient, so that all have the same weights. GPUs that are left over are not used.
+ * sum loss and gradient, so that all have the same weights. GPUs that are left over are not used. Of several replicas of
+ * the folds each counts as a fold, and none is shared.
  */
 #ifndef KTI_TRAIN_PLACES_H
 #define KTI_TRAIN_PLACES_H
@@ -26,8 +27,10 @@ typedef struct kti_places {
 /* How many GPUs share each fold of the run. */
 int kti_places_sharers(const kt_train_options *options, int gpus);
 
-/* Opens the devices and makes room for their folds' parameters, with what the options need. */
-kt_status kti_places_create(const kt_train_options *options, kti_places *places, kt_error *error);
+/* Opens the devices and makes room for the parameters of the folds, each of them trained by so many replicas, with what the
+ * options need. */
+kt_status kti_places_create(const kt_train_options *options, int replicas, kti_places *places,
+                            kt_error *error);
 void kti_places_destroy(kti_places *places);
 
 /* Where a run's fold `fold` (from 0) is: in which place, for each of those who share it, and which of the place's it is. */

@@ -10,9 +10,10 @@
 static kt_status create_fold(kti_run *run, uint64_t data_fingerprint, int first, int rank, kti_fold *fold,
                              kt_error *error)
 {
-    const kt_train_options *options = run->options;
+    const int folds = kti_fold_count(run->options);
+    const kt_train_options *options = &run->options[first / folds];
     const kti_dataset *dataset = run->dataset;
-    const int number = options->only_fold ? options->only_fold : first + 1;
+    const int number = options->only_fold ? options->only_fold : first % folds + 1;
     int place, index, found = 0;
     kti_places_find(&run->places, first, rank, &place, &index);
     kti_parameters *parameters = &run->places.place[place].parameters;
@@ -20,6 +21,7 @@ static kt_status create_fold(kti_run *run, uint64_t data_fingerprint, int first,
     if (status != KT_OK)
         return status;
     run->copies++;
+    fold->options = options;
     fold->place = place;
     fold->first = first;
     fold->rank = rank;
@@ -36,12 +38,12 @@ static kt_status create_fold(kti_run *run, uint64_t data_fingerprint, int first,
     return status;
 }
 
-kt_status kti_run_create(const kt_train_options *options, const kti_dataset *dataset, kti_run *run,
-                         kt_error *error)
+kt_status kti_run_create(const kt_train_options *options, int replicas, const kti_dataset *dataset,
+                         kti_run *run, kt_error *error)
 {
-    *run = (kti_run){.options = options, .dataset = dataset};
-    const int folds = kti_fold_count(options);
-    kt_status status = kti_places_create(options, &run->places, error);
+    *run = (kti_run){.options = options, .replicas = replicas, .dataset = dataset};
+    const int folds = replicas * kti_fold_count(options);
+    kt_status status = kti_places_create(options, replicas, &run->places, error);
     if (status == KT_OK)
         status = kti_start_open(options, &run->start, error);
     if (status != KT_OK)

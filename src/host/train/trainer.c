@@ -34,7 +34,7 @@ typedef struct verdict {
 
 typedef struct team {
     kti_run *run;
-    kti_journal *journal;
+    kti_journal *journal;     /* [replicas] */
     const kti_graph **graphs; /* [data set's size] */
     kti_kept *kept;           /* [places] they, on each device */
     atomic_int next_fold;
@@ -68,10 +68,15 @@ static void report(team *t, const kti_fold *fold, const char *event, int batch, 
 {
     if (fold->rank > 0)
         return;
+    const kti_run *run = t->run;
+    char whole[400];
+    if (run->replicas > 1)
+        snprintf(whole, sizeof whole, "seed %llu, %s", (unsigned long long)fold->options->seed, text);
     pthread_mutex_lock(&t->lock);
-    if (aloud && t->run->options->message)
-        t->run->options->message(t->run->options->user, text);
-    kti_journal_event(t->journal, event, fold->number, fold->epoch + 1, batch, text);
+    if (aloud && run->options->message)
+        run->options->message(run->options->user, run->replicas > 1 ? whole : text);
+    kti_journal_event(&t->journal[fold->options - run->options], event, fold->number, fold->epoch + 1, batch,
+                      text);
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -111,7 +116,7 @@ static void draw_noise(worker *w, const kti_fold *fold)
 {
     const kti_run *run = w->team->run;
     kti_random random =
-        kti_random_stream(run->options->seed, PURPOSE_NOISE, (uint32_t)fold->number, (uint32_t)fold->epoch);
+        kti_random_stream(fold->options->seed, PURPOSE_NOISE, (uint32_t)fold->number, (uint32_t)fold->epoch);
     for (int i = 0; i < run->dataset->size; i++)
         w->noise[i] =
             pow(10, run->options->label_noise * fold->part_target[run->dataset->crystals[i].part].sd *
@@ -152,7 +157,7 @@ static int part_begin(const worker *w, int rank, int count)
 
 static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error *error)
 {
-    const kt_train_options *o = w->team->run->options;
+    const kt_train_options *o = fold->options;
     const double rate = learning_rate(o, fold);
     double loss = 0, norm = 0, norm_max = 0;
     int rows = 0, steps = 0, skipped = 0;
@@ -287,7 +292,7 @@ static kt_status begin(worker *w, kti_fold *fold, kt_error *error)
     if (status == KT_OK)
         status = hand_out(w, fold, KTI_ROLE_MOMENT2, error);
     if (status == KT_OK)
-        status = kti_start_fill(&run->start, run->options, &parameters->layout, fold->number, fold->draws,
+        status = kti_start_fill(&run->start, fold->options, &parameters->layout, fold->number, fold->draws,
                                 w->arena, error);
     if (status == KT_OK)
         status = hand_out(w, fold, KTI_ROLE_VALUE, error);
@@ -436,6 +441,8 @@ static int tell_progress(team *t, const kti_fold *fold)
             .epochs = o->epochs,
             .epochs_done = done,
             .epochs_total = total,
+            .replicas = t->run->replicas,
+            .seed = fold->options->seed,
             .fold = fold->number,
             .epoch = fold->epoch,
             .train_loss = record[KTI_TRAIN_LOSS] < 0 ? NAN : record[KTI_TRAIN_LOSS],
@@ -478,9 +485,9 @@ static bool asked_to_stop(team *t, const kti_fold *fold)
 static kt_status save(worker *w, const kti_fold *fold, kt_error *error)
 {
     const kti_run *run = w->team->run;
-    if (!run->options->out || fold->rank > 0)
+    if (!fold->options->out || fold->rank > 0)
         return KT_OK;
-    return kti_checkpoint_write(run->options->out, fold, &w->place->parameters, run->options,
+    return kti_checkpoint_write(fold->options->out, fold, &w->place->parameters, fold->options,
                                 run->dataset->name, error);
 }
 
@@ -816,28 +823,43 @@ static kt_status create_workers(team *t, worker *workers, int count, kt_error *e
     return status;
 }
 
+static kt_status open_journals(team *t, kt_error *error)
+{
+    const kti_run *run = t->run;
+    kt_status status = KT_OK;
+    for (int i = 0; i < run->replicas && status == KT_OK; i++)
+        status = kti_journal_open(&t->journal[i], run->options[i].out, run->options[i].resume, error);
+    return status;
+}
+
+static void tell_journals(team *t, const char *event, const char *text)
+{
+    for (int i = 0; i < t->run->replicas; i++)
+        kti_journal_event(&t->journal[i], event, 0, 0, 0, text);
+}
+
 kt_status kti_run_train(kti_run *run, kt_error *error)
 {
     team t = {.run = run, .started = kti_seconds()};
-    kti_journal journal = {0};
     const int threads = count_workers(run);
     worker *workers = kti_allocate((size_t)threads, sizeof *workers);
     pthread_t *handles = kti_allocate((size_t)threads, sizeof *handles);
     t.verdict = kti_allocate((size_t)run->folds, sizeof *t.verdict);
     t.kept = kti_allocate((size_t)run->places.size, sizeof *t.kept);
-    kt_status status =
-        workers && handles && t.verdict && t.kept ? KT_OK : kti_fail_memory(error, "the workers");
+    t.journal = kti_allocate((size_t)run->replicas, sizeof *t.journal);
+    kt_status status = workers && handles && t.verdict && t.kept && t.journal
+                           ? KT_OK
+                           : kti_fail_memory(error, "the workers");
     if (status == KT_OK)
-        status = kti_journal_open(&journal, run->options->out, run->options->resume, error);
+        status = open_journals(&t, error);
     if (status != KT_OK)
         goto done;
-    t.journal = &journal;
     for (int i = 0; i < run->folds; i++)
         t.epochs_before += run->fold[i].epoch;
     t.epochs_done = t.epochs_before;
     pthread_mutex_init(&t.lock, NULL);
     pthread_cond_init(&t.decided, NULL);
-    kti_journal_event(&journal, t.epochs_before ? "resumed" : "started", 0, 0, 0, run->dataset->name);
+    tell_journals(&t, t.epochs_before ? "resumed" : "started", run->dataset->name);
     t.status = keep_crystals(&t, &t.error);
     if (t.status == KT_OK)
         t.status = create_workers(&t, workers, threads, &t.error);
@@ -853,10 +875,12 @@ kt_status kti_run_train(kti_run *run, kt_error *error)
     status = t.status;
     if (status != KT_OK && error && error->status == KT_OK)
         *error = t.error;
-    kti_journal_event(&journal, status == KT_OK ? "finished" : "stopped", 0, 0, 0,
-                      status == KT_OK ? "all folds" : t.error.message);
+    tell_journals(&t, status == KT_OK ? "finished" : "stopped",
+                  status == KT_OK ? "all folds" : t.error.message);
 done:
-    kti_journal_close(&journal);
+    for (int i = 0; i < run->replicas && t.journal; i++)
+        kti_journal_close(&t.journal[i]);
+    free(t.journal);
     free(workers);
     free(handles);
     free(t.verdict);
