@@ -111,4 +111,23 @@ KT_INLINE kt_real kt_softplus_derivative(kt_real y)
 #endif
 }
 
+KT_INLINE kt_real kt_activate(const kt_activation activation, kt_real x)
+{
+    if (activation == KT_SOFTPLUS)
+        return kt_softplus(x);
+    if (activation == KT_RELU)
+        return x < 0 ? 0 : x; /* a NaN stays one */
+    return x;
+}
+
+/* The gradient by what is activated, from the one by the activation's value `out`. */
+KT_INLINE kt_real kt_activate_back(const kt_activation activation, kt_real out, kt_real gradient)
+{
+    if (activation == KT_SOFTPLUS)
+        return gradient * kt_softplus_derivative(out);
+    if (activation == KT_RELU)
+        return out > 0 ? gradient : 0;
+    return gradient;
+}
+
 #endif

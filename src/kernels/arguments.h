@@ -103,6 +103,12 @@ typedef struct kt_linear_forward {
     kt_activation activation;
 } kt_linear_forward;
 
+/* A linear layer at once: the product and what goes around it. */
+typedef struct kt_layer_forward {
+    kt_gemm product;        /* KT_FORWARD, into the layer's output */
+    kt_linear_forward rest; /* out is the product's c */
+} kt_layer_forward;
+
 typedef struct kt_linear_backward {
     kt_count rows;
     int channels;

@@ -19,6 +19,8 @@
     X(embedding_gradient, kt_embedding_gradient)                                                             \
     X(linear_forward, kt_linear_forward)                                                                     \
     X(linear_backward, kt_linear_backward)                                                                   \
+    X(layer_forward, kt_layer_forward)                                                                       \
+    X(layer_forward_by_dots, kt_layer_forward)                                                               \
     X(segment_sum, kt_segment_sum)                                                                           \
     X(segment_spread, kt_segment_spread)                                                                     \
     X(add, kt_add)                                                                                           \
@@ -87,6 +89,11 @@ static inline kt_kernel_id kt_gemm_kernel(const kt_gemm *a)
     return a->product == KT_FORWARD ? KT_ID_gemm_by_dots : KT_ID_gemm_by_columns;
 }
 
+static inline kt_kernel_id kt_layer_kernel(const kt_layer_forward *a)
+{
+    return kt_gemm_kernel(&a->product) == KT_ID_gemm ? KT_ID_layer_forward : KT_ID_layer_forward_by_dots;
+}
+
 static inline kt_launch kt_launch_gemm(kt_kernel_id kernel, const kt_gemm *a)
 {
     const int rows = a->rows.most, columns = kt_ceil_divide(a->n, 16) * 16;
@@ -112,6 +119,10 @@ static inline kt_launch kt_launch_of(kt_kernel_id kernel, const void *arguments)
     case KT_ID_gemm_by_columns: return kt_launch_gemm(kernel, arguments);
     case KT_ID_pick:
         return (kt_launch){128, 1, kt_ceil_divide(((const kt_pick *)arguments)->graphs.most, 1), KT_ANY_LINE};
+    case KT_ID_layer_forward:
+        return kt_launch_gemm(KT_ID_gemm, &((const kt_layer_forward *)arguments)->product);
+    case KT_ID_layer_forward_by_dots:
+        return kt_launch_gemm(KT_ID_gemm_by_dots, &((const kt_layer_forward *)arguments)->product);
     case KT_ID_gaussian_expansion: return KT_LAUNCH_ROWS(kt_gaussian_expansion, rows.most);
     case KT_ID_embedding: return KT_LAUNCH_ROWS(kt_embedding, rows.most);
     case KT_ID_embedding_gradient: return KT_LAUNCH_ROWS(kt_embedding_gradient, types);

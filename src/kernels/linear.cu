@@ -27,11 +27,7 @@ KT_INLINE void linear_forward_row(const int gathers, const kt_activation activat
             x += part1[c];
         if (gathers > 2)
             x += part2[c];
-        if (activation == KT_SOFTPLUS)
-            x = kt_softplus(x);
-        else if (activation == KT_RELU)
-            x = x < 0 ? 0 : x; /* a NaN stays one */
-        out[c] = x;
+        out[c] = kt_activate(activation, x);
     }
 }
 
@@ -68,15 +64,6 @@ KT_KERNEL(linear_forward, kt_linear_forward)
     }
 }
 
-KT_INLINE kt_real linear_derivative(const kt_activation activation, kt_real out, kt_real gradient)
-{
-    if (activation == KT_SOFTPLUS)
-        return gradient * kt_softplus_derivative(out);
-    if (activation == KT_RELU)
-        return out > 0 ? gradient : 0;
-    return gradient;
-}
-
 #ifdef KT_MANY_THREADS
 KT_KERNEL(linear_backward, kt_linear_backward)
 {
@@ -87,8 +74,8 @@ KT_KERNEL(linear_backward, kt_linear_backward)
         kt_real *to = kt_rows(a.product_gradient, fold) + c, sum = 0;
         if (c < channels)
             for (int row = threadIdx.y; row < rows; row += KT_SUM_LINES) {
-                const kt_real gradient = linear_derivative(a.activation, out[(int64_t)row * a.out.stride],
-                                                           in[(int64_t)row * a.gradient.stride]);
+                const kt_real gradient = kt_activate_back(a.activation, out[(int64_t)row * a.out.stride],
+                                                          in[(int64_t)row * a.gradient.stride]);
                 to[(int64_t)row * a.product_gradient.stride] = gradient;
                 sum += gradient;
             }
@@ -103,7 +90,7 @@ KT_INLINE void linear_backward_row(const kt_activation activation, int channels,
                                    kt_real *KT_RESTRICT sum)
 {
     for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE) {
-        const kt_real gradient = linear_derivative(activation, out[c], in[c]);
+        const kt_real gradient = kt_activate_back(activation, out[c], in[c]);
         to[c] = gradient;
         sum[c] += gradient;
     }

@@ -15,6 +15,7 @@ void cases_embedding(case_visitor *visit);
 void cases_embedding_gradient(case_visitor *visit);
 void cases_linear_forward(case_visitor *visit);
 void cases_linear_backward(case_visitor *visit);
+void cases_layer_forward(case_visitor *visit);
 void cases_segment_sum(case_visitor *visit);
 void cases_segment_spread(case_visitor *visit);
 void cases_add(case_visitor *visit);

@@ -105,6 +105,7 @@ OPERATION_TEST(embedding)
 OPERATION_TEST(embedding_gradient)
 OPERATION_TEST(linear_forward)
 OPERATION_TEST(linear_backward)
+OPERATION_TEST(layer_forward)
 OPERATION_TEST(segment_sum)
 OPERATION_TEST(segment_spread)
 OPERATION_TEST(add)
@@ -181,6 +182,7 @@ int main(void)
         cmocka_unit_test(embedding_gradient_equals_its_twin),
         cmocka_unit_test(linear_forward_equals_its_twin),
         cmocka_unit_test(linear_backward_equals_its_twin),
+        cmocka_unit_test(layer_forward_equals_its_twin),
         cmocka_unit_test(segment_sum_equals_its_twin),
         cmocka_unit_test(segment_spread_equals_its_twin),
         cmocka_unit_test(add_equals_its_twin),

@@ -154,6 +154,7 @@ KERNEL_TEST(embedding)
 KERNEL_TEST(embedding_gradient)
 KERNEL_TEST(linear_forward)
 KERNEL_TEST(linear_backward)
+KERNEL_TEST(layer_forward)
 KERNEL_TEST(segment_sum)
 KERNEL_TEST(segment_spread)
 KERNEL_TEST(add)
@@ -168,6 +169,31 @@ KERNEL_TEST(gradient_norm)
 KERNEL_TEST(weight_decay)
 KERNEL_TEST(adam)
 KERNEL_TEST(weight_average)
+
+/* A layer at once has the bits of the product and of what follows it. */
+static void compare_with_two_kernels(fixture *f)
+{
+    const kt_layer_forward *layer = &f->operation[0].arguments.layer_forward;
+    const kti_operation product = {.kind = KTI_OP_GEMM, .arguments.gemm = layer->product},
+                        rest = {.kind = KTI_OP_LINEAR_FORWARD, .arguments.linear_forward = layer->rest};
+    first_bits = NULL;
+    check_shape(f, shape(0, 0, 0));
+    const threads_launch by_table = shape(0, 0, 0);
+    fixture_reset(f);
+    assert_int_equal(threaded_run(&product, 0, &by_table), 0);
+    assert_int_equal(threaded_run(&rest, 0, &by_table), 0);
+    if (!same_bits(f, first_bits))
+        fail_msg("%s: other bits than by its two kernels", f->name);
+    visited++;
+}
+
+static void a_layer_has_the_bits_of_its_two_kernels(void **state)
+{
+    (void)state;
+    visited = 0;
+    cases_layer_forward(compare_with_two_kernels);
+    assert_true(visited > 100);
+}
 
 /* ---- faults are found ---- */
 
@@ -208,6 +234,12 @@ static void look_in_gemm(fixture *f)
         look_for_missing_barrier(f);
 }
 
+static void look_in_layer_forward(fixture *f)
+{
+    if (is_kernel(f, KT_ID_layer_forward))
+        look_for_missing_barrier(f);
+}
+
 static void look_in_gemm_by_columns(fixture *f)
 {
     if (is_kernel(f, KT_ID_gemm_by_columns))
@@ -227,6 +259,7 @@ static void every_barrier_is_needed(void **state)
                    {"lstm_bias_gradient", cases_lstm_bias_gradient, look_for_missing_barrier, 2},
                    {"gradient_norm_partial", cases_gradient_norm, look_for_missing_barrier, 1},
                    {"gemm", cases_gemm, look_in_gemm, 2},
+                   {"layer_forward", cases_layer_forward, look_in_layer_forward, 2},
                    {"gemm_by_columns", cases_gemm, look_in_gemm_by_columns, 2}};
     (void)state;
     for (int i = 0; i < (int)(sizeof kernels / sizeof *kernels); i++) {
@@ -332,6 +365,7 @@ int main(void)
         cmocka_unit_test(embedding_gradient_has_the_same_bits_in_every_shape),
         cmocka_unit_test(linear_forward_has_the_same_bits_in_every_shape),
         cmocka_unit_test(linear_backward_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(layer_forward_has_the_same_bits_in_every_shape),
         cmocka_unit_test(segment_sum_has_the_same_bits_in_every_shape),
         cmocka_unit_test(segment_spread_has_the_same_bits_in_every_shape),
         cmocka_unit_test(add_has_the_same_bits_in_every_shape),
@@ -346,6 +380,7 @@ int main(void)
         cmocka_unit_test(weight_decay_has_the_same_bits_in_every_shape),
         cmocka_unit_test(adam_has_the_same_bits_in_every_shape),
         cmocka_unit_test(weight_average_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(a_layer_has_the_bits_of_its_two_kernels),
         cmocka_unit_test(every_barrier_is_needed),
         cmocka_unit_test(a_shape_that_is_not_allowed_is_seen),
     };

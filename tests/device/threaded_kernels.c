@@ -9,6 +9,7 @@
 #include "kernels/embedding.cu"
 #include "kernels/gaussian_expansion.cu"
 #include "kernels/gemm.cu"
+#include "kernels/layer.cu"
 #include "kernels/linear.cu"
 #include "kernels/log_loss.cu"
 #include "kernels/lstm.cu"

@@ -41,6 +41,19 @@ static kti_cost linear_forward_cost(const kt_linear_forward *a, int products, co
                  (1 + gathers + activation_flops(a->activation, 0)) * size);
 }
 
+static kti_cost plus(kti_cost left, kti_cost right)
+{
+    return (kti_cost){1, left.bytes + right.bytes, left.flops + right.flops};
+}
+
+static kti_cost layer_forward_cost(const kt_layer_forward *a, const double rows[KT_ROW_KINDS])
+{
+    kti_cost rest = linear_forward_cost(&a->rest, 0, rows);
+    /* The output is written once. */
+    rest.bytes -= of(a->rest.rows, rows) * a->rest.channels * sizeof(kt_real);
+    return plus(gemm_cost(&a->product, rows), rest);
+}
+
 static kti_cost linear_backward_cost(const kt_linear_backward *a, const double rows[KT_ROW_KINDS])
 {
     const double size = of(a->rows, rows) * a->channels;
@@ -110,6 +123,7 @@ static kti_cost cost_of(const kti_operation *operation, const double rows[KT_ROW
     }
     case KTI_OP_LINEAR_FORWARD: return linear_forward_cost(&operation->arguments.linear_forward, 1, rows);
     case KTI_OP_LINEAR_BACKWARD: return linear_backward_cost(&operation->arguments.linear_backward, rows);
+    case KTI_OP_LAYER_FORWARD: return layer_forward_cost(&operation->arguments.layer_forward, rows);
     case KTI_OP_SEGMENT_SUM: return segment_sum_cost(&operation->arguments.segment_sum, rows);
     case KTI_OP_SEGMENT_SPREAD: return segment_spread_cost(&operation->arguments.segment_spread, rows);
     case KTI_OP_ADD: {

@@ -59,6 +59,10 @@ static void run(const kti_operation *operation, int fold, kt_real *scratch)
     case KTI_OP_EMBEDDING_GRADIENT: embedding_gradient(block, operation->arguments.embedding_gradient); break;
     case KTI_OP_LINEAR_FORWARD: linear_forward(block, operation->arguments.linear_forward); break;
     case KTI_OP_LINEAR_BACKWARD: linear_backward(block, operation->arguments.linear_backward); break;
+    case KTI_OP_LAYER_FORWARD:
+        gemm(&operation->arguments.layer_forward.product, fold, scratch);
+        linear_forward(block, operation->arguments.layer_forward.rest);
+        break;
     case KTI_OP_SEGMENT_SUM: segment_sum(block, operation->arguments.segment_sum); break;
     case KTI_OP_SEGMENT_SPREAD: segment_spread(block, operation->arguments.segment_spread); break;
     case KTI_OP_ADD: add(block, operation->arguments.add); break;

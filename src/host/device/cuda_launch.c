@@ -25,13 +25,16 @@ kt_status kti_cuda_launch(kti_cuda *cuda, const kti_operation *operation, int fi
     if (operation->kind == KTI_OP_ALL_REDUCE)
         return kti_cuda_all_reduce(cuda, &operation->arguments.all_reduce, first, count, error);
     kti_operation sized = *operation;
-    kt_count *size = kti_operation_rows(&sized);
-    if (size && rows[size->kind] < size->most)
-        size->most = rows[size->kind];
-    if (operation->kind == KTI_OP_GEMM && cuda->blas && kti_cuda_blas_can(&sized.arguments.gemm)) {
+    kti_operation_fit(&sized, rows);
+    const kt_gemm *product = sized.kind == KTI_OP_GEMM            ? &sized.arguments.gemm
+                             : sized.kind == KTI_OP_LAYER_FORWARD ? &sized.arguments.layer_forward.product
+                                                                  : NULL;
+    if (product && cuda->blas && kti_cuda_blas_can(product)) {
         bool done;
-        const kt_status status =
-            kti_cuda_blas_multiply(cuda, &sized.arguments.gemm, first, count, &done, error);
+        const kt_status status = kti_cuda_blas_multiply(cuda, product, first, count, &done, error);
+        if (status == KT_OK && done && sized.kind == KTI_OP_LAYER_FORWARD)
+            return start(cuda, KT_ID_linear_forward, &sized.arguments.layer_forward.rest, first, count,
+                         error);
         if (status != KT_OK || done)
             return status;
     }

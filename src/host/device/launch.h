@@ -20,6 +20,7 @@ static inline int kti_operation_kernels(const kti_operation *operation,
     case KTI_OP_EMBEDDING_GRADIENT: kernels[0] = KT_ID_embedding_gradient; return 1;
     case KTI_OP_LINEAR_FORWARD: kernels[0] = KT_ID_linear_forward; return 1;
     case KTI_OP_LINEAR_BACKWARD: kernels[0] = KT_ID_linear_backward; return 1;
+    case KTI_OP_LAYER_FORWARD: kernels[0] = kt_layer_kernel(&operation->arguments.layer_forward); return 1;
     case KTI_OP_SEGMENT_SUM: kernels[0] = KT_ID_segment_sum; return 1;
     case KTI_OP_SEGMENT_SPREAD: kernels[0] = KT_ID_segment_spread; return 1;
     case KTI_OP_ADD: kernels[0] = KT_ID_add; return 1;
@@ -43,26 +44,40 @@ static inline int kti_operation_kernels(const kti_operation *operation,
     return 0;
 }
 
-/* The rows that size an operation's launch; NULL where the batch has no part in it. */
-static inline kt_count *kti_operation_rows(kti_operation *operation)
+static inline void kti_fit_rows(kt_count *rows, const int32_t limit[KT_ROW_KINDS])
+{
+    if (limit[rows->kind] < rows->most)
+        rows->most = limit[rows->kind];
+}
+
+/* Lets the operation's launches be sized for a batch of at most so many rows. */
+static inline void kti_operation_fit(kti_operation *operation, const int32_t limit[KT_ROW_KINDS])
 {
     switch (operation->kind) {
-    case KTI_OP_GEMM: return &operation->arguments.gemm.rows;
-    case KTI_OP_PICK: return &operation->arguments.pick.graphs;
-    case KTI_OP_GAUSSIAN_EXPANSION: return &operation->arguments.gaussian_expansion.rows;
-    case KTI_OP_EMBEDDING: return &operation->arguments.embedding.rows;
-    case KTI_OP_LINEAR_FORWARD: return &operation->arguments.linear_forward.rows;
-    case KTI_OP_LINEAR_BACKWARD: return &operation->arguments.linear_backward.rows;
-    case KTI_OP_SEGMENT_SUM: return &operation->arguments.segment_sum.segments;
-    case KTI_OP_SEGMENT_SPREAD: return &operation->arguments.segment_spread.rows;
-    case KTI_OP_ADD: return &operation->arguments.add.rows;
-    case KTI_OP_LSTM_FORWARD: return &operation->arguments.lstm_forward.graphs;
-    case KTI_OP_LSTM_BACKWARD: return &operation->arguments.lstm_backward.graphs;
-    case KTI_OP_LSTM_BIAS_GRADIENT: return &operation->arguments.lstm_bias_gradient.graphs;
-    case KTI_OP_ATTENTION_FORWARD: return &operation->arguments.attention_forward.graphs;
-    case KTI_OP_ATTENTION_BACKWARD: return &operation->arguments.attention_backward.graphs;
-    case KTI_OP_MAPE_LOSS: return &operation->arguments.mape_loss.graphs;
-    case KTI_OP_LOG_LOSS: return &operation->arguments.log_loss.graphs;
+    case KTI_OP_GEMM: kti_fit_rows(&operation->arguments.gemm.rows, limit); break;
+    case KTI_OP_PICK: kti_fit_rows(&operation->arguments.pick.graphs, limit); break;
+    case KTI_OP_GAUSSIAN_EXPANSION: kti_fit_rows(&operation->arguments.gaussian_expansion.rows, limit); break;
+    case KTI_OP_EMBEDDING: kti_fit_rows(&operation->arguments.embedding.rows, limit); break;
+    case KTI_OP_LINEAR_FORWARD: kti_fit_rows(&operation->arguments.linear_forward.rows, limit); break;
+    case KTI_OP_LINEAR_BACKWARD: kti_fit_rows(&operation->arguments.linear_backward.rows, limit); break;
+    case KTI_OP_LAYER_FORWARD:
+        kti_fit_rows(&operation->arguments.layer_forward.product.rows, limit);
+        kti_fit_rows(&operation->arguments.layer_forward.rest.rows, limit);
+        break;
+    case KTI_OP_SEGMENT_SUM: kti_fit_rows(&operation->arguments.segment_sum.segments, limit); break;
+    case KTI_OP_SEGMENT_SPREAD: kti_fit_rows(&operation->arguments.segment_spread.rows, limit); break;
+    case KTI_OP_ADD: kti_fit_rows(&operation->arguments.add.rows, limit); break;
+    case KTI_OP_LSTM_FORWARD: kti_fit_rows(&operation->arguments.lstm_forward.graphs, limit); break;
+    case KTI_OP_LSTM_BACKWARD: kti_fit_rows(&operation->arguments.lstm_backward.graphs, limit); break;
+    case KTI_OP_LSTM_BIAS_GRADIENT:
+        kti_fit_rows(&operation->arguments.lstm_bias_gradient.graphs, limit);
+        break;
+    case KTI_OP_ATTENTION_FORWARD: kti_fit_rows(&operation->arguments.attention_forward.graphs, limit); break;
+    case KTI_OP_ATTENTION_BACKWARD:
+        kti_fit_rows(&operation->arguments.attention_backward.graphs, limit);
+        break;
+    case KTI_OP_MAPE_LOSS: kti_fit_rows(&operation->arguments.mape_loss.graphs, limit); break;
+    case KTI_OP_LOG_LOSS: kti_fit_rows(&operation->arguments.log_loss.graphs, limit); break;
     case KTI_OP_EMBEDDING_GRADIENT:
     case KTI_OP_ALL_REDUCE:
     case KTI_OP_GRADIENT_NORM:
@@ -71,7 +86,6 @@ static inline kt_count *kti_operation_rows(kti_operation *operation)
     case KTI_OP_WEIGHT_AVERAGE:
     case KTI_OP_KINDS: break;
     }
-    return NULL;
 }
 
 #endif

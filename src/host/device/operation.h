@@ -17,6 +17,7 @@ typedef enum kti_operation_kind {
     KTI_OP_EMBEDDING_GRADIENT,
     KTI_OP_LINEAR_FORWARD,
     KTI_OP_LINEAR_BACKWARD,
+    KTI_OP_LAYER_FORWARD,
     KTI_OP_SEGMENT_SUM,
     KTI_OP_SEGMENT_SPREAD,
     KTI_OP_ADD,
@@ -68,6 +69,7 @@ typedef struct kti_operation {
         kt_embedding_gradient embedding_gradient;
         kt_linear_forward linear_forward;
         kt_linear_backward linear_backward;
+        kt_layer_forward layer_forward;
         kt_segment_sum segment_sum;
         kt_segment_spread segment_spread;
         kt_add add;

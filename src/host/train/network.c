@@ -168,16 +168,34 @@ static kti_operation *append(builder *b, kti_operation_kind kind)
 }
 
 /* out (= or +=) in weight[:, first : first + in.columns]^T */
+static kt_gemm forward_product(const builder *b, view in, int weight, int first, view out, int accumulate)
+{
+    return (kt_gemm){.product = KT_FORWARD,
+                     .rows = b->count[in.rows],
+                     .n = out_features(weight),
+                     .k = in.columns,
+                     .a = in.matrix,
+                     .b = parameter(b, weight, first),
+                     .c = out.matrix,
+                     .accumulate = accumulate};
+}
+
 static void multiply(builder *b, view in, int weight, int first, view out, int accumulate)
 {
-    append(b, KTI_OP_GEMM)->arguments.gemm = (kt_gemm){.product = KT_FORWARD,
-                                                       .rows = b->count[in.rows],
-                                                       .n = out_features(weight),
-                                                       .k = in.columns,
-                                                       .a = in.matrix,
-                                                       .b = parameter(b, weight, first),
-                                                       .c = out.matrix,
-                                                       .accumulate = accumulate};
+    append(b, KTI_OP_GEMM)->arguments.gemm = forward_product(b, in, weight, first, out, accumulate);
+}
+
+/* The last product of a layer and what goes around it; the caller adds gathers. */
+static kt_linear_forward *layer(builder *b, kt_gemm product, view out, int weight, kt_activation activation)
+{
+    kt_layer_forward *made = &append(b, KTI_OP_LAYER_FORWARD)->arguments.layer_forward;
+    *made = (kt_layer_forward){.product = product,
+                               .rest = {.rows = b->count[out.rows],
+                                        .channels = out.columns,
+                                        .out = out.matrix,
+                                        .bias = parameter(b, weight + 1, 0),
+                                        .activation = activation}};
+    return &made->rest;
 }
 
 /* in_gradient (= or +=) gradient weight[:, first : first + in_gradient.columns] */
@@ -203,17 +221,6 @@ static void weight_gradient(builder *b, view gradient, view in, int weight, int 
                                                        .a = gradient.matrix,
                                                        .b = in.matrix,
                                                        .c = parameter_gradient(b, weight, first)};
-}
-
-static kt_linear_forward *activate(builder *b, view out, int weight, kt_activation activation)
-{
-    kti_operation *operation = append(b, KTI_OP_LINEAR_FORWARD);
-    operation->arguments.linear_forward = (kt_linear_forward){.rows = b->count[out.rows],
-                                                              .channels = out.columns,
-                                                              .out = out.matrix,
-                                                              .bias = parameter(b, weight + 1, 0),
-                                                              .activation = activation};
-    return &operation->arguments.linear_forward;
 }
 
 static void activate_back(builder *b, view out, view gradient, view product_gradient, int weight,
@@ -288,8 +295,9 @@ static view mlp_out(const mlp *m)
 static void mlp_forward(builder *b, const mlp *m, int first)
 {
     for (int i = first; i < m->layers; i++) {
-        multiply(b, i == 0 ? m->in : m->out[i - 1], m->parameter[i], 0, m->out[i], 0);
-        activate(b, m->out[i], m->parameter[i], m->activation[i]);
+        const view in = i == 0 ? m->in : m->out[i - 1];
+        layer(b, forward_product(b, in, m->parameter[i], 0, m->out[i], 0), m->out[i], m->parameter[i],
+              m->activation[i]);
     }
 }
 
@@ -379,8 +387,8 @@ static void encoder_forward(builder *b, const mlp *m, const char *prefix, view p
         return;
     }
     multiply(b, m->in, m->parameter[0], 0, m->out[0], 0);
-    multiply(b, physics, find(prefix, "physics.weight"), 0, m->out[0], 1);
-    activate(b, m->out[0], m->parameter[0], m->activation[0]);
+    layer(b, forward_product(b, physics, find(prefix, "physics.weight"), 0, m->out[0], 1), m->out[0],
+          m->parameter[0], m->activation[0]);
     mlp_forward(b, m, 1);
 }
 
@@ -483,12 +491,13 @@ static void edge_forward(builder *b, block *k)
     multiply(b, node, weight, 0, source, 0);
     multiply(b, node, weight, KTI_FEATURES, target, 0);
     multiply(b, state, weight, 3 * KTI_FEATURES, global, 0);
-    multiply(b, k->edge_hidden, weight, 2 * KTI_FEATURES, m->out[0], 0);
-    kt_linear_forward *layer = activate(b, m->out[0], weight, KT_SOFTPLUS);
-    layer->gathers = 3;
-    layer->gather[0] = (kt_gather){source.matrix, batch_index(b, b->batch.edge_source)};
-    layer->gather[1] = (kt_gather){target.matrix, batch_index(b, b->batch.edge_target)};
-    layer->gather[2] = (kt_gather){global.matrix, batch_index(b, b->batch.edge_graph)};
+    kt_linear_forward *first =
+        layer(b, forward_product(b, k->edge_hidden, weight, 2 * KTI_FEATURES, m->out[0], 0), m->out[0],
+              weight, KT_SOFTPLUS);
+    first->gathers = 3;
+    first->gather[0] = (kt_gather){source.matrix, batch_index(b, b->batch.edge_source)};
+    first->gather[1] = (kt_gather){target.matrix, batch_index(b, b->batch.edge_target)};
+    first->gather[2] = (kt_gather){global.matrix, batch_index(b, b->batch.edge_graph)};
     mlp_forward(b, m, 1);
 }
 
@@ -502,10 +511,10 @@ static void node_forward(builder *b, block *k)
     segment_sum(b, mlp_out(&k->edge_update), b->batch.edge_mean_target, b->batch.incoming_start, NULL,
                 slice(k->node_concat, KTI_FEATURES, KTI_FEATURES));
     multiply(b, slice(k->state_concat, 0, KTI_FEATURES), weight, 2 * KTI_FEATURES, global, 0);
-    multiply(b, k->node_concat, weight, 0, m->out[0], 0);
-    kt_linear_forward *layer = activate(b, m->out[0], weight, KT_SOFTPLUS);
-    layer->gathers = 1;
-    layer->gather[0] = (kt_gather){global.matrix, batch_index(b, b->batch.node_graph)};
+    kt_linear_forward *first =
+        layer(b, forward_product(b, k->node_concat, weight, 0, m->out[0], 0), m->out[0], weight, KT_SOFTPLUS);
+    first->gathers = 1;
+    first->gather[0] = (kt_gather){global.matrix, batch_index(b, b->batch.node_graph)};
     mlp_forward(b, m, 1);
 }
 
