@@ -109,15 +109,43 @@ typedef struct kt_layer_forward {
     kt_linear_forward rest; /* out is the product's c */
 } kt_layer_forward;
 
+/* Layers that don't wait for each other. */
+enum { KT_LAYER_GROUP = 4 };
+
+typedef struct kt_layer_group {
+    int size;
+    kt_layer_forward layer[KT_LAYER_GROUP];
+} kt_layer_group;
+
 typedef struct kt_linear_backward {
     kt_count rows;
     int channels;
     kt_matrix out;              /* [rows, channels] the layer's output */
     kt_matrix gradient;         /* [rows, channels] by the output */
     kt_matrix product_gradient; /* [rows, channels] by the product; may be gradient */
-    kt_matrix bias_gradient;    /* [1, channels] */
+    kt_matrix bias_gradient;    /* [1, channels]; NULL data, on a GPU alone: none */
     kt_activation activation;
 } kt_linear_backward;
+
+/* A product of the backward pass at once with what goes around it; a plain product where both `out` and
+ * `bias_gradient` have NULL data. */
+typedef struct kt_layer_backward {
+    kt_gemm product;
+    /* KT_INPUT_GRADIENT: c is the gradient by the output of a layer, whose backward follows without its bias's. */
+    kt_matrix out;              /* [rows, n] that output */
+    kt_matrix product_gradient; /* [rows, n] by that layer's product; may be c, else c is kept too */
+    kt_activation activation;
+    /* KT_WEIGHT_GRADIENT: the gradient by the bias comes with it. */
+    kt_matrix bias_gradient; /* [1, m] the sum of a's rows */
+} kt_layer_backward;
+
+/* Products that don't wait for each other; as many as a kernel's argument has room for. */
+enum { KT_GEMM_GROUP = 16 };
+
+typedef struct kt_gemm_group {
+    int size;
+    kt_layer_backward part[KT_GEMM_GROUP];
+} kt_gemm_group;
 
 typedef struct kt_segment_sum {
     kt_count segments;

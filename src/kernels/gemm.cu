@@ -61,34 +61,17 @@ KT_KERNEL(gemm_by_dots, kt_gemm)
 
 KT_KERNEL(gemm_by_columns, kt_gemm)
 {
-    KT_SHARED kt_real part[KT_GEMM_PARTS][KT_GEMM_ROWS][KT_WARP];
     const int fold = KT_FOLD, rows = kt_number(a.rows, fold), columns = (a.n + 15) / 16 * 16;
     const int across = (columns + KT_WARP - 1) / KT_WARP,
               units = (rows + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
         const int first = unit / across * KT_GEMM_ROWS, column = unit % across * KT_WARP + threadIdx.x;
-        const kt_real *x = kt_rows(a.a, fold) + (int64_t)first * a.a.stride;
-        const kt_real *y = kt_rows(a.b, fold) + column;
-        kt_real sum[KT_GEMM_ROWS] = {0};
-        if (column < a.n)
-            for (int k = threadIdx.y; k < a.k; k += KT_GEMM_PARTS) {
-                const kt_real weight = y[(int64_t)k * a.b.stride];
-                for (int r = 0; r < KT_GEMM_ROWS; r++)
-                    if (first + r < rows)
-                        sum[r] += weight * x[(int64_t)r * a.a.stride + k];
-            }
-        for (int r = 0; r < KT_GEMM_ROWS; r++)
-            part[threadIdx.y][r][threadIdx.x] = sum[r];
-        __syncthreads(); /* all parts are there */
-        const int row = threadIdx.y;
-        if (row < KT_GEMM_ROWS && first + row < rows && column < columns) {
-            kt_real whole = 0;
-            for (int p = 0; p < KT_GEMM_PARTS; p++)
-                whole += part[p][row][threadIdx.x];
-            kt_real *to = kt_rows(a.c, fold) + (int64_t)(first + row) * a.c.stride + column;
-            *to = a.accumulate ? *to + whole : whole;
+        const kt_real own = multiply_columns(&a, fold, rows, first, column);
+        const int row = first + (int)threadIdx.y;
+        if ((int)threadIdx.y < KT_GEMM_ROWS && row < rows && column < columns) {
+            kt_real *to = kt_rows(a.c, fold) + (int64_t)row * a.c.stride + column;
+            *to = a.accumulate ? *to + own : own;
         }
-        __syncthreads(); /* they are read before the next ones overwrite them */
     }
 }
 

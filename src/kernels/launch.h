@@ -21,6 +21,10 @@
     X(linear_backward, kt_linear_backward)                                                                   \
     X(layer_forward, kt_layer_forward)                                                                       \
     X(layer_forward_by_dots, kt_layer_forward)                                                               \
+    X(layer_group, kt_layer_group)                                                                           \
+    X(layer_backward, kt_layer_backward)                                                                     \
+    X(layer_backward_by_columns, kt_layer_backward)                                                          \
+    X(gemm_group, kt_gemm_group)                                                                             \
     X(segment_sum, kt_segment_sum)                                                                           \
     X(segment_spread, kt_segment_spread)                                                                     \
     X(add, kt_add)                                                                                           \
@@ -94,6 +98,11 @@ static inline kt_kernel_id kt_layer_kernel(const kt_layer_forward *a)
     return kt_gemm_kernel(&a->product) == KT_ID_gemm ? KT_ID_layer_forward : KT_ID_layer_forward_by_dots;
 }
 
+static inline kt_kernel_id kt_layer_back_kernel(const kt_layer_backward *a)
+{
+    return kt_gemm_kernel(&a->product) == KT_ID_gemm ? KT_ID_layer_backward : KT_ID_layer_backward_by_columns;
+}
+
 static inline kt_launch kt_launch_gemm(kt_kernel_id kernel, const kt_gemm *a)
 {
     const int rows = a->rows.most, columns = kt_ceil_divide(a->n, 16) * 16;
@@ -106,6 +115,22 @@ static inline kt_launch kt_launch_gemm(kt_kernel_id kernel, const kt_gemm *a)
     return kt_launch_fixed(KT_GEMM_THREADS, 1,
                            kt_ceil_divide(a->product == KT_WEIGHT_GRADIENT ? a->m : rows, KT_GEMM_TILE) *
                                kt_ceil_divide(columns, KT_GEMM_TILE));
+}
+
+static inline kt_launch kt_launch_layer_group(const kt_layer_group *a)
+{
+    kt_launch all = kt_launch_fixed(KT_GEMM_THREADS, 1, 0);
+    for (int i = 0; i < a->size; i++)
+        all.grid_x += kt_launch_gemm(KT_ID_gemm, &a->layer[i].product).grid_x;
+    return all;
+}
+
+static inline kt_launch kt_launch_gemm_group(const kt_gemm_group *a)
+{
+    kt_launch all = kt_launch_fixed(KT_GEMM_THREADS, 1, 0);
+    for (int i = 0; i < a->size; i++)
+        all.grid_x += kt_launch_gemm(KT_ID_gemm, &a->part[i].product).grid_x;
+    return all;
 }
 
 /* `arguments` points to the kernel's argument. */
@@ -123,6 +148,12 @@ static inline kt_launch kt_launch_of(kt_kernel_id kernel, const void *arguments)
         return kt_launch_gemm(KT_ID_gemm, &((const kt_layer_forward *)arguments)->product);
     case KT_ID_layer_forward_by_dots:
         return kt_launch_gemm(KT_ID_gemm_by_dots, &((const kt_layer_forward *)arguments)->product);
+    case KT_ID_layer_group: return kt_launch_layer_group(arguments);
+    case KT_ID_layer_backward:
+        return kt_launch_gemm(KT_ID_gemm, &((const kt_layer_backward *)arguments)->product);
+    case KT_ID_layer_backward_by_columns:
+        return kt_launch_gemm(KT_ID_gemm_by_columns, &((const kt_layer_backward *)arguments)->product);
+    case KT_ID_gemm_group: return kt_launch_gemm_group(arguments);
     case KT_ID_gaussian_expansion: return KT_LAUNCH_ROWS(kt_gaussian_expansion, rows.most);
     case KT_ID_embedding: return KT_LAUNCH_ROWS(kt_embedding, rows.most);
     case KT_ID_embedding_gradient: return KT_LAUNCH_ROWS(kt_embedding_gradient, types);

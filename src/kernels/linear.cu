@@ -80,7 +80,7 @@ KT_KERNEL(linear_backward, kt_linear_backward)
                 sum += gradient;
             }
         sum = kt_column_sum(sum);
-        if (threadIdx.y == 0 && c < channels)
+        if (threadIdx.y == 0 && c < channels && a.bias_gradient.data)
             kt_rows(a.bias_gradient, fold)[c] = sum;
     }
 }

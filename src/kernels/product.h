@@ -158,6 +158,31 @@ KT_INLINE kt_real multiply_dots(const kt_gemm *a, int fold, int rows, int first,
     return own;
 }
 
+/* Eight rows of 32 columns of an input gradient, by a block of 32 x KT_GEMM_PARTS: complete in the threads whose
+ * threadIdx.y is below KT_GEMM_ROWS, each that of row first + threadIdx.y. All threads of the block must call. */
+KT_INLINE kt_real multiply_columns(const kt_gemm *a, int fold, int rows, int first, int column)
+{
+    KT_SHARED kt_real part[KT_GEMM_PARTS][KT_GEMM_ROWS][KT_WARP];
+    const kt_real *x = kt_rows(a->a, fold) + (int64_t)first * a->a.stride;
+    const kt_real *y = kt_rows(a->b, fold) + column;
+    kt_real sum[KT_GEMM_ROWS] = {0}, whole = 0;
+    if (column < a->n)
+        for (int k = threadIdx.y; k < a->k; k += KT_GEMM_PARTS) {
+            const kt_real weight = y[(int64_t)k * a->b.stride];
+            for (int r = 0; r < KT_GEMM_ROWS; r++)
+                if (first + r < rows)
+                    sum[r] += weight * x[(int64_t)r * a->a.stride + k];
+        }
+    for (int r = 0; r < KT_GEMM_ROWS; r++)
+        part[threadIdx.y][r][threadIdx.x] = sum[r];
+    __syncthreads(); /* all parts are there */
+    if (threadIdx.y < KT_GEMM_ROWS)
+        for (int p = 0; p < KT_GEMM_PARTS; p++)
+            whole += part[p][threadIdx.y][threadIdx.x];
+    __syncthreads(); /* they are read before the next ones overwrite them */
+    return whole;
+}
+
 #endif
 
 #endif

@@ -27,6 +27,41 @@ static void test_products(void **state)
     check(&o, 2 * 16 + 2 * 48 + 16 * 48, 2 * 2 * 16 * 48);
 }
 
+/* A layer's output is written once, whatever comes together with its product. */
+static void test_layers(void **state)
+{
+    (void)state;
+    kt_real data[2];
+    const kt_gemm product = {.product = KT_FORWARD, .rows = {.kind = KT_EDGES}, .n = 32, .k = 64};
+    const kt_layer_forward layer = {
+        product, {.rows = {.kind = KT_EDGES}, .channels = 32, .gathers = 1, .activation = KT_RELU}};
+    const double layer_numbers = 10 * 64 + 32 * 64 + 10 * 32 + 32 + 10 * 32 + 10,
+                 layer_flops = 2 * 10 * 32 * 64 + 3 * 10 * 32;
+    kti_operation o = {.kind = KTI_OP_LAYER_FORWARD};
+    o.arguments.layer_forward = layer;
+    check(&o, layer_numbers, layer_flops);
+    o = (kti_operation){.kind = KTI_OP_LAYER_GROUP};
+    o.arguments.layer_group = (kt_layer_group){2, {layer, layer}};
+    check(&o, 2 * layer_numbers, 2 * layer_flops);
+
+    kt_layer_backward back = {
+        .product = {.product = KT_INPUT_GRADIENT, .rows = {.kind = KT_NODES}, .n = 64, .k = 32},
+        .out.data = data,
+        .activation = KT_RELU};
+    o = (kti_operation){.kind = KTI_OP_LAYER_BACKWARD};
+    o.arguments.layer_backward = back; /* in place */
+    check(&o, 4 * 32 + 64 * 32 + 4 * 64 + 4 * 64, 2 * 4 * 64 * 32 + 4 * 64);
+    back.product_gradient.data = data + 1;
+    o = (kti_operation){.kind = KTI_OP_GEMM_GROUP};
+    o.arguments.gemm_group = (kt_gemm_group){
+        2,
+        {back,
+         {.product = {.product = KT_WEIGHT_GRADIENT, .rows = {.kind = KT_GRAPHS}, .m = 16, .n = 48},
+          .bias_gradient.data = data}}};
+    check(&o, 4 * 32 + 64 * 32 + 3 * 4 * 64 + 2 * 16 + 2 * 48 + 16 * 48 + 16,
+          2 * 4 * 64 * 32 + 4 * 64 + 2 * 2 * 16 * 48 + 2 * 16);
+}
+
 static void test_rows(void **state)
 {
     (void)state;
@@ -61,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_products),
+        cmocka_unit_test(test_layers),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_list),
     };

@@ -106,6 +106,9 @@ OPERATION_TEST(embedding_gradient)
 OPERATION_TEST(linear_forward)
 OPERATION_TEST(linear_backward)
 OPERATION_TEST(layer_forward)
+OPERATION_TEST(layer_group)
+OPERATION_TEST(layer_backward)
+OPERATION_TEST(gemm_group)
 OPERATION_TEST(segment_sum)
 OPERATION_TEST(segment_spread)
 OPERATION_TEST(add)
@@ -183,6 +186,9 @@ int main(void)
         cmocka_unit_test(linear_forward_equals_its_twin),
         cmocka_unit_test(linear_backward_equals_its_twin),
         cmocka_unit_test(layer_forward_equals_its_twin),
+        cmocka_unit_test(layer_group_equals_its_twin),
+        cmocka_unit_test(layer_backward_equals_its_twin),
+        cmocka_unit_test(gemm_group_equals_its_twin),
         cmocka_unit_test(segment_sum_equals_its_twin),
         cmocka_unit_test(segment_spread_equals_its_twin),
         cmocka_unit_test(add_equals_its_twin),

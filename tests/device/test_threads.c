@@ -155,6 +155,9 @@ KERNEL_TEST(embedding_gradient)
 KERNEL_TEST(linear_forward)
 KERNEL_TEST(linear_backward)
 KERNEL_TEST(layer_forward)
+KERNEL_TEST(layer_group)
+KERNEL_TEST(layer_backward)
+KERNEL_TEST(gemm_group)
 KERNEL_TEST(segment_sum)
 KERNEL_TEST(segment_spread)
 KERNEL_TEST(add)
@@ -170,29 +173,81 @@ KERNEL_TEST(weight_decay)
 KERNEL_TEST(adam)
 KERNEL_TEST(weight_average)
 
-/* A layer at once has the bits of the product and of what follows it. */
-static void compare_with_two_kernels(fixture *f)
+static void run_one(kti_operation_kind kind, const void *arguments, size_t size)
 {
-    const kt_layer_forward *layer = &f->operation[0].arguments.layer_forward;
-    const kti_operation product = {.kind = KTI_OP_GEMM, .arguments.gemm = layer->product},
-                        rest = {.kind = KTI_OP_LINEAR_FORWARD, .arguments.linear_forward = layer->rest};
-    first_bits = NULL;
-    check_shape(f, shape(0, 0, 0));
+    kti_operation one = {.kind = kind};
+    memcpy(&one.arguments, arguments, size);
     const threads_launch by_table = shape(0, 0, 0);
+    assert_int_equal(threaded_run(&one, 0, &by_table), 0);
+}
+
+static void run_forward_apart(const kt_layer_forward *a)
+{
+    run_one(KTI_OP_GEMM, &a->product, sizeof a->product);
+    run_one(KTI_OP_LINEAR_FORWARD, &a->rest, sizeof a->rest);
+}
+
+static void run_backward_apart(const kt_layer_backward *a)
+{
+    static kt_real bias[FOLDS * 512];
+    run_one(KTI_OP_GEMM, &a->product, sizeof a->product);
+    if (!a->out.data)
+        return;
+    const kt_linear_backward rest = {.rows = a->product.rows,
+                                     .channels = a->product.n,
+                                     .out = a->out,
+                                     .gradient = a->product.c,
+                                     .product_gradient = a->product_gradient,
+                                     .bias_gradient = {bias, 512, 512},
+                                     .activation = a->activation};
+    run_one(KTI_OP_LINEAR_BACKWARD, &rest, sizeof rest);
+}
+
+/* A bias's gradient is added up in another order than by linear_backward: it is left out. */
+static void leave_out_bias(kt_layer_backward *a)
+{
+    a->bias_gradient.data = NULL;
+}
+
+/* What is done at once has the bits of the kernels that it stands for. */
+static void compare_with_separate_kernels(fixture *f)
+{
+    kti_operation *o = &f->operation[0];
+    if (o->kind == KTI_OP_LAYER_BACKWARD)
+        leave_out_bias(&o->arguments.layer_backward);
+    for (int i = 0; o->kind == KTI_OP_GEMM_GROUP && i < o->arguments.gemm_group.size; i++)
+        leave_out_bias(&o->arguments.gemm_group.part[i]);
+    assert_int_equal(run(f, shape(0, 0, 0)), 0);
+    first_bits = fixture_take(f, memory_size(f), 1);
+    save(f, first_bits);
     fixture_reset(f);
-    assert_int_equal(threaded_run(&product, 0, &by_table), 0);
-    assert_int_equal(threaded_run(&rest, 0, &by_table), 0);
+    switch (o->kind) {
+    case KTI_OP_LAYER_FORWARD: run_forward_apart(&o->arguments.layer_forward); break;
+    case KTI_OP_LAYER_GROUP:
+        for (int i = 0; i < o->arguments.layer_group.size; i++)
+            run_forward_apart(&o->arguments.layer_group.layer[i]);
+        break;
+    case KTI_OP_LAYER_BACKWARD: run_backward_apart(&o->arguments.layer_backward); break;
+    case KTI_OP_GEMM_GROUP:
+        for (int i = 0; i < o->arguments.gemm_group.size; i++)
+            run_backward_apart(&o->arguments.gemm_group.part[i]);
+        break;
+    default: fail();
+    }
     if (!same_bits(f, first_bits))
-        fail_msg("%s: other bits than by its two kernels", f->name);
+        fail_msg("%s: other bits than by separate kernels", f->name);
     visited++;
 }
 
-static void a_layer_has_the_bits_of_its_two_kernels(void **state)
+static void what_is_done_at_once_has_the_bits_of_separate_kernels(void **state)
 {
     (void)state;
     visited = 0;
-    cases_layer_forward(compare_with_two_kernels);
-    assert_true(visited > 100);
+    cases_layer_forward(compare_with_separate_kernels);
+    cases_layer_group(compare_with_separate_kernels);
+    cases_layer_backward(compare_with_separate_kernels);
+    cases_gemm_group(compare_with_separate_kernels);
+    assert_true(visited > 400);
 }
 
 /* ---- faults are found ---- */
@@ -240,6 +295,18 @@ static void look_in_layer_forward(fixture *f)
         look_for_missing_barrier(f);
 }
 
+static void look_in_layer_backward(fixture *f)
+{
+    if (is_kernel(f, KT_ID_layer_backward))
+        look_for_missing_barrier(f);
+}
+
+static void look_in_layer_backward_by_columns(fixture *f)
+{
+    if (is_kernel(f, KT_ID_layer_backward_by_columns))
+        look_for_missing_barrier(f);
+}
+
 static void look_in_gemm_by_columns(fixture *f)
 {
     if (is_kernel(f, KT_ID_gemm_by_columns))
@@ -260,6 +327,10 @@ static void every_barrier_is_needed(void **state)
                    {"gradient_norm_partial", cases_gradient_norm, look_for_missing_barrier, 1},
                    {"gemm", cases_gemm, look_in_gemm, 2},
                    {"layer_forward", cases_layer_forward, look_in_layer_forward, 2},
+                   {"layer_group", cases_layer_group, look_for_missing_barrier, 2},
+                   {"layer_backward", cases_layer_backward, look_in_layer_backward, 2},
+                   {"layer_backward_by_columns", cases_layer_backward, look_in_layer_backward_by_columns, 2},
+                   {"gemm_group", cases_gemm_group, look_for_missing_barrier, 2},
                    {"gemm_by_columns", cases_gemm, look_in_gemm_by_columns, 2}};
     (void)state;
     for (int i = 0; i < (int)(sizeof kernels / sizeof *kernels); i++) {
@@ -366,6 +437,9 @@ int main(void)
         cmocka_unit_test(linear_forward_has_the_same_bits_in_every_shape),
         cmocka_unit_test(linear_backward_has_the_same_bits_in_every_shape),
         cmocka_unit_test(layer_forward_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(layer_group_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(layer_backward_has_the_same_bits_in_every_shape),
+        cmocka_unit_test(gemm_group_has_the_same_bits_in_every_shape),
         cmocka_unit_test(segment_sum_has_the_same_bits_in_every_shape),
         cmocka_unit_test(segment_spread_has_the_same_bits_in_every_shape),
         cmocka_unit_test(add_has_the_same_bits_in_every_shape),
@@ -380,7 +454,7 @@ int main(void)
         cmocka_unit_test(weight_decay_has_the_same_bits_in_every_shape),
         cmocka_unit_test(adam_has_the_same_bits_in_every_shape),
         cmocka_unit_test(weight_average_has_the_same_bits_in_every_shape),
-        cmocka_unit_test(a_layer_has_the_bits_of_its_two_kernels),
+        cmocka_unit_test(what_is_done_at_once_has_the_bits_of_separate_kernels),
         cmocka_unit_test(every_barrier_is_needed),
         cmocka_unit_test(a_shape_that_is_not_allowed_is_seen),
     };

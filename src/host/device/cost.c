@@ -60,6 +60,35 @@ static kti_cost linear_backward_cost(const kt_linear_backward *a, const double r
     return moved(3 * size + a->channels, (1 + activation_flops(a->activation, 1)) * size);
 }
 
+static kti_cost layer_backward_cost(const kt_layer_backward *a, const double rows[KT_ROW_KINDS])
+{
+    const kt_gemm *p = &a->product;
+    kti_cost cost = gemm_cost(p, rows);
+    if (a->out.data) {
+        const double size = of(p->rows, rows) * p->n, apart = a->product_gradient.data != p->c.data;
+        cost = plus(cost, moved((1 + apart) * size, activation_flops(a->activation, 1) * size));
+    }
+    if (a->bias_gradient.data)
+        cost = plus(cost, moved(p->m, of(p->rows, rows) * p->m));
+    return cost;
+}
+
+static kti_cost layer_group_cost(const kt_layer_group *a, const double rows[KT_ROW_KINDS])
+{
+    kti_cost sum = {0, 0, 0};
+    for (int i = 0; i < a->size; i++)
+        sum = plus(sum, layer_forward_cost(&a->layer[i], rows));
+    return sum;
+}
+
+static kti_cost gemm_group_cost(const kt_gemm_group *a, const double rows[KT_ROW_KINDS])
+{
+    kti_cost sum = {0, 0, 0};
+    for (int i = 0; i < a->size; i++)
+        sum = plus(sum, layer_backward_cost(&a->part[i], rows));
+    return sum;
+}
+
 static kti_cost segment_sum_cost(const kt_segment_sum *a, const double rows[KT_ROW_KINDS])
 {
     const double segments = of(a->segments, rows), entries = rows[a->entries];
@@ -124,6 +153,9 @@ static kti_cost cost_of(const kti_operation *operation, const double rows[KT_ROW
     case KTI_OP_LINEAR_FORWARD: return linear_forward_cost(&operation->arguments.linear_forward, 1, rows);
     case KTI_OP_LINEAR_BACKWARD: return linear_backward_cost(&operation->arguments.linear_backward, rows);
     case KTI_OP_LAYER_FORWARD: return layer_forward_cost(&operation->arguments.layer_forward, rows);
+    case KTI_OP_LAYER_GROUP: return layer_group_cost(&operation->arguments.layer_group, rows);
+    case KTI_OP_LAYER_BACKWARD: return layer_backward_cost(&operation->arguments.layer_backward, rows);
+    case KTI_OP_GEMM_GROUP: return gemm_group_cost(&operation->arguments.gemm_group, rows);
     case KTI_OP_SEGMENT_SUM: return segment_sum_cost(&operation->arguments.segment_sum, rows);
     case KTI_OP_SEGMENT_SPREAD: return segment_spread_cost(&operation->arguments.segment_spread, rows);
     case KTI_OP_ADD: {

@@ -48,6 +48,36 @@ static void gemm(const kt_gemm *g, int fold, kt_real *scratch)
     }
 }
 
+static void layer(const kt_layer_forward *a, int fold, kt_real *scratch)
+{
+    gemm(&a->product, fold, scratch);
+    linear_forward((kt_dim3){0, 0, fold}, a->rest);
+}
+
+/* What follows a product is a linear layer's backward, whose other result goes nowhere or to where it was. */
+static void layer_back(const kt_layer_backward *a, int fold, kt_real *scratch)
+{
+    const kt_gemm *p = &a->product;
+    const kt_dim3 block = {0, 0, fold};
+    gemm(p, fold, scratch);
+    if (a->out.data)
+        linear_backward(block, (kt_linear_backward){.rows = p->rows,
+                                                    .channels = p->n,
+                                                    .out = a->out,
+                                                    .gradient = p->c,
+                                                    .product_gradient = a->product_gradient,
+                                                    .bias_gradient = {scratch, 0, 0},
+                                                    .activation = a->activation});
+    if (a->bias_gradient.data)
+        linear_backward(block, (kt_linear_backward){.rows = p->rows,
+                                                    .channels = p->m,
+                                                    .out = p->a,
+                                                    .gradient = p->a,
+                                                    .product_gradient = p->a,
+                                                    .bias_gradient = a->bias_gradient,
+                                                    .activation = KT_LINEAR});
+}
+
 static void run(const kti_operation *operation, int fold, kt_real *scratch)
 {
     const kt_dim3 block = {0, 0, fold};
@@ -59,9 +89,15 @@ static void run(const kti_operation *operation, int fold, kt_real *scratch)
     case KTI_OP_EMBEDDING_GRADIENT: embedding_gradient(block, operation->arguments.embedding_gradient); break;
     case KTI_OP_LINEAR_FORWARD: linear_forward(block, operation->arguments.linear_forward); break;
     case KTI_OP_LINEAR_BACKWARD: linear_backward(block, operation->arguments.linear_backward); break;
-    case KTI_OP_LAYER_FORWARD:
-        gemm(&operation->arguments.layer_forward.product, fold, scratch);
-        linear_forward(block, operation->arguments.layer_forward.rest);
+    case KTI_OP_LAYER_FORWARD: layer(&operation->arguments.layer_forward, fold, scratch); break;
+    case KTI_OP_LAYER_GROUP:
+        for (int i = 0; i < operation->arguments.layer_group.size; i++)
+            layer(&operation->arguments.layer_group.layer[i], fold, scratch);
+        break;
+    case KTI_OP_LAYER_BACKWARD: layer_back(&operation->arguments.layer_backward, fold, scratch); break;
+    case KTI_OP_GEMM_GROUP:
+        for (int i = 0; i < operation->arguments.gemm_group.size; i++)
+            layer_back(&operation->arguments.gemm_group.part[i], fold, scratch);
         break;
     case KTI_OP_SEGMENT_SUM: segment_sum(block, operation->arguments.segment_sum); break;
     case KTI_OP_SEGMENT_SPREAD: segment_spread(block, operation->arguments.segment_spread); break;

@@ -21,6 +21,11 @@ static inline int kti_operation_kernels(const kti_operation *operation,
     case KTI_OP_LINEAR_FORWARD: kernels[0] = KT_ID_linear_forward; return 1;
     case KTI_OP_LINEAR_BACKWARD: kernels[0] = KT_ID_linear_backward; return 1;
     case KTI_OP_LAYER_FORWARD: kernels[0] = kt_layer_kernel(&operation->arguments.layer_forward); return 1;
+    case KTI_OP_LAYER_GROUP: kernels[0] = KT_ID_layer_group; return 1;
+    case KTI_OP_LAYER_BACKWARD:
+        kernels[0] = kt_layer_back_kernel(&operation->arguments.layer_backward);
+        return 1;
+    case KTI_OP_GEMM_GROUP: kernels[0] = KT_ID_gemm_group; return 1;
     case KTI_OP_SEGMENT_SUM: kernels[0] = KT_ID_segment_sum; return 1;
     case KTI_OP_SEGMENT_SPREAD: kernels[0] = KT_ID_segment_spread; return 1;
     case KTI_OP_ADD: kernels[0] = KT_ID_add; return 1;
@@ -63,6 +68,17 @@ static inline void kti_operation_fit(kti_operation *operation, const int32_t lim
     case KTI_OP_LAYER_FORWARD:
         kti_fit_rows(&operation->arguments.layer_forward.product.rows, limit);
         kti_fit_rows(&operation->arguments.layer_forward.rest.rows, limit);
+        break;
+    case KTI_OP_LAYER_GROUP:
+        for (int i = 0; i < operation->arguments.layer_group.size; i++) {
+            kti_fit_rows(&operation->arguments.layer_group.layer[i].product.rows, limit);
+            kti_fit_rows(&operation->arguments.layer_group.layer[i].rest.rows, limit);
+        }
+        break;
+    case KTI_OP_LAYER_BACKWARD: kti_fit_rows(&operation->arguments.layer_backward.product.rows, limit); break;
+    case KTI_OP_GEMM_GROUP:
+        for (int i = 0; i < operation->arguments.gemm_group.size; i++)
+            kti_fit_rows(&operation->arguments.gemm_group.part[i].product.rows, limit);
         break;
     case KTI_OP_SEGMENT_SUM: kti_fit_rows(&operation->arguments.segment_sum.segments, limit); break;
     case KTI_OP_SEGMENT_SPREAD: kti_fit_rows(&operation->arguments.segment_spread.rows, limit); break;

@@ -18,6 +18,9 @@ typedef enum kti_operation_kind {
     KTI_OP_LINEAR_FORWARD,
     KTI_OP_LINEAR_BACKWARD,
     KTI_OP_LAYER_FORWARD,
+    KTI_OP_LAYER_GROUP,
+    KTI_OP_LAYER_BACKWARD,
+    KTI_OP_GEMM_GROUP,
     KTI_OP_SEGMENT_SUM,
     KTI_OP_SEGMENT_SPREAD,
     KTI_OP_ADD,
@@ -70,6 +73,9 @@ typedef struct kti_operation {
         kt_linear_forward linear_forward;
         kt_linear_backward linear_backward;
         kt_layer_forward layer_forward;
+        kt_layer_group layer_group;
+        kt_layer_backward layer_backward;
+        kt_gemm_group gemm_group;
         kt_segment_sum segment_sum;
         kt_segment_spread segment_spread;
         kt_add add;

@@ -7,6 +7,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "crystal/elements.h"
+#include "train/fuse.h"
 
 _Static_assert(KTI_SET2SET_STEPS == 2, "set2set_backward and lstm_bias_gradient are written for two steps");
 
@@ -47,14 +48,16 @@ typedef struct set2set {
 typedef struct builder {
     const kti_network_request *request;
     kti_network *network;
-    size_t capacity; /* of network->list */
+    size_t capacity;   /* of network->list */
+    int gradient_size; /* list[0 .. gradient_size) ends with the gradient */
     int failed;
     kti_family family;
     size_t used;
+    kti_pieces pieces; /* of the workspace */
     kti_batch batch;
     kt_count count[KT_ROW_KINDS];
     int row_capacity[KT_ROW_KINDS];
-    /* Gradients between the layers of an MLP; two of each kind take turns. */
+    /* Gradients between the layers of an MLP; two of each kind take turns, unless the device fuses. */
     view scratch[KT_ROW_KINDS][2];
     view edge_gradient, node_gradient, state_gradient; /* by the current block's output, then by its input */
     block blocks[KTI_BLOCKS];
@@ -68,8 +71,18 @@ typedef struct builder {
 
 static void *take(builder *b, size_t bytes)
 {
-    void *piece = b->request->workspace ? (char *)b->request->workspace + b->used : NULL;
+    char *piece = b->request->workspace ? (char *)b->request->workspace + b->used : NULL;
     b->used += (bytes + 63) / 64 * 64;
+    if (piece && b->request->fuses) {
+        void *start = b->pieces.start;
+        if (kti_grow(&start, b->pieces.size, &b->pieces.capacity, sizeof *b->pieces.start) != 0) {
+            b->failed = 1;
+            return piece;
+        }
+        b->pieces.start = start;
+        b->pieces.start[b->pieces.size++] = piece;
+        b->pieces.end = (const char *)b->request->workspace + b->used;
+    }
     return piece;
 }
 
@@ -301,21 +314,30 @@ static void mlp_forward(builder *b, const mlp *m, int first)
     }
 }
 
+/* For the gradient by the product of layer i of an MLP. What fuses has the weight gradients wait until the end, so that
+ * their operands must stay. */
+static view product_gradient(builder *b, const mlp *m, int i)
+{
+    if (b->request->fuses)
+        return matrix(b, m->out[i].rows, m->out[i].columns);
+    view scratch = b->scratch[m->out[i].rows][i % 2];
+    scratch.columns = m->out[i].columns;
+    return scratch;
+}
+
 /* Back from the last layer to layer `first`; returns the gradient by the product of layer `first`, whose own
  * weights and input are the caller's. */
 static view mlp_backward(builder *b, const mlp *m, view gradient, int first)
 {
+    view product = product_gradient(b, m, m->layers - 1);
     for (int i = m->layers - 1;; i--) {
-        view product = b->scratch[gradient.rows][i % 2];
-        product.columns = m->out[i].columns;
         activate_back(b, m->out[i], gradient, product, m->parameter[i], m->activation[i]);
         if (i == first)
             return product;
-        view next = b->scratch[gradient.rows][(i + 1) % 2];
-        next.columns = m->out[i - 1].columns;
+        const view next = product_gradient(b, m, i - 1);
         weight_gradient(b, product, m->out[i - 1], m->parameter[i], 0);
         multiply_back(b, product, m->parameter[i], 0, next, 0);
-        gradient = next;
+        gradient = product = next;
     }
 }
 
@@ -901,9 +923,34 @@ static void place_inputs(builder *b)
     b->row_capacity[KT_EDGES] = capacity.edges;
     b->row_capacity[KT_NODES] = capacity.nodes;
     b->row_capacity[KT_GRAPHS] = capacity.graphs;
-    for (int kind = 0; kind < KT_ROW_KINDS; kind++)
+    for (int kind = 0; kind < KT_ROW_KINDS && !b->request->fuses; kind++)
         for (int turn = 0; turn < 2; turn++)
             b->scratch[kind][turn] = matrix(b, (kt_row_kind)kind, kind == KT_GRAPHS ? 450 : KTI_HIDDEN);
+}
+
+/* Forward and backward, each for itself: a prediction runs the forward part alone. */
+static void fuse(builder *b)
+{
+    kti_network *network = b->network;
+    const int forward = network->forward_size, backward = b->gradient_size - forward,
+              rest = network->size - b->gradient_size;
+    int size = kti_fuse(network->list, forward, &b->pieces);
+    if (size < 0) {
+        b->failed = 1;
+        return;
+    }
+    memmove(network->list + size, network->list + forward, (size_t)(backward + rest) * sizeof *network->list);
+    network->forward_size = size;
+    size = kti_fuse(network->list + size, backward, &b->pieces);
+    if (size < 0) {
+        b->failed = 1;
+        return;
+    }
+    memmove(network->list + network->forward_size + size, network->list + network->forward_size + backward,
+            (size_t)rest * sizeof *network->list);
+    const int saved = network->size - (network->forward_size + size + rest);
+    network->size -= saved;
+    network->backward_size -= saved;
 }
 
 static void publish_views(builder *b)
@@ -939,11 +986,15 @@ kt_status kti_network_build(const kti_network_request *request, kti_network *net
     for (int i = 0; i < KTI_BLOCKS; i++)
         block_forward(&b, i);
     output_forward(&b);
-    network->forward_size = network->size;
+    network->forward_size = b.gradient_size = network->size;
     if (request->training) {
         loss_and_backward(&b);
+        b.gradient_size = network->size;
         optimise(&b);
     }
+    if (request->fuses && request->workspace && !b.failed)
+        fuse(&b);
+    free(b.pieces.start);
     publish_views(&b);
     network->workspace_bytes = b.used;
     if (b.failed) {

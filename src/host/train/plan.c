@@ -39,11 +39,12 @@ static size_t back_bytes(const kti_plan *plan)
 static kt_status create_network(kti_plan *plan, kt_error *error)
 {
     kti_network_request *request = &plan->request;
+    const bool fuses = kti_device_fuses(plan->device);
+    request->fuses = fuses;
     kt_status status = kti_network_build(request, &plan->network, error);
     if (status != KT_OK)
         return status;
     const size_t bytes = plan->network.workspace_bytes;
-    const bool fuses = kti_device_fuses(plan->device);
     request->fold_bytes = fuses ? bytes : 0;
     status = kti_device_allocate(plan->device, bytes * (fuses ? (size_t)request->parameters->folds : 1),
                                  request->training ? "the workspace of a training step"

@@ -1,0 +1,375 @@
+/* Operations are sorted by level: one more than the greatest level of what an operation waits for. So those of one level
+ * don't wait for each other. What waits for what is read from the matrices: two operations that touch the same columns of
+ * the same piece of the workspace, one of them to write, keep their order. Gradients by parameters are left out of
+ * that: each is written once, and nothing in a list reads them; neither is anything outside the workspace ever written. */
+#include "train/fuse.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "kernels/launch.h"
+
+enum { USES_MOST = 8 };
+
+/* Columns of a piece. */
+typedef struct use {
+    int piece, first, end;
+    bool writes;
+} use;
+
+typedef struct node {
+    kti_operation operation;
+    use use[USES_MOST];
+    int uses;
+    bool anything; /* touches who knows what */
+    bool gone;     /* became part of another one */
+    int level;     /* from 1 */
+} node;
+
+/* ---- what an operation touches ---- */
+
+static void touch(node *n, const kti_pieces *pieces, kt_matrix m, int columns, bool writes)
+{
+    const char *data = (const char *)m.data;
+    if (!data || pieces->size == 0 || data < pieces->start[0] || data >= pieces->end)
+        return;
+    int low = 0, high = (int)pieces->size - 1;
+    while (low < high) {
+        const int middle = (low + high + 1) / 2;
+        if (pieces->start[middle] <= data)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    const int first = (int)((data - pieces->start[low]) / (ptrdiff_t)sizeof(kt_real) % m.stride);
+    n->use[n->uses++] = (use){low, first, first + columns, writes};
+}
+
+static void touch_product(node *n, const kti_pieces *pieces, const kt_gemm *a)
+{
+    touch(n, pieces, a->a, a->product == KT_WEIGHT_GRADIENT ? a->m : a->k, false);
+    if (a->product == KT_WEIGHT_GRADIENT)
+        touch(n, pieces, a->b, a->n, false);
+    else
+        touch(n, pieces, a->c, (a->n + 15) / 16 * 16, true);
+}
+
+static void find_uses(node *n, const kti_pieces *pieces)
+{
+#define READS(matrix, columns) touch(n, pieces, matrix, columns, false)
+#define WRITES(matrix, columns) touch(n, pieces, matrix, columns, true)
+    switch (n->operation.kind) {
+    case KTI_OP_GEMM: touch_product(n, pieces, &n->operation.arguments.gemm); break;
+    case KTI_OP_LAYER_BACKWARD: {
+        const kt_layer_backward *a = &n->operation.arguments.layer_backward;
+        touch_product(n, pieces, &a->product);
+        READS(a->out, a->product.n);
+        WRITES(a->product_gradient, a->product.n);
+        break;
+    }
+    case KTI_OP_LAYER_FORWARD: {
+        const kt_layer_forward *a = &n->operation.arguments.layer_forward;
+        touch_product(n, pieces, &a->product);
+        for (int g = 0; g < a->rest.gathers; g++)
+            READS(a->rest.gather[g].data, a->rest.channels);
+        break;
+    }
+    case KTI_OP_GAUSSIAN_EXPANSION: {
+        const kt_gaussian_expansion *a = &n->operation.arguments.gaussian_expansion;
+        WRITES(a->out, a->channels);
+        break;
+    }
+    case KTI_OP_EMBEDDING: {
+        const kt_embedding *a = &n->operation.arguments.embedding;
+        WRITES(a->out, a->channels);
+        break;
+    }
+    case KTI_OP_EMBEDDING_GRADIENT: {
+        const kt_embedding_gradient *a = &n->operation.arguments.embedding_gradient;
+        READS(a->out_gradient, a->channels);
+        break;
+    }
+    case KTI_OP_LINEAR_BACKWARD: {
+        const kt_linear_backward *a = &n->operation.arguments.linear_backward;
+        READS(a->out, a->channels);
+        READS(a->gradient, a->channels);
+        WRITES(a->product_gradient, a->channels);
+        break;
+    }
+    case KTI_OP_SEGMENT_SUM: {
+        const kt_segment_sum *a = &n->operation.arguments.segment_sum;
+        READS(a->in, a->channels);
+        WRITES(a->out, a->channels);
+        break;
+    }
+    case KTI_OP_SEGMENT_SPREAD: {
+        const kt_segment_spread *a = &n->operation.arguments.segment_spread;
+        READS(a->in, a->channels);
+        READS(a->base, a->channels);
+        WRITES(a->out, a->channels);
+        break;
+    }
+    case KTI_OP_ADD: {
+        const kt_add *a = &n->operation.arguments.add;
+        READS(a->left, a->channels);
+        READS(a->right, a->channels);
+        WRITES(a->out, a->channels);
+        break;
+    }
+    case KTI_OP_LSTM_FORWARD: {
+        const kt_lstm_forward *a = &n->operation.arguments.lstm_forward;
+        WRITES(a->gates, 4 * a->channels);
+        READS(a->cell_before, a->channels);
+        WRITES(a->cell, a->channels);
+        WRITES(a->hidden, a->channels);
+        break;
+    }
+    case KTI_OP_LSTM_BACKWARD: {
+        const kt_lstm_backward *a = &n->operation.arguments.lstm_backward;
+        WRITES(a->gates, 4 * a->channels);
+        READS(a->cell_before, a->channels);
+        READS(a->cell, a->channels);
+        READS(a->hidden_gradient, a->channels);
+        WRITES(a->cell_gradient, a->channels);
+        break;
+    }
+    case KTI_OP_LSTM_BIAS_GRADIENT: {
+        const kt_lstm_bias_gradient *a = &n->operation.arguments.lstm_bias_gradient;
+        READS(a->step[0], a->channels);
+        READS(a->step[1], a->channels);
+        break;
+    }
+    case KTI_OP_ATTENTION_FORWARD: {
+        const kt_attention_forward *a = &n->operation.arguments.attention_forward;
+        READS(a->in, a->channels);
+        READS(a->hidden, a->channels);
+        WRITES(a->attention, 1);
+        WRITES(a->out, a->channels);
+        break;
+    }
+    case KTI_OP_ATTENTION_BACKWARD: {
+        const kt_attention_backward *a = &n->operation.arguments.attention_backward;
+        READS(a->in, a->channels);
+        READS(a->hidden, a->channels);
+        READS(a->attention, 1);
+        READS(a->out_gradient, a->channels);
+        WRITES(a->scratch, 1);
+        WRITES(a->in_gradient, a->channels);
+        WRITES(a->hidden_gradient, a->channels);
+        break;
+    }
+    case KTI_OP_MAPE_LOSS: {
+        const kt_mape_loss *a = &n->operation.arguments.mape_loss;
+        READS(a->prediction, 1);
+        WRITES(a->gradient, 1);
+        break;
+    }
+    case KTI_OP_LOG_LOSS: {
+        const kt_log_loss *a = &n->operation.arguments.log_loss;
+        READS(a->prediction, 1);
+        WRITES(a->gradient, 1);
+        break;
+    }
+    default: n->anything = true; break;
+    }
+#undef READS
+#undef WRITES
+}
+
+static bool overlap(const use *a, const use *b)
+{
+    return a->piece == b->piece && a->first < b->end && b->first < a->end;
+}
+
+/* Whether the two must keep their order. */
+static bool conflict(const node *a, const node *b)
+{
+    if (a->anything || b->anything)
+        return true;
+    for (int i = 0; i < a->uses; i++)
+        for (int j = 0; j < b->uses; j++)
+            if ((a->use[i].writes || b->use[j].writes) && overlap(&a->use[i], &b->use[j]))
+                return true;
+    return false;
+}
+
+/* ---- a layer's backward ---- */
+
+static bool is_product(const node *n, kt_product product)
+{
+    return !n->gone && n->operation.kind == KTI_OP_GEMM && n->operation.arguments.gemm.product == product;
+}
+
+/* The weight gradient that reads what linear_backward `k` has written, unchanged; NULL: none. */
+static node *find_weight_gradient(node *list, int size, int k)
+{
+    const kt_linear_backward *a = &list[k].operation.arguments.linear_backward;
+    for (int i = k + 1; i < size; i++) {
+        const kt_gemm *g = &list[i].operation.arguments.gemm;
+        if (is_product(&list[i], KT_WEIGHT_GRADIENT) && g->a.data == a->product_gradient.data &&
+            g->m == a->channels)
+            return &list[i];
+        for (int u = 0; u < list[i].uses; u++)
+            if (list[i].use[u].writes && overlap(&list[i].use[u], &list[k].use[list[k].uses - 1]))
+                return NULL;
+    }
+    return NULL;
+}
+
+/* Input gradient i and the linear_backward that is the next to touch it become one, if it can move up that far. */
+static void join_backward(node *list, int size, int i, const kti_pieces *pieces)
+{
+    const kt_gemm product = list[i].operation.arguments.gemm;
+    const use *c = &list[i].use[list[i].uses - 1];
+    int k = i + 1;
+    for (bool found = false; k < size; k++) {
+        for (int u = 0; u < list[k].uses && !list[k].gone && !found; u++)
+            found = overlap(&list[k].use[u], c);
+        if (found || list[k].anything)
+            break;
+    }
+    if (k == size || list[k].operation.kind != KTI_OP_LINEAR_BACKWARD)
+        return;
+    const kt_linear_backward rest = list[k].operation.arguments.linear_backward;
+    if (rest.gradient.data != product.c.data || rest.channels != product.n)
+        return;
+    for (int between = i + 1; between < k; between++)
+        if (!list[between].gone && conflict(&list[between], &list[k]))
+            return;
+    node *weights = find_weight_gradient(list, size, k);
+    if (!weights)
+        return;
+    const kt_gemm gradient = weights->operation.arguments.gemm;
+    weights->operation.kind = list[i].operation.kind = KTI_OP_LAYER_BACKWARD;
+    weights->operation.arguments.layer_backward =
+        (kt_layer_backward){.product = gradient, .bias_gradient = rest.bias_gradient};
+    list[i].operation.arguments.layer_backward =
+        (kt_layer_backward){.product = product,
+                            .out = rest.out,
+                            .product_gradient = rest.product_gradient,
+                            .activation = rest.activation};
+    list[i].uses = 0;
+    find_uses(&list[i], pieces);
+    list[k].gone = true;
+}
+
+/* ---- levels ---- */
+
+/* Groups that an operation may be part of. */
+typedef enum group { GROUP_NONE, GROUP_LAYERS, GROUP_PRODUCTS, GROUPS } group;
+
+static group group_of(const node *n)
+{
+    const kti_operation *o = &n->operation;
+    if (o->kind == KTI_OP_LAYER_FORWARD &&
+        kt_layer_kernel(&o->arguments.layer_forward) == KT_ID_layer_forward)
+        return GROUP_LAYERS;
+    if (o->kind == KTI_OP_GEMM && kt_gemm_kernel(&o->arguments.gemm) == KT_ID_gemm)
+        return GROUP_PRODUCTS;
+    if (o->kind == KTI_OP_LAYER_BACKWARD &&
+        kt_gemm_kernel(&o->arguments.layer_backward.product) == KT_ID_gemm)
+        return GROUP_PRODUCTS;
+    return GROUP_NONE;
+}
+
+static bool is_weight_gradient(const node *n)
+{
+    return is_product(n, KT_WEIGHT_GRADIENT) ||
+           (n->operation.kind == KTI_OP_LAYER_BACKWARD &&
+            n->operation.arguments.layer_backward.product.product == KT_WEIGHT_GRADIENT);
+}
+
+/* Each as early as it can be, but weight gradients as late. Returns the last level. */
+static int find_levels(node *list, int size)
+{
+    int last = 0;
+    for (int i = 0; i < size; i++) {
+        list[i].level = 1;
+        for (int k = 0; k < i; k++)
+            if (!list[i].gone && !list[k].gone && list[k].level >= list[i].level &&
+                conflict(&list[k], &list[i]))
+                list[i].level = list[k].level + 1;
+        if (!list[i].gone && list[i].level > last)
+            last = list[i].level;
+    }
+    for (int i = 0; i < size; i++) {
+        if (list[i].gone || !is_weight_gradient(&list[i]))
+            continue;
+        list[i].level = last;
+        for (int k = i + 1; k < size; k++)
+            if (!list[k].gone && list[k].level <= list[i].level && conflict(&list[i], &list[k]))
+                list[i].level = list[k].level - 1;
+    }
+    return last;
+}
+
+/* ---- the list again ---- */
+
+static kt_layer_backward as_part(const kti_operation *o)
+{
+    if (o->kind == KTI_OP_GEMM)
+        return (kt_layer_backward){.product = o->arguments.gemm};
+    return o->arguments.layer_backward;
+}
+
+/* The operations of a level that may be in a group of that kind, as few operations. */
+static int write_groups(const node *list, int size, int level, group kind, kti_operation *to)
+{
+    int written = 0, room = 0;
+    for (int i = 0; i < size; i++) {
+        const kti_operation *o = &list[i].operation;
+        if (list[i].gone || list[i].level != level || group_of(&list[i]) != kind)
+            continue;
+        if (kind == GROUP_NONE || room == 0) {
+            to[written++] = *o;
+            room = kind == GROUP_LAYERS ? KT_LAYER_GROUP - 1 : KT_GEMM_GROUP - 1;
+            continue;
+        }
+        kti_operation *into = &to[written - 1];
+        room--;
+        if (kind == GROUP_LAYERS) {
+            if (into->kind != KTI_OP_LAYER_GROUP) {
+                const kt_layer_forward first = into->arguments.layer_forward;
+                into->kind = KTI_OP_LAYER_GROUP;
+                into->arguments.layer_group = (kt_layer_group){.size = 1, .layer = {first}};
+            }
+            kt_layer_group *layers = &into->arguments.layer_group;
+            layers->layer[layers->size++] = o->arguments.layer_forward;
+        } else {
+            if (into->kind != KTI_OP_GEMM_GROUP) {
+                const kt_layer_backward first = as_part(into);
+                into->kind = KTI_OP_GEMM_GROUP;
+                into->arguments.gemm_group = (kt_gemm_group){.size = 1, .part = {first}};
+            }
+            kt_gemm_group *products = &into->arguments.gemm_group;
+            products->part[products->size++] = as_part(o);
+        }
+    }
+    return written;
+}
+
+int kti_fuse(kti_operation *list, int size, const kti_pieces *pieces)
+{
+    if (size == 0)
+        return 0;
+    node *nodes = kti_allocate((size_t)size, sizeof *nodes);
+    if (!nodes)
+        return -1;
+    for (int i = 0; i < size; i++) {
+        nodes[i].operation = list[i];
+        find_uses(&nodes[i], pieces);
+    }
+    for (int i = 0; i < size; i++)
+        if (is_product(&nodes[i], KT_INPUT_GRADIENT))
+            join_backward(nodes, size, i, pieces);
+    const int last = find_levels(nodes, size);
+    int written = 0;
+    for (int level = 1; level <= last; level++)
+        for (int kind = 0; kind < GROUPS; kind++)
+            written += write_groups(nodes, size, level, (group)kind, list + written);
+    free(nodes);
+    return written;
+}
