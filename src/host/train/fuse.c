@@ -4,7 +4,6 @@
  * that: each is written once, and nothing in a list reads them; neither is anything outside the workspace ever written. */
 #include "train/fuse.h"
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
