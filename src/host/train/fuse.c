@@ -281,6 +281,16 @@ static bool is_weight_gradient(const node *n)
             n->operation.arguments.layer_backward.product.product == KT_WEIGHT_GRADIENT);
 }
 
+/* How far down operation i may move. */
+static int latest_level(const node *list, int size, int i, int last)
+{
+    int latest = last;
+    for (int k = i + 1; k < size; k++)
+        if (!list[k].gone && list[k].level <= latest && conflict(&list[i], &list[k]))
+            latest = list[k].level - 1;
+    return latest;
+}
+
 /* Each as early as it can be, but weight gradients as late. Returns the last level. */
 static int find_levels(node *list, int size)
 {
@@ -297,12 +307,33 @@ static int find_levels(node *list, int size)
     for (int i = 0; i < size; i++) {
         if (list[i].gone || !is_weight_gradient(&list[i]))
             continue;
-        list[i].level = last;
-        for (int k = i + 1; k < size; k++)
-            if (!list[k].gone && list[k].level <= list[i].level && conflict(&list[i], &list[k]))
-                list[i].level = list[k].level - 1;
+        list[i].level = latest_level(list, size, i, last);
     }
     return last;
+}
+
+static int count_at(const node *list, int size, group kind, int level)
+{
+    int count = 0;
+    for (int i = 0; i < size; i++)
+        count += !list[i].gone && list[i].level == level && group_of(&list[i]) == kind;
+    return count;
+}
+
+/* What is alone of its kind in its level joins others in a later one, where it can wait that long. */
+static void find_company(node *list, int size, int last)
+{
+    for (int i = size - 1; i >= 0; i--) {
+        const group kind = group_of(&list[i]);
+        if (list[i].gone || kind == GROUP_NONE || count_at(list, size, kind, list[i].level) > 1)
+            continue;
+        const int latest = latest_level(list, size, i, last);
+        for (int level = list[i].level + 1; level <= latest; level++)
+            if (count_at(list, size, kind, level) > 0) {
+                list[i].level = level;
+                break;
+            }
+    }
 }
 
 /* ---- the list again ---- */
@@ -365,6 +396,7 @@ int kti_fuse(kti_operation *list, int size, const kti_pieces *pieces)
         if (is_product(&nodes[i], KT_INPUT_GRADIENT))
             join_backward(nodes, size, i, pieces);
     const int last = find_levels(nodes, size);
+    find_company(nodes, size, last);
     int written = 0;
     for (int level = 1; level <= last; level++)
         for (int kind = 0; kind < GROUPS; kind++)
