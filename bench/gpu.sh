@@ -84,7 +84,7 @@ measure() {
 sets=(datasets/togo15.csv)
 [ -d "$data_root/aflow_agl" ] && sets+=("$data_root/aflow_agl")
 for set in "${sets[@]}"; do
-    for device in cuda cuda-cublas; do
+    for device in cuda cuda-cublas cuda-cudnn cuda-auto; do
         measure "$set" "$device" --threads 9 --seconds 5
         measure "$set" "$device" --threads 36 --seconds 5
     done

@@ -20,7 +20,7 @@ typedef enum kt_property {
 
 typedef struct kt_model_options {
     kt_property property;
-    const char *device; /* "cpu" (also NULL), "cuda" or "cuda-cublas" */
+    const char *device; /* "cpu" (also NULL), "cuda", "cuda-cublas" or "cuda-cudnn" */
     bool quotient;      /* exact symmetry quotient; true */
 } kt_model_options;
 

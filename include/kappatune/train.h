@@ -86,8 +86,9 @@ typedef struct kt_train_options {
      * finds the stage's folder; for kt_train, `from` is that folder, and this is how recipe.json and the
      * checkpoints name it. */
     const char *from_stage;
-    const char *out;    /* the run folder, made if missing; NULL: nothing is written */
-    const char *device; /* "cpu" (also NULL), "cuda" or "cuda-cublas", where all folds train as one */
+    const char *out; /* the run folder, made if missing; NULL: nothing is written */
+    const char
+        *device; /* "cpu" (also NULL); "cuda", "cuda-cublas", "cuda-cudnn", "cuda-auto": all folds as one */
     kt_protocol protocol;
     kt_select select;
     bool load_weights; /* false: `from` is checked but not used, which is the published code's fault 1 */

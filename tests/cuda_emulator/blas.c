@@ -104,7 +104,8 @@ static cublasStatus_t destroy(const char *call, emu_class class, void *object)
     if (!o)
         return leave(CUBLAS_STATUS_INVALID_VALUE);
     emu_object_destroy(o);
-    return leave(fails ? CUBLAS_STATUS_EXECUTION_FAILED : CUBLAS_STATUS_SUCCESS);
+    emu_leave_library(false); /* nobody could do anything about it */
+    return fails ? CUBLAS_STATUS_EXECUTION_FAILED : CUBLAS_STATUS_SUCCESS;
 }
 
 EMU_API cublasStatus_t cublasLtDestroy(cublasLtHandle_t object)

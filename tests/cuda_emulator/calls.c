@@ -12,6 +12,7 @@ enum { TEXTS = 64, TEXT_SIZE = 256, NAMES = 256 };
 
 emulator_options emu_options = {.devices = 1, .memory = (size_t)8 << 30, .multiprocessors = 4};
 int emu_skip_period, emu_skip_missing;
+bool emu_dnn_fuses;
 _Thread_local int emu_current_device;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -280,6 +281,7 @@ void emulator_start(const emulator_options *options)
     failed_call = NULL;
     sticky = cudaSuccess;
     emu_skip_period = 0;
+    emu_dnn_fuses = false;
     timeout = 10;
     emu_current_device = 0;
     eras++;
@@ -366,6 +368,11 @@ void emulator_skip_barrier(int period, int missing)
 {
     emu_skip_period = period;
     emu_skip_missing = missing;
+}
+
+void emulator_dnn_fuses(bool in_float)
+{
+    emu_dnn_fuses = in_float;
 }
 
 void emulator_timeout(double seconds)

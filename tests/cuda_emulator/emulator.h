@@ -1,4 +1,5 @@
-/* CUDA devices without a GPU: a stand-in for the CUDA runtime, cuBLASLt and NCCL that a test program links instead of them.
+/* CUDA devices without a GPU: a stand-in for the CUDA runtime, cuBLASLt, cuDNN's backend and NCCL that a test program links
+ * instead of them.
  *
  * Kernels run as fibers (device/threads.h) from twins that are compiled from the same files. Work is queued and runs
  * when the host waits for it, in an order drawn from a seed among those that streams, events and graphs allow. Device
@@ -8,6 +9,7 @@
 #ifndef KTI_TESTS_CUDA_EMULATOR_EMULATOR_H
 #define KTI_TESTS_CUDA_EMULATOR_EMULATOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,6 +59,9 @@ void emulator_skip_barrier(int period, int missing);
 /* Of every NCCL communicator the collective of that number (from 1) of a rank never comes; one that `reports` says so as an
  * asynchronous error. 0: all come. */
 void emulator_lose_rank(int rank, long number, int reports);
+
+/* Whether cuDNN has an engine that fuses a product with what follows in float32 arithmetic (not at first, nor has cuDNN 9). */
+void emulator_dnn_fuses(bool in_float);
 
 /* How long a rank waits for the others, in seconds, before that is a violation (10 at first). */
 void emulator_timeout(double seconds);

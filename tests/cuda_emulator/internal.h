@@ -46,6 +46,7 @@ double emu_timeout(void);
 
 extern emulator_options emu_options;
 extern int emu_skip_period, emu_skip_missing;
+extern bool emu_dnn_fuses;
 extern _Thread_local int emu_current_device;
 
 /* ---- objects.c: handles ---- */
@@ -59,6 +60,8 @@ typedef enum emu_class {
     EMU_BLAS_OPERATION,
     EMU_BLAS_LAYOUT,
     EMU_BLAS_PREFERENCE,
+    EMU_DNN_HANDLE,
+    EMU_DNN_DESCRIPTOR,
     EMU_NCCL_COMMUNICATOR,
     EMU_CLASSES
 } emu_class;

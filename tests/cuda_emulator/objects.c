@@ -8,6 +8,7 @@ static const char *const names[EMU_CLASSES] = {"stream",          "event",
                                                "graph",           "executable graph",
                                                "cuBLASLt handle", "matmul descriptor",
                                                "matrix layout",   "matmul preference",
+                                               "cuDNN handle",    "cuDNN descriptor",
                                                "communicator"};
 
 static emu_object *first[EMU_CLASSES];

@@ -176,7 +176,7 @@ static void check_launches(const team *t, long kernels, bool all_own)
 }
 #endif
 
-static void check_steps(const char *device)
+static void check_steps(const char *device, void (*prepare)(void))
 {
     static team cpu, cuda;
     kt_error error = KT_ERROR_NONE;
@@ -185,6 +185,8 @@ static void check_steps(const char *device)
     const kt_train_options options = kt_train_options_default(KT_SOUND);
     assert_ok(kti_dataset_read(DATA "togo15", &read, &dataset, &error), &error);
     start_emulator(1);
+    if (prepare)
+        prepare();
     create_team(&cpu, "cpu", &dataset, &options);
     create_team(&cuda, device, &dataset, &options);
     train_team(&cpu);
@@ -209,7 +211,7 @@ static void check_steps(const char *device)
 static void test_steps_equal_the_cpu(void **state)
 {
     (void)state;
-    check_steps("cuda");
+    check_steps("cuda", NULL);
 #ifndef KTI_TESTS_GPU
     assert_int_equal(emulator_calls_of("cublasLtMatmul"), 0);
 #endif
@@ -218,7 +220,7 @@ static void test_steps_equal_the_cpu(void **state)
 static void test_steps_with_cublas_equal_the_cpu(void **state)
 {
     (void)state;
-    check_steps("cuda-cublas");
+    check_steps("cuda-cublas", NULL);
 #ifndef KTI_TESTS_GPU
     assert_true(emulator_calls_of("cublasLtMatmul") > 50);
 #endif
@@ -241,6 +243,32 @@ static void test_peak(void **state)
         assert_clean();
     }
 }
+
+#ifdef KTI_TESTS_CUDNN
+static void test_steps_with_cudnn_equal_the_cpu(void **state)
+{
+    (void)state;
+    check_steps("cuda-cudnn", NULL);
+#ifndef KTI_TESTS_GPU
+    assert_true(emulator_calls_of("cudnnBackendExecute") > 20);
+#endif
+}
+
+#ifndef KTI_TESTS_GPU
+static void let_cudnn_fuse(void)
+{
+    emulator_dnn_fuses(true);
+}
+
+/* With an engine that cuDNN hasn't got yet: the product too. */
+static void test_steps_with_fused_cudnn_equal_the_cpu(void **state)
+{
+    (void)state;
+    check_steps("cuda-cudnn", let_cudnn_fuse);
+    assert_true(emulator_calls_of("cudnnBackendExecute") > 20);
+}
+#endif
+#endif
 
 /* ---- whole runs ---- */
 
@@ -431,6 +459,12 @@ int main(void)
         cmocka_unit_test(test_steps_equal_the_cpu),
         cmocka_unit_test(test_steps_with_cublas_equal_the_cpu),
         cmocka_unit_test(test_peak),
+#ifdef KTI_TESTS_CUDNN
+        cmocka_unit_test(test_steps_with_cudnn_equal_the_cpu),
+#ifndef KTI_TESTS_GPU
+        cmocka_unit_test(test_steps_with_fused_cudnn_equal_the_cpu),
+#endif
+#endif
         cmocka_unit_test(test_any_order),
         cmocka_unit_test(test_a_fold_alone),
         cmocka_unit_test(test_a_fold_alone_with_cublas),

@@ -21,6 +21,7 @@
 #include "data/dataset.h"
 #include "device/cost.h"
 #include "model/initialise.h"
+#include "train/choices.h"
 #include "train/plan.h"
 
 static const char command[] = "bench";
@@ -37,7 +38,8 @@ static const char help[] =
     "(default 9)\n"
     "  --seconds S           time spent on each figure (default 2)\n"
     "  --no-quotient         full graphs instead of their exact symmetry quotients\n"
-    "  --device NAME         cpu (default), cuda or cuda-cublas\n"
+    "  --device NAME         cpu (default), cuda, cuda-cublas, cuda-cudnn or cuda-auto, whose choices are "
+    "shown\n"
     "  --json FILE           write the figures as JSON; - for standard output, instead of the table\n"
     "\n"
     "A figure is the median over passes through the crystals, with the least and the greatest; a step's time "
@@ -59,7 +61,10 @@ typedef struct figure {
     int passes;
 } figure;
 
-enum { MOST_PASSES = 4096, PEAK_BYTES = 1 << 28, PEAK_SIZE = 4096 };
+#ifndef KTI_PEAK_SIZE
+#define KTI_PEAK_SIZE 4096 /* the emulated device's tests have less time */
+#endif
+enum { MOST_PASSES = 4096, PEAK_SIZE = KTI_PEAK_SIZE, PEAK_BYTES = 16 * PEAK_SIZE * PEAK_SIZE };
 
 typedef struct passes {
     double value[MOST_PASSES];
@@ -418,14 +423,15 @@ static json_t *to_json(const bench *b, const results *r)
     json_t *families = kti_device_fuses(b->device) ? json_null() : json_object();
     for (int i = 0; i < KTI_FAMILIES && json_is_object(families); i++)
         json_object_set_new(families, kti_family_name((kti_family)i), json_real(r->families[i]));
+    json_t *choices = kti_device_chooses(b->device) ? kti_choices_to_json(b->device) : json_null();
     return json_pack(
-        "{s:s, s:s, s:i, s:i, s:i, s:b, s:{s:o, s:o, s:f, s:f, s:f, s:o}, s:o, s:{s:o, s:o, s:o}}", "device",
-        kti_device_description(b->device), "dataset", b->dataset.name, "crystals", b->size, "batch",
+        "{s:s, s:s, s:i, s:i, s:i, s:b, s:{s:o, s:o, s:f, s:f, s:f, s:o}, s:o, s:{s:o, s:o, s:o}, s:o}",
+        "device", kti_device_description(b->device), "dataset", b->dataset.name, "crystals", b->size, "batch",
         b->request->batch, "threads", b->request->threads, "quotient", b->request->quotient, "step", "ms",
         figure_to_json(r->step), "ms_of_a_fold_alone", figure_to_json(r->alone), "per_second",
         1e3 * b->request->threads / r->step.median, "nodes", r->nodes, "edges", r->edges, "work",
         work_to_json(b, r), "families_ms", families, "crystals_per_second", "read", figure_to_json(r->read),
-        "built", figure_to_json(r->built), "predicted", figure_to_json(r->predicted));
+        "built", figure_to_json(r->built), "predicted", figure_to_json(r->predicted), "choices", choices);
 }
 
 static void print_rate(const char *name, figure f)
@@ -449,6 +455,30 @@ static void print_work(const bench *b, const results *r)
            percent(bytes, ms, r->peak.bytes_per_second), r->peak.bytes_per_second / 1e9);
     printf("  %-28s %9.1f  (%.1f TFLOP/s, measured on a matrix product)\n", "% of the peak arithmetic",
            percent(flops, ms, r->peak.flops_per_second), r->peak.flops_per_second / 1e12);
+}
+
+/* How long each way of a shape takes, the chosen one marked. */
+static void print_choices(kti_device *device)
+{
+    const int count = kti_device_choices(device, NULL, 0);
+    kti_choice *choices = kti_allocate((size_t)count, sizeof *choices);
+    if (!choices)
+        return;
+    kti_device_choices(device, choices, count);
+    printf("\n%-60s", "microseconds by own kernels and libraries; *: taken");
+    for (int way = 0; way < KTI_WAYS; way++)
+        printf(" %9s ", kti_way_name((kti_way)way));
+    printf("\n");
+    for (int i = 0; i < count; i++) {
+        printf("  %-58s", choices[i].shape);
+        for (int way = 0; way < KTI_WAYS; way++)
+            if (choices[i].microseconds[way] > 0)
+                printf(" %9.2f%c", choices[i].microseconds[way], (int)choices[i].way == way ? '*' : ' ');
+            else
+                printf(" %9s ", "-");
+        printf("\n");
+    }
+    free(choices);
 }
 
 static void print_table(const bench *b, const results *r)
@@ -478,6 +508,8 @@ static void print_table(const bench *b, const results *r)
     print_rate("read from CIF", r->read);
     print_rate("turned into graphs", r->built);
     print_rate("predicted, one member", r->predicted);
+    if (kti_device_chooses(b->device))
+        print_choices(b->device);
 }
 
 static kt_status measure(bench *b, results *r, kt_error *error)

@@ -33,7 +33,7 @@ static const char help[] =
     "  --format NAME         table (default), csv or json\n"
     "  --members             each member's value in the table too\n"
     "  --no-quotient         full graphs instead of their exact symmetry quotients: the same values, slower\n"
-    "  --device NAME         cpu (default), cuda or cuda-cublas\n"
+    "  --device NAME         cpu (default), cuda, cuda-cublas or cuda-cudnn\n"
     "  -h, --help            this text\n"
     "\n"
     "For a model of several members the prediction is their mean; std is their population standard "
@@ -438,7 +438,7 @@ static int read_options(int argc, char **argv, request *r)
 {
     static const char *const properties[] = {"kappa", "eform", NULL};
     static const char *const formats[] = {"table", "csv", "json", NULL};
-    static const char *const devices[] = {"cpu", "cuda", "cuda-cublas", NULL};
+    static const char *const devices[] = {"cpu", "cuda", "cuda-cublas", "cuda-cudnn", NULL};
     int option, choice;
     r->options = kt_model_options_default();
     while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {

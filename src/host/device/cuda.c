@@ -16,6 +16,13 @@ kt_status kti_cuda_check(cudaError_t code, const char *what, kt_error *error)
                     cudaGetErrorName(code));
 }
 
+/* What can't be freed is nobody's error, and a later call shall not report it. */
+static void ignore(cudaError_t code)
+{
+    if (code != cudaSuccess)
+        cudaGetLastError();
+}
+
 kt_status kti_cuda_bind(const kti_cuda *cuda, kt_error *error)
 {
     return kti_cuda_check(cudaSetDevice(cuda->ordinal), "choosing the GPU", error);
@@ -34,12 +41,14 @@ static void destroy(kti_device *device)
     cudaSetDevice(cuda->ordinal);
     kti_cuda_graph_forget(cuda, NULL);
     kti_cuda_disconnect(cuda);
+    kti_cuda_dnn_destroy(cuda->dnn);
     kti_cuda_blas_destroy(cuda->blas);
     if (cuda->stream)
         cudaStreamDestroy(cuda->stream);
     cudaGetLastError(); /* another device may follow */
     pthread_mutex_destroy(&cuda->lock);
     pthread_cond_destroy(&cuda->done);
+    free(cuda->choice);
     free(cuda->graph);
     free(cuda->lane);
     free((void *)cuda->together);
@@ -64,7 +73,15 @@ static kt_status count_gpus(int *gpus, kt_error *error)
     return kti_cuda_check(code, "looking for a GPU", error);
 }
 
-static kt_status open_gpu(kti_cuda *cuda, bool blas, kt_error *error)
+/* A device's name, the variant's of "cuda", and how it is spoken of. */
+static const struct {
+    const char *name, *description;
+} variants[KTI_CUDA_VARIANTS] = {[KTI_CUDA_OWN] = {"", "cuda"},
+                                 [KTI_CUDA_BLAS] = {"cublas", "cuda, cuBLAS"},
+                                 [KTI_CUDA_DNN] = {"cudnn", "cuda, cuDNN"},
+                                 [KTI_CUDA_TIMED] = {"auto", "cuda, timed"}};
+
+static kt_status open_gpu(kti_cuda *cuda, kt_error *error)
 {
     struct cudaDeviceProp properties;
     int gpus;
@@ -79,29 +96,37 @@ static kt_status open_gpu(kti_cuda *cuda, bool blas, kt_error *error)
     if (status == KT_OK)
         status = kti_cuda_check(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking),
                                 "making a stream", error);
-    if (status == KT_OK && blas)
+    if (status == KT_OK && cuda->variant != KTI_CUDA_OWN)
         status = kti_cuda_blas_create(cuda, error);
+    if (status == KT_OK &&
+        (cuda->variant == KTI_CUDA_DNN || (cuda->variant == KTI_CUDA_TIMED && kti_cuda_dnn_is_built())))
+        status = kti_cuda_dnn_create(cuda, error);
     if (status == KT_OK)
         snprintf(cuda->device.description, sizeof cuda->device.description, "%s (%.90s)",
-                 blas ? "cuda, cuBLAS" : "cuda", properties.name);
+                 variants[cuda->variant].description, properties.name);
     return status;
 }
 
 static kt_status create(const char *variant, int ordinal, int lanes, kti_device **device, kt_error *error)
 {
-    const bool blas = strcmp(variant, "cublas") == 0;
-    if (variant[0] != '\0' && !blas)
-        return kti_fail(error, KT_BAD_ARGUMENT, "there is no device `cuda-%s`: cuda or cuda-cublas", variant);
+    int known = 0;
+    while (known < KTI_CUDA_VARIANTS && strcmp(variant, variants[known].name) != 0)
+        known++;
+    if (known == KTI_CUDA_VARIANTS)
+        return kti_fail(error, KT_BAD_ARGUMENT,
+                        "there is no device `cuda-%s`: cuda, cuda-cublas, cuda-cudnn or cuda-auto", variant);
     kti_cuda *made = kti_allocate(1, sizeof *made);
     if (!made)
         return kti_fail_memory(error, "the device");
-    *made = (kti_cuda){.device = {.kind = &kti_cuda_kind, .lanes = lanes}, .ordinal = ordinal};
+    *made = (kti_cuda){.device = {.kind = &kti_cuda_kind, .lanes = lanes, .chooses = known == KTI_CUDA_TIMED},
+                       .ordinal = ordinal,
+                       .variant = (kti_cuda_variant)known};
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->done, NULL);
     made->lane = kti_allocate((size_t)lanes, sizeof *made->lane);
     made->together = kti_allocate((size_t)lanes, sizeof *made->together);
     kt_status status =
-        made->lane && made->together ? open_gpu(made, blas, error) : kti_fail_memory(error, "the device");
+        made->lane && made->together ? open_gpu(made, error) : kti_fail_memory(error, "the device");
     if (status == KT_OK)
         *device = &made->device;
     else
@@ -150,8 +175,7 @@ static kt_status allocate(kti_device *device, size_t bytes, const char *what, vo
 static void release(kti_device *device, void *memory)
 {
     cudaSetDevice(((kti_cuda *)device)->ordinal);
-    cudaFree(memory);
-    cudaGetLastError();
+    ignore(cudaFree(memory));
 }
 
 static kt_status allocate_host(kti_device *device, size_t bytes, const char *what, void **memory,
@@ -174,8 +198,7 @@ static kt_status allocate_host(kti_device *device, size_t bytes, const char *wha
 static void release_host(kti_device *device, void *memory)
 {
     cudaSetDevice(((kti_cuda *)device)->ordinal);
-    cudaFreeHost(memory);
-    cudaGetLastError();
+    ignore(cudaFreeHost(memory));
 }
 
 static kt_status copy(kti_device *device, void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
@@ -232,4 +255,6 @@ const kti_device_kind kti_cuda_kind = {.version = KTI_KIND_VERSION,
                                        .count = count_gpus,
                                        .connect = kti_cuda_connect,
                                        .broadcast = kti_cuda_broadcast,
-                                       .abandon = kti_cuda_abandon};
+                                       .abandon = kti_cuda_abandon,
+                                       .choices = kti_cuda_choices,
+                                       .choose = kti_cuda_choose};

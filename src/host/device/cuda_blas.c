@@ -214,6 +214,14 @@ static kt_status find(kti_cuda_blas *blas, const kt_gemm *gemm, const algorithm 
     return status;
 }
 
+kt_status kti_cuda_blas_has(kti_cuda *cuda, const kt_gemm *gemm, bool *has, kt_error *error)
+{
+    const algorithm *chosen = NULL;
+    const kt_status status = find(cuda->blas, gemm, &chosen, error);
+    *has = status == KT_OK && chosen->exists;
+    return status;
+}
+
 kt_status kti_cuda_blas_multiply(kti_cuda *cuda, const kt_gemm *gemm, int first, int count, bool *done,
                                  kt_error *error)
 {

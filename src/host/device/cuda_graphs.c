@@ -22,29 +22,42 @@ static int32_t bucket(int32_t rows)
     return (int32_t)(((int64_t)rows + step - 1) / step * step);
 }
 
-static kt_status capture(kti_cuda *cuda, kti_cuda_graph *made, kt_error *error)
+kt_status kti_cuda_capture(kti_cuda *cuda, kt_status (*put)(kti_cuda *cuda, void *context, kt_error *error),
+                           void *context, cudaGraphExec_t *made, kt_error *error)
 {
     cudaGraph_t graph = NULL;
-    kt_status status = KT_OK;
-    if (cuda->nccl)
-        status = kti_cuda_warm_up(cuda, made->list, made->size, made->first, made->count, error);
+    *made = NULL;
     /* Other threads may allocate meanwhile: that is no business of this capture. */
-    if (status == KT_OK)
-        status = kti_cuda_check(cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeThreadLocal),
-                                "capturing a step", error);
+    kt_status status = kti_cuda_check(cudaStreamBeginCapture(cuda->stream, cudaStreamCaptureModeThreadLocal),
+                                      "capturing a step", error);
     if (status != KT_OK)
         return status;
-    for (int i = 0; i < made->size && status == KT_OK; i++)
-        status = kti_cuda_launch(cuda, &made->list[i], made->first, made->count, made->rows, error);
+    status = put(cuda, context, error);
     const cudaError_t ended = cudaStreamEndCapture(cuda->stream, &graph);
     if (status == KT_OK)
         status = kti_cuda_check(ended, "capturing a step", error);
     else if (ended != cudaSuccess)
         cudaGetLastError();
     if (status == KT_OK)
-        status = kti_cuda_check(cudaGraphInstantiate(&made->executable, graph, 0), "preparing a step", error);
-    if (graph)
-        cudaGraphDestroy(graph);
+        status = kti_cuda_check(cudaGraphInstantiate(made, graph, 0), "preparing a step", error);
+    if (graph) {
+        const cudaError_t destroyed = cudaGraphDestroy(graph);
+        if (status == KT_OK)
+            status = kti_cuda_check(destroyed, "capturing a step", error);
+    }
+    if (status != KT_OK && *made) {
+        cudaGraphExecDestroy(*made);
+        *made = NULL;
+    }
+    return status;
+}
+
+static kt_status put_list(kti_cuda *cuda, void *context, kt_error *error)
+{
+    const kti_cuda_graph *made = context;
+    kt_status status = KT_OK;
+    for (int i = 0; i < made->size && status == KT_OK; i++)
+        status = kti_cuda_launch(cuda, &made->list[i], made->first, made->count, made->rows, error);
     return status;
 }
 
@@ -71,7 +84,11 @@ kt_status kti_cuda_graph_launch(kti_cuda *cuda, const kti_operation *list, int s
         if (kti_grow(&graphs, cuda->graphs, &cuda->graph_capacity, sizeof *cuda->graph) != 0)
             return kti_fail_memory(error, "a captured step");
         cuda->graph = graphs;
-        kt_status status = capture(cuda, &wanted, error);
+        kt_status status = kti_cuda_prepare(cuda, list, size, first, count, wanted.rows, error);
+        if (status == KT_OK && cuda->nccl)
+            status = kti_cuda_warm_up(cuda, list, size, first, count, error);
+        if (status == KT_OK)
+            status = kti_cuda_capture(cuda, put_list, &wanted, &wanted.executable, error);
         if (status != KT_OK)
             return status;
         graph = &cuda->graph[cuda->graphs++];
@@ -84,10 +101,10 @@ void kti_cuda_graph_forget(kti_cuda *cuda, const kti_operation *list)
 {
     size_t kept = 0;
     for (size_t i = 0; i < cuda->graphs; i++) {
-        if (!list || cuda->graph[i].list == list)
-            cudaGraphExecDestroy(cuda->graph[i].executable);
-        else
+        if (list && cuda->graph[i].list != list)
             cuda->graph[kept++] = cuda->graph[i];
+        else if (cudaGraphExecDestroy(cuda->graph[i].executable) != cudaSuccess)
+            cudaGetLastError(); /* nobody's error */
     }
     cuda->graphs = kept;
 }

@@ -1,7 +1,5 @@
 #include "device/cuda.h"
 
-#include <string.h>
-
 #include "base/fail.h"
 #include "device/launch.h"
 
@@ -21,62 +19,84 @@ static kt_status start(kti_cuda *cuda, kt_kernel_id kernel, const void *argument
                           "starting a kernel", error);
 }
 
-/* The product of a layer or of nothing more, where cuBLAS can do it. */
-static kt_status multiply(kti_cuda *cuda, const kt_gemm *product, int first, int count, bool *done,
-                          kt_error *error)
+static kt_status launch_own(kti_cuda *cuda, const kti_operation *operation, int first, int count,
+                            kt_error *error)
 {
-    *done = false;
-    if (!cuda->blas || !kti_cuda_blas_can(product))
-        return KT_OK;
-    return kti_cuda_blas_multiply(cuda, product, first, count, done, error);
-}
-
-/* Layers one by one, so that cuBLAS gets their products. */
-static kt_status launch_layers(kti_cuda *cuda, const kt_layer_group *layers, int first, int count,
-                               const int32_t rows[KT_ROW_KINDS], kt_error *error)
-{
+    kt_kernel_id kernels[KTI_KERNELS_MOST];
+    const int number = kti_operation_kernels(operation, kernels);
     kt_status status = KT_OK;
-    for (int i = 0; i < layers->size && status == KT_OK; i++) {
-        const kti_operation one = {.kind = KTI_OP_LAYER_FORWARD, .arguments.layer_forward = layers->layer[i]};
-        status = kti_cuda_launch(cuda, &one, first, count, rows, error);
-    }
+    for (int i = 0; i < number && status == KT_OK; i++)
+        status = start(cuda, kernels[i], &operation->arguments, first, count, error);
     return status;
 }
 
-/* The backward of a layer with large weights, whose product is worth a launch of its own. */
-static kt_status launch_backward(kti_cuda *cuda, const kt_layer_backward *layer, int first, int count,
-                                 bool *done, kt_error *error)
+/* What goes around the product of a layer that a library has multiplied. */
+static kt_status launch_rest(kti_cuda *cuda, const kti_operation *operation, int first, int count,
+                             kt_error *error)
 {
-    *done = false;
-    if (kt_layer_back_kernel(layer) != KT_ID_layer_backward_by_columns)
+    const kt_layer_backward *back = &operation->arguments.layer_backward;
+    if (operation->kind == KTI_OP_LAYER_FORWARD)
+        return start(cuda, KT_ID_linear_forward, &operation->arguments.layer_forward.rest, first, count,
+                     error);
+    if (operation->kind != KTI_OP_LAYER_BACKWARD || !back->out.data)
         return KT_OK;
-    const kt_status status = multiply(cuda, &layer->product, first, count, done, error);
-    if (status != KT_OK || !*done || !layer->out.data)
-        return status;
-    const kt_linear_backward rest = {.rows = layer->product.rows,
-                                     .channels = layer->product.n,
-                                     .out = layer->out,
-                                     .gradient = layer->product.c,
-                                     .product_gradient = layer->product_gradient,
-                                     .activation = layer->activation};
+    const kt_linear_backward rest = {.rows = back->product.rows,
+                                     .channels = back->product.n,
+                                     .out = back->out,
+                                     .gradient = back->product.c,
+                                     .product_gradient = back->product_gradient,
+                                     .activation = back->activation};
     return start(cuda, KT_ID_linear_backward, &rest, first, count, error);
 }
 
-/* Gives cuBLAS what it can do of a group; the rest stays in it. */
-static kt_status take_products(kti_cuda *cuda, kt_gemm_group *group, int first, int count, kt_error *error)
+kt_status kti_cuda_multiply(kti_cuda *cuda, const kt_gemm *gemm, int first, int count, kt_error *error)
 {
-    const int size = group->size;
+    bool done = false;
     kt_status status = KT_OK;
-    group->size = 0;
-    for (int i = 0; i < size && status == KT_OK; i++) {
+    if (cuda->blas && kti_cuda_blas_can(gemm))
+        status = kti_cuda_blas_multiply(cuda, gemm, first, count, &done, error);
+    return status != KT_OK || done ? status : start(cuda, kt_gemm_kernel(gemm), gemm, first, count, error);
+}
+
+kt_status kti_cuda_launch_way(kti_cuda *cuda, const kti_operation *operation, kti_way way, int first,
+                              int count, bool *done, kt_error *error)
+{
+    *done = true;
+    if (way == KTI_WAY_CUDNN)
+        return kti_cuda_dnn_forward(cuda, &operation->arguments.layer_forward, first, count, done, error);
+    if (way == KTI_WAY_OWN)
+        return launch_own(cuda, operation, first, count, error);
+    const kt_status status =
+        kti_cuda_blas_multiply(cuda, kti_cuda_product(operation), first, count, done, error);
+    return status == KT_OK && *done ? launch_rest(cuda, operation, first, count, error) : status;
+}
+
+/* Gives the libraries what of a group is theirs, one by one; the rest stays in it. */
+static kt_status launch_parts(kti_cuda *cuda, kti_operation *group, int first, int count, kt_error *error)
+{
+    kt_layer_group *layers = &group->arguments.layer_group;
+    kt_gemm_group *products = &group->arguments.gemm_group;
+    const bool of_layers = group->kind == KTI_OP_LAYER_GROUP;
+    kt_status status = KT_OK;
+    kti_operation part;
+    int kept = 0;
+    for (int i = 0; kti_cuda_part(group, i, &part) && status == KT_OK; i++) {
+        const kti_way way = kti_cuda_way(cuda, &part);
         bool done = false;
-        if (!group->part[i].out.data)
-            status = multiply(cuda, &group->part[i].product, first, count, &done, error);
-        if (!done)
-            group->part[group->size++] = group->part[i];
+        if (way != KTI_WAY_OWN)
+            status = kti_cuda_launch_way(cuda, &part, way, first, count, &done, error);
+        if (done)
+            continue;
+        if (of_layers)
+            layers->layer[kept++] = layers->layer[i];
+        else
+            products->part[kept++] = products->part[i];
     }
-    memset(&group->part[group->size], 0, (size_t)(size - group->size) * sizeof group->part[0]);
-    return status;
+    if (of_layers)
+        layers->size = kept;
+    else
+        products->size = kept;
+    return status == KT_OK && kept > 0 ? launch_own(cuda, group, first, count, error) : status;
 }
 
 kt_status kti_cuda_launch(kti_cuda *cuda, const kti_operation *operation, int first, int count,
@@ -84,30 +104,12 @@ kt_status kti_cuda_launch(kti_cuda *cuda, const kti_operation *operation, int fi
 {
     if (operation->kind == KTI_OP_ALL_REDUCE)
         return kti_cuda_all_reduce(cuda, &operation->arguments.all_reduce, first, count, error);
+    bool done;
     kti_operation sized = *operation;
-    bool done = false;
-    kt_status status = KT_OK;
     kti_operation_fit(&sized, rows);
-    if (sized.kind == KTI_OP_LAYER_GROUP && cuda->blas)
-        return launch_layers(cuda, &sized.arguments.layer_group, first, count, rows, error);
-    if (sized.kind == KTI_OP_GEMM_GROUP) {
-        status = take_products(cuda, &sized.arguments.gemm_group, first, count, error);
-        done = sized.arguments.gemm_group.size == 0;
-    } else if (sized.kind == KTI_OP_LAYER_BACKWARD) {
-        status = launch_backward(cuda, &sized.arguments.layer_backward, first, count, &done, error);
-    } else if (sized.kind == KTI_OP_GEMM) {
-        status = multiply(cuda, &sized.arguments.gemm, first, count, &done, error);
-    } else if (sized.kind == KTI_OP_LAYER_FORWARD) {
-        status = multiply(cuda, &sized.arguments.layer_forward.product, first, count, &done, error);
-        if (status == KT_OK && done)
-            status =
-                start(cuda, KT_ID_linear_forward, &sized.arguments.layer_forward.rest, first, count, error);
-    }
-    if (status != KT_OK || done)
-        return status;
-    kt_kernel_id kernels[KTI_KERNELS_MOST];
-    const int number = kti_operation_kernels(&sized, kernels);
-    for (int i = 0; i < number && status == KT_OK; i++)
-        status = start(cuda, kernels[i], &sized.arguments, first, count, error);
-    return status;
+    if (sized.kind == KTI_OP_LAYER_GROUP || sized.kind == KTI_OP_GEMM_GROUP)
+        return launch_parts(cuda, &sized, first, count, error);
+    const kt_status status =
+        kti_cuda_launch_way(cuda, &sized, kti_cuda_way(cuda, &sized), first, count, &done, error);
+    return status == KT_OK && !done ? launch_own(cuda, &sized, first, count, error) : status;
 }

@@ -56,7 +56,8 @@ static kt_status find_kind(const char *name, const kti_device_kind **kind, kt_er
     if (is_cuda(name))
         return load_cuda(kind, error);
     if (name && strcmp(name, kti_cpu_kind.name) != 0)
-        return kti_fail(error, KT_BAD_ARGUMENT, "there is no device `%s`: cpu, cuda or cuda-cublas", name);
+        return kti_fail(error, KT_BAD_ARGUMENT,
+                        "there is no device `%s`: cpu, cuda, cuda-cublas, cuda-cudnn or cuda-auto", name);
     return KT_OK;
 }
 
@@ -203,4 +204,27 @@ void kti_device_abandon(kti_device *device)
 {
     if (device->ranks > 1)
         device->kind->abandon(device);
+}
+
+const char *kti_way_name(kti_way way)
+{
+    static const char *const names[KTI_WAYS] = {"own", "cublas", "cudnn"};
+    return names[way];
+}
+
+bool kti_device_chooses(const kti_device *device)
+{
+    return device->chooses;
+}
+
+int kti_device_choices(kti_device *device, kti_choice *choices, int room)
+{
+    return device->chooses ? device->kind->choices(device, choices, room) : 0;
+}
+
+kt_status kti_device_choose(kti_device *device, const kti_choice *choices, int count, kt_error *error)
+{
+    if (!device->chooses)
+        return kti_fail(error, KT_BAD_ARGUMENT, "%s chooses nothing", device->description);
+    return device->kind->choose(device, choices, count, error);
 }

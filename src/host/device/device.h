@@ -16,8 +16,9 @@
 
 typedef struct kti_device kti_device;
 
-/* `name` is "cpu" (or NULL), "cuda", or "cuda-cublas", whose matrix products are cuBLAS's where it can. The latter two fail
- * with KT_DEVICE where the build or the machine has no such device, saying what is missing. `lanes` >= 1. */
+/* `name` is "cpu" (or NULL), "cuda", "cuda-cublas" or "cuda-cudnn", whose matrix products or layers are that library's where
+ * it can, or "cuda-auto", which times them. All but the first fail with KT_DEVICE where the build or the machine has no such
+ * device, saying what is missing. `lanes` >= 1. */
 kt_status kti_device_create(const char *name, int lanes, kti_device **device, kt_error *error);
 
 /* The same on one of several GPUs, `ordinal` from 0 on. */
@@ -104,5 +105,29 @@ kt_status kti_device_broadcast(kti_device *device, void *memory, size_t bytes, k
 
 /* For a rank that will not take part any more: the others, who may wait for it, fail soon. Any thread may call it. */
 void kti_device_abandon(kti_device *device);
+
+/* ---- what a device may choose ---- */
+
+/* Who computes: our own kernels or a library. They round differently. */
+typedef enum kti_way { KTI_WAY_OWN, KTI_WAY_CUBLAS, KTI_WAY_CUDNN, KTI_WAYS } kti_way;
+
+/* "own", "cublas", "cudnn" */
+const char *kti_way_name(kti_way way);
+
+/* A shape of operations that has several ways, and the one that they take, whatever the rows and folds. */
+typedef struct kti_choice {
+    char shape[96];
+    kti_way way;
+    double microseconds[KTI_WAYS]; /* 0: not timed */
+} kti_choice;
+
+/* Whether the device chooses by itself, when a shape is met first: "cuda-auto". The others don't choose at all. */
+bool kti_device_chooses(const kti_device *device);
+
+/* The number of choices so far, of which at most `room` are copied; none is ever changed. */
+int kti_device_choices(kti_device *device, kti_choice *choices, int room);
+
+/* Before the first job of a device that chooses: these need not be made. One that this build can't honour is KT_BAD_FORMAT. */
+kt_status kti_device_choose(kti_device *device, const kti_choice *choices, int count, kt_error *error);
 
 #endif

@@ -32,6 +32,8 @@ typedef struct kti_device_kind {
     kt_status (*connect)(kti_device *const *devices, int count, double patience, kt_error *error);
     kt_status (*broadcast)(kti_device *device, void *memory, size_t bytes, kt_error *error);
     void (*abandon)(kti_device *device);
+    int (*choices)(kti_device *device, kti_choice *choices, int room);
+    kt_status (*choose)(kti_device *device, const kti_choice *choices, int count, kt_error *error);
 } kti_device_kind;
 
 /* What every kind's own device begins with. */
@@ -39,6 +41,7 @@ struct kti_device {
     const kti_device_kind *kind;
     int lanes;
     int rank, ranks; /* in the group; ranks 0: in none */
+    bool chooses;
     char description[128];
 };
 

@@ -79,6 +79,11 @@ kt_status kti_places_create(const kt_train_options *options, int replicas, kti_p
         const int own = sharers > 1 ? 1 : (folds - ordinal + size - 1) / size;
         status = create_place(options, ordinal, own, &places->place[ordinal], error);
     }
+    if (status == KT_OK && places->size > 1 && kti_device_chooses(places->place[0].device))
+        status =
+            kti_fail(error, KT_BAD_ARGUMENT,
+                     "cuda-auto times one GPU, and the others would choose differently; use --gpus 1, or "
+                     "--device cuda, cuda-cublas or cuda-cudnn");
     if (status == KT_OK && sharers > 1)
         status = connect(options, places, error);
     if (status != KT_OK)

@@ -5,6 +5,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "train/checkpoint.h"
+#include "train/choices.h"
 
 /* One of those who share a run's fold `first`. */
 static kt_status create_fold(kti_run *run, uint64_t data_fingerprint, int first, int rank, kti_fold *fold,
@@ -55,6 +56,8 @@ kt_status kti_run_create(const kt_train_options *options, int replicas, const kt
         goto fail;
     }
     run->folds = folds;
+    for (int i = 0; i < replicas && status == KT_OK && options->out && options->resume; i++)
+        status = kti_choices_read(options[i].out, run->places.place[0].device, error);
     const uint64_t data_fingerprint = kti_dataset_fingerprint(dataset);
     for (int rank = 0; rank < run->places.sharers; rank++)
         for (int i = 0; i < folds && status == KT_OK; i++)

@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "train/checkpoint.h"
+#include "train/choices.h"
 #include "train/journal.h"
 #include "train/plan.h"
 
@@ -47,6 +48,7 @@ typedef struct team {
     kt_status status;
     kt_error error;
     double started;
+    int *choices; /* [replicas] of the device, that are in the run folder */
 } team;
 
 typedef struct worker {
@@ -487,6 +489,13 @@ static kt_status save(worker *w, const kti_fold *fold, kt_error *error)
     const kti_run *run = w->team->run;
     if (!fold->options->out || fold->rank > 0)
         return KT_OK;
+    const ptrdiff_t replica = fold->options - run->options;
+    pthread_mutex_lock(&w->team->lock);
+    const kt_status status =
+        kti_choices_write(fold->options->out, w->place->device, &w->team->choices[replica], error);
+    pthread_mutex_unlock(&w->team->lock);
+    if (status != KT_OK)
+        return status;
     return kti_checkpoint_write(fold->options->out, fold, &w->place->parameters, fold->options,
                                 run->dataset->name, error);
 }
@@ -847,7 +856,8 @@ kt_status kti_run_train(kti_run *run, kt_error *error)
     t.verdict = kti_allocate((size_t)run->folds, sizeof *t.verdict);
     t.kept = kti_allocate((size_t)run->places.size, sizeof *t.kept);
     t.journal = kti_allocate((size_t)run->replicas, sizeof *t.journal);
-    kt_status status = workers && handles && t.verdict && t.kept && t.journal
+    t.choices = kti_allocate((size_t)run->replicas, sizeof *t.choices);
+    kt_status status = workers && handles && t.verdict && t.kept && t.journal && t.choices
                            ? KT_OK
                            : kti_fail_memory(error, "the workers");
     if (status == KT_OK)
@@ -881,6 +891,7 @@ done:
     for (int i = 0; i < run->replicas && t.journal; i++)
         kti_journal_close(&t.journal[i]);
     free(t.journal);
+    free(t.choices);
     free(workers);
     free(handles);
     free(t.verdict);
