@@ -13,10 +13,10 @@ enum { KT_MAX_GATHERS = 3 };
 /* The fixed shapes of blocks under KT_MANY_THREADS, where a kernel's threads share their work. */
 enum {
     KT_WARP = 32,
-    KT_GEMM_TILE = 32,     /* rows and columns of a block's part of the product */
-    KT_GEMM_THREADS = 128, /* that compute it, 4 x 2 elements each */
-    KT_GEMM_LARGE = 32768, /* weights beyond it go through other kernels, by groups of rows */
-    KT_GEMM_ROWS = 8,      /* of a group */
+    KT_GEMM_TILE = 32,     /* columns of a block's part of a product; also rows, of a weight gradient's */
+    KT_GEMM_ROWS = 8,      /* rows of it where rows are multiplied by weights */
+    KT_GEMM_THREADS = 128, /* that compute it */
+    KT_GEMM_LARGE = 32768, /* weights beyond it go through other kernels */
     KT_GEMM_DOTS = 8,      /* columns of a block, a warp each */
     KT_GEMM_PARTS = 16,    /* of a sum, a warp each */
     KT_SUM_LINES = 16,     /* threads that share a column's sum over rows */

@@ -8,8 +8,9 @@
  * to 64 bytes, so that four elements are one load; columns of c up to the next multiple of 16 become zeros, rows
  * beyond the batch stay as they are.
  *
- *     gemm             a block a tile of 32 x 32 elements of c, a thread 4 x 2 of them; 32 terms of the sum at a time
- *                      go through shared memory while the next are on their way. Any product.
+ *     gemm             rows by weights: a block a tile of 8 x 32 elements of c, a thread 2 of a column, 128 terms of the
+ *                      sum at a time through shared memory; weight gradients: a block a tile of 32 x 32, a thread 4 x 2, 32
+ *                      terms at a time. The next terms are on their way meanwhile.
  *     gemm_by_dots     forward with large weights, which a head multiplies a few rows by: a warp a column, that is a
  *                      row of b, read once for eight rows of a.
  *     gemm_by_columns  input gradient with large weights: a block 32 columns, its warps parts of the sum.
@@ -18,7 +19,7 @@
  * 128 fixed parts and a tree (by dots), in KT_GEMM_PARTS fixed parts and then part by part (by columns). So a row's
  * bits depend neither on the grid nor on the other rows.
  * Moves, with M rows of c: 4 M N bytes of c (twice if accumulate); gemm 4 M K ceil(N / 32) of a and
- * 4 N K ceil(M / 32) of b, all but the first reading from the second-level cache; the others 4 N K ceil(M / 8) of b.
+ * 4 N K ceil(M / 8) of b (weight gradients: M / 32), all but the first reading from the second-level cache; the others 4 N K ceil(M / 8) of b.
  * 2 M N K FLOPs.
  * Launch: gemm blocks of KT_GEMM_THREADS, by dots 32 x KT_GEMM_DOTS, by columns 32 x KT_GEMM_PARTS; any grid.
  */
@@ -26,21 +27,45 @@
 
 #ifdef KT_MANY_THREADS
 
-KT_KERNEL(gemm, kt_gemm)
+KT_INLINE void gemm_rows(const kt_gemm *a, const tiling *t, int fold, int tile, const int forward)
+{
+    row_loads loads;
+    kt_real sum[OWN_LINES];
+    const int row = own_line(t, tile), column = own_column(t, tile);
+    load_rows(t, tile, 0, forward, &loads);
+    multiply_rows(t, tile, forward, &loads, sum);
+    for (int r = 0; r < OWN_LINES; r++)
+        if (row + r < t->height && column < t->columns) {
+            kt_real *to = kt_rows(a->c, fold) + (int64_t)(row + r) * a->c.stride + column;
+            *to = a->accumulate ? *to + sum[r] : sum[r];
+        }
+}
+
+KT_INLINE void gemm_tile(const kt_gemm *a, const tiling *t, int fold, int tile)
+{
+    const own_part own = multiply_tile(t, tile, 0);
+    for (int i = 0; i < OWN_ROWS; i++) {
+        const int row = own.row + i, column = own.column;
+        if (row >= t->height || column >= t->columns)
+            continue;
+        kt_real2 *to = (kt_real2 *)(kt_rows(a->c, fold) + (int64_t)row * a->c.stride + column), value;
+        for (int j = 0; j < OWN_COLUMNS; j++)
+            value.v[j] = a->accumulate ? to->v[j] + own.sum[i][j] : own.sum[i][j];
+        *to = value;
+    }
+}
+
+KT_BUSY_KERNEL(gemm, kt_gemm, KT_GEMM_THREADS, 3)
 {
     const int fold = KT_FOLD;
     const tiling t = tiling_of(&a, fold);
     for (int tile = blockIdx.x; tile < t.tiles; tile += gridDim.x) {
-        const own_part own = multiply_tile(&t, tile, 0);
-        for (int i = 0; i < OWN_ROWS; i++) {
-            const int row = own.row + i, column = own.column;
-            if (row >= t.height || column >= t.columns)
-                continue;
-            kt_real2 *to = (kt_real2 *)(kt_rows(a.c, fold) + (int64_t)row * a.c.stride + column), value;
-            for (int j = 0; j < OWN_COLUMNS; j++)
-                value.v[j] = a.accumulate ? to->v[j] + own.sum[i][j] : own.sum[i][j];
-            *to = value;
-        }
+        if (a.product == KT_WEIGHT_GRADIENT)
+            gemm_tile(&a, &t, fold, tile);
+        else if (a.product == KT_FORWARD)
+            gemm_rows(&a, &t, fold, tile, 1);
+        else
+            gemm_rows(&a, &t, fold, tile, 0);
     }
 }
 

@@ -40,6 +40,9 @@ typedef float kt_real;
 #define KT_MANY_THREADS
 #define KT_KERNEL(name, arguments)                                                                           \
     extern "C" __global__ void KT_STUB(name)(const arguments a, const int first_fold)
+#define KT_BUSY_KERNEL(name, arguments, threads, blocks)                                                     \
+    extern "C" __global__ void __launch_bounds__(threads, blocks)                                            \
+        KT_STUB(name)(const arguments a, const int first_fold)
 #define KT_FOLD ((int)blockIdx.z + first_fold)
 #define KT_SHARED __shared__
 #define KT_INLINE static __device__ __forceinline__
@@ -126,6 +129,11 @@ typedef struct __attribute__((aligned(4 * sizeof(kt_real)))) kt_real4 {
 typedef struct __attribute__((aligned(2 * sizeof(kt_real)))) kt_real2 {
     kt_real v[2];
 } kt_real2;
+#endif
+
+#ifndef KT_BUSY_KERNEL
+/* A kernel of blocks of `threads`, whose registers must leave room for `blocks` of them on a multiprocessor. */
+#define KT_BUSY_KERNEL(name, arguments, threads, blocks) KT_KERNEL(name, arguments)
 #endif
 
 #if defined(__CUDACC__)

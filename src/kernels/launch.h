@@ -112,9 +112,9 @@ static inline kt_launch kt_launch_gemm(kt_kernel_id kernel, const kt_gemm *a)
     if (kernel == KT_ID_gemm_by_columns)
         return kt_launch_fixed(32, KT_GEMM_PARTS,
                                kt_ceil_divide(rows, KT_GEMM_ROWS) * kt_ceil_divide(columns, 32));
-    return kt_launch_fixed(KT_GEMM_THREADS, 1,
-                           kt_ceil_divide(a->product == KT_WEIGHT_GRADIENT ? a->m : rows, KT_GEMM_TILE) *
-                               kt_ceil_divide(columns, KT_GEMM_TILE));
+    const int down = a->product == KT_WEIGHT_GRADIENT ? kt_ceil_divide(a->m, KT_GEMM_TILE)
+                                                      : kt_ceil_divide(rows, KT_GEMM_ROWS);
+    return kt_launch_fixed(KT_GEMM_THREADS, 1, down * kt_ceil_divide(columns, KT_GEMM_TILE));
 }
 
 static inline kt_launch kt_launch_layer_group(const kt_layer_group *a)
@@ -182,7 +182,7 @@ static inline kt_launch kt_launch_of(kt_kernel_id kernel, const void *arguments)
         return kt_launch_fixed(32, KT_NORM_WARPS,
                                kt_ceil_divide(((const kt_gradient_norm *)arguments)->size, KT_NORM_CHUNK));
     case KT_ID_weight_decay: return kt_launch_line(((const kt_weight_decay *)arguments)->size);
-    case KT_ID_adam: return kt_launch_line(((const kt_adam *)arguments)->size);
+    case KT_ID_adam: return kt_launch_line((((const kt_adam *)arguments)->size + 3) / 4);
     case KT_ID_weight_average: return kt_launch_line(((const kt_weight_average *)arguments)->size);
     case KT_KERNEL_IDS: break;
     }

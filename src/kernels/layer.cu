@@ -23,52 +23,77 @@
 
 #ifdef KT_MANY_THREADS
 
-/* Element (row, column) of the layer's output; beyond its channels the padding's zero, which is what the product has. */
-KT_INLINE kt_real layer_value(const kt_linear_forward *a, int fold, int row, int column, kt_real product)
+/* What is added to a product's element, but for what the output held. Loaded before the product is there, since each load
+ * takes as long as a product does. */
+typedef struct layer_addends {
+    kt_real bias, gathered[KT_MAX_GATHERS];
+} layer_addends;
+
+/* Of element (row, column), which must be within the layer. */
+KT_INLINE layer_addends layer_load(const kt_linear_forward *a, int fold, int row, int column)
 {
-    if (column >= a->channels)
-        return product;
-    kt_real x = product + kt_rows(a->bias, fold)[column];
+    layer_addends addends = {kt_rows(a->bias, fold)[column], {0}};
     for (int g = 0; g < KT_MAX_GATHERS; g++)
         if (g < a->gathers) {
             const kt_matrix data = a->gather[g].data;
             const int other = kt_entries(a->gather[g].index, fold)[row];
-            x += kt_rows(data, fold)[(int64_t)other * data.stride + column];
+            addends.gathered[g] = kt_rows(data, fold)[(int64_t)other * data.stride + column];
         }
+    return addends;
+}
+
+KT_INLINE kt_real layer_value(const kt_linear_forward *a, const layer_addends *addends, kt_real product)
+{
+    kt_real x = product + addends->bias;
+    for (int g = 0; g < KT_MAX_GATHERS; g++)
+        if (g < a->gathers)
+            x += addends->gathered[g];
     return kt_activate(a->activation, x);
 }
 
+/* Beyond the layer's channels is the padding's zero, which is what the product has. */
 KT_INLINE void layer_tile(const kt_layer_forward *a, const tiling *t, int fold, int tile)
 {
     const kt_matrix c = a->product.c;
-    const own_part own = multiply_tile(t, tile, 0);
-    for (int i = 0; i < OWN_ROWS; i++) {
-        const int row = own.row + i, column = own.column;
-        if (row >= t->height || column >= t->columns)
-            continue;
-        kt_real2 *to = (kt_real2 *)(kt_rows(c, fold) + (int64_t)row * c.stride + column), value;
-        for (int j = 0; j < OWN_COLUMNS; j++)
-            value.v[j] = layer_value(&a->rest, fold, row, column + j,
-                                     a->product.accumulate ? to->v[j] + own.sum[i][j] : own.sum[i][j]);
-        *to = value;
+    const int row = own_line(t, tile), column = own_column(t, tile), within = column < a->rest.channels;
+    kt_real *to = kt_rows(c, fold) + (int64_t)row * c.stride + column;
+    kt_real sum[OWN_LINES], held[OWN_LINES];
+    layer_addends addends[OWN_LINES] = {{0, {0}}};
+    row_loads loads;
+    load_rows(t, tile, 0, 1, &loads);
+    for (int r = 0; r < OWN_LINES; r++) {
+        const int there = row + r < t->height && within;
+        held[r] = there && a->product.accumulate ? to[r * c.stride] : 0;
+        if (there)
+            addends[r] = layer_load(&a->rest, fold, row + r, column);
     }
+    multiply_rows(t, tile, 1, &loads, sum);
+    for (int r = 0; r < OWN_LINES; r++)
+        if (row + r < t->height && column < t->columns)
+            to[r * c.stride] =
+                within ? layer_value(&a->rest, &addends[r], a->product.accumulate ? held[r] + sum[r] : sum[r])
+                       : sum[r];
 }
 
-KT_KERNEL(layer_forward, kt_layer_forward)
+KT_BUSY_KERNEL(layer_forward, kt_layer_forward, KT_GEMM_THREADS, 3)
 {
     const tiling t = tiling_of(&a.product, KT_FOLD);
     for (int tile = blockIdx.x; tile < t.tiles; tile += gridDim.x)
         layer_tile(&a, &t, KT_FOLD, tile);
 }
 
-KT_KERNEL(layer_group, kt_layer_group)
+KT_BUSY_KERNEL(layer_group, kt_layer_group, KT_GEMM_THREADS, 3)
 {
     int tile = blockIdx.x; /* from the present layer's first one on */
     for (int i = 0; i < a.size; i++) {
-        const tiling t = tiling_of(&a.layer[i].product, KT_FOLD);
-        for (; tile < t.tiles; tile += gridDim.x)
-            layer_tile(&a.layer[i], &t, KT_FOLD, tile);
-        tile -= t.tiles;
+        const int most = tiles_at_most(&a.layer[i].product);
+        if (tile < most) {
+            const tiling t = tiling_of(&a.layer[i].product, KT_FOLD);
+            for (; tile < most; tile += gridDim.x)
+                if (tile < t.tiles)
+                    layer_tile(&a.layer[i], &t, KT_FOLD, tile);
+        }
+        tile -= most;
     }
 }
 
@@ -82,55 +107,112 @@ KT_KERNEL(layer_forward_by_dots, kt_layer_forward)
         const int row = first + (int)threadIdx.x;
         if ((int)threadIdx.x < KT_GEMM_ROWS && row < rows) {
             kt_real *to = kt_rows(a.product.c, fold) + (int64_t)row * a.product.c.stride + column;
-            *to = layer_value(&a.rest, fold, row, column, a.product.accumulate ? *to + own : own);
+            const kt_real value = a.product.accumulate ? *to + own : own;
+            if (column < a.rest.channels) {
+                const layer_addends addends = layer_load(&a.rest, fold, row, column);
+                *to = layer_value(&a.rest, &addends, value);
+            } else {
+                *to = value;
+            }
         }
     }
 }
 
-/* Element (row, column) of c, and of the gradient by the product of the layer that it leads back to. */
-KT_INLINE void store_back(const kt_layer_backward *a, int fold, int row, int column, kt_real product)
+/* What an element of c meets behind the product; loaded before it. */
+typedef struct back_operands {
+    kt_real held, out;
+} back_operands;
+
+KT_INLINE int back_follows(const kt_layer_backward *a, int column)
 {
-    const kt_matrix c = a->product.c, to = a->product_gradient;
-    kt_real *held = kt_rows(c, fold) + (int64_t)row * c.stride + column;
-    const kt_real value = a->product.accumulate ? *held + product : product;
-    const int follows = a->out.data != 0 && column < a->product.n;
-    if (!follows || to.data != c.data)
-        *held = value;
-    if (follows)
-        kt_rows(to, fold)[(int64_t)row * to.stride + column] = kt_activate_back(
-            a->activation, kt_rows(a->out, fold)[(int64_t)row * a->out.stride + column], value);
+    return a->out.data != 0 && column < a->product.n;
 }
 
-KT_INLINE void layer_tile_back(const kt_layer_backward *a, const tiling *t, int fold, int tile)
+KT_INLINE back_operands load_back(const kt_layer_backward *a, int fold, int row, int column)
+{
+    const kt_matrix c = a->product.c;
+    const back_operands operands = {
+        a->product.accumulate ? kt_rows(c, fold)[(int64_t)row * c.stride + column] : 0,
+        back_follows(a, column) ? kt_rows(a->out, fold)[(int64_t)row * a->out.stride + column] : 0};
+    return operands;
+}
+
+/* Element (row, column) of c, and of the gradient by the product of the layer that it leads back to. */
+KT_INLINE void store_back(const kt_layer_backward *a, int fold, int row, int column, back_operands operands,
+                          kt_real product)
+{
+    const kt_matrix c = a->product.c, to = a->product_gradient;
+    const kt_real value = a->product.accumulate ? operands.held + product : product;
+    const int follows = back_follows(a, column);
+    if (!follows || to.data != c.data)
+        kt_rows(c, fold)[(int64_t)row * c.stride + column] = value;
+    if (follows)
+        kt_rows(to, fold)[(int64_t)row * to.stride + column] =
+            kt_activate_back(a->activation, operands.out, value);
+}
+
+KT_INLINE void layer_rows_back(const kt_layer_backward *a, const tiling *t, int fold, int tile,
+                               const int forward)
+{
+    const int row = own_line(t, tile), column = own_column(t, tile);
+    kt_real sum[OWN_LINES];
+    back_operands operands[OWN_LINES] = {{0, 0}};
+    row_loads loads;
+    load_rows(t, tile, 0, forward, &loads);
+    for (int r = 0; r < OWN_LINES; r++)
+        if (row + r < t->height && column < t->columns)
+            operands[r] = load_back(a, fold, row + r, column);
+    multiply_rows(t, tile, forward, &loads, sum);
+    for (int r = 0; r < OWN_LINES; r++)
+        if (row + r < t->height && column < t->columns)
+            store_back(a, fold, row + r, column, operands[r], sum[r]);
+}
+
+/* A weight gradient; it may have the gradient by a bias with it. */
+KT_INLINE void weight_tile(const kt_layer_backward *a, const tiling *t, int fold, int tile)
 {
     const int bias = a->bias_gradient.data != 0 && tile % t->across == 0;
-    const own_part own = bias ? multiply_tile(t, tile, 1) : multiply_tile(t, tile, 0);
+    const own_part own = multiply_tile(t, tile, 1);
     for (int i = 0; i < OWN_ROWS; i++) {
         const int row = own.row + i, column = own.column;
         if (row >= t->height || column >= t->columns)
             continue;
         for (int j = 0; j < OWN_COLUMNS; j++)
-            store_back(a, fold, row, column + j, own.sum[i][j]);
+            store_back(a, fold, row, column + j, load_back(a, fold, row, column + j), own.sum[i][j]);
         if (bias && column == 0)
             kt_rows(a->bias_gradient, fold)[row] = own.left[i];
     }
 }
 
-KT_KERNEL(layer_backward, kt_layer_backward)
+KT_INLINE void layer_tile_back(const kt_layer_backward *a, const tiling *t, int fold, int tile)
+{
+    if (a->product.product == KT_WEIGHT_GRADIENT)
+        weight_tile(a, t, fold, tile);
+    else if (a->product.product == KT_FORWARD)
+        layer_rows_back(a, t, fold, tile, 1);
+    else
+        layer_rows_back(a, t, fold, tile, 0);
+}
+
+KT_BUSY_KERNEL(layer_backward, kt_layer_backward, KT_GEMM_THREADS, 3)
 {
     const tiling t = tiling_of(&a.product, KT_FOLD);
     for (int tile = blockIdx.x; tile < t.tiles; tile += gridDim.x)
         layer_tile_back(&a, &t, KT_FOLD, tile);
 }
 
-KT_KERNEL(gemm_group, kt_gemm_group)
+KT_BUSY_KERNEL(gemm_group, kt_gemm_group, KT_GEMM_THREADS, 3)
 {
     int tile = blockIdx.x; /* from the present part's first one on */
     for (int i = 0; i < a.size; i++) {
-        const tiling t = tiling_of(&a.part[i].product, KT_FOLD);
-        for (; tile < t.tiles; tile += gridDim.x)
-            layer_tile_back(&a.part[i], &t, KT_FOLD, tile);
-        tile -= t.tiles;
+        const int most = tiles_at_most(&a.part[i].product);
+        if (tile < most) {
+            const tiling t = tiling_of(&a.part[i].product, KT_FOLD);
+            for (; tile < most; tile += gridDim.x)
+                if (tile < t.tiles)
+                    layer_tile_back(&a.part[i], &t, KT_FOLD, tile);
+        }
+        tile -= most;
     }
 }
 
@@ -144,7 +226,7 @@ KT_KERNEL(layer_backward_by_columns, kt_layer_backward)
         const kt_real own = multiply_columns(&a.product, fold, rows, first, column);
         const int row = first + (int)threadIdx.y;
         if ((int)threadIdx.y < KT_GEMM_ROWS && row < rows && column < columns)
-            store_back(&a, fold, row, column, own);
+            store_back(&a, fold, row, column, load_back(&a, fold, row, column), own);
     }
 }
 

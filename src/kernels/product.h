@@ -11,10 +11,25 @@
 #ifdef KT_MANY_THREADS
 
 enum {
-    TILE_LOADS = KT_GEMM_TILE * KT_GEMM_TILE / 4 / KT_GEMM_THREADS, /* of a thread, four elements each */
-    LINE_LOADS = KT_GEMM_TILE / 4,
-    OWN_ROWS = 4, /* of a tile's elements, a thread's */
-    OWN_COLUMNS = 2
+    /* Rows by weights: terms of the sums that go through shared memory at once, and a line of it, a little longer so that
+     * neighbouring ones begin at other banks. */
+    TERMS = 64,
+    LINE = TERMS + 4,
+    /* Loads of a thread, of four elements each. */
+    ROW_LOADS = KT_GEMM_ROWS * TERMS / 4 / KT_GEMM_THREADS,
+    WEIGHT_LOADS = KT_GEMM_TILE * TERMS / 4 / KT_GEMM_THREADS,
+    TILE_LOADS = KT_GEMM_TILE * KT_GEMM_TILE / 4 / KT_GEMM_THREADS,
+    /* What a thread computes: rows of one column, or a part of a weight gradient's tile. */
+    OWN_LINES = KT_GEMM_ROWS * KT_WARP / KT_GEMM_THREADS,
+    OWN_ROWS = 4,
+    OWN_COLUMNS = 2,
+    /* Terms between two looks at how many are left; up to the next multiple zeros stand for what is missing. */
+    ROW_STEP = 16,
+    TILE_STEP = 8,
+    /* Large weights: loads at once of a lane, where a warp sums a column, and of a thread, where warps share sums. */
+    DOT_LOADS = 4,
+    COLUMN_LOADS = 16,
+    COLUMN_TERMS = COLUMN_LOADS * KT_GEMM_PARTS
 };
 
 KT_INLINE kt_real4 load4(const kt_real *from)
@@ -22,135 +37,211 @@ KT_INLINE kt_real4 load4(const kt_real *from)
     return *(const kt_real4 *)from;
 }
 
-/* One operand of a block's tile: KT_GEMM_TILE lines of c (its rows or columns) by KT_GEMM_TILE terms of the sum. In
- * memory a row of it either holds the terms of a line (`by_line`) or all lines of a term. */
-typedef struct operand {
-    const kt_real *data;
-    int64_t stride;
-    int by_line, lines, terms; /* how many there are */
-} operand;
-
-/* Number `load` of the tile's loads; zeros beyond the operand. Where the memory's rows are padded, the padding is
- * zero. */
-KT_INLINE kt_real4 operand_load(const operand *o, int line, int term, int load)
+/* Four elements of row `line` of an operand; zeros beyond its lines and its columns. */
+KT_INLINE kt_real4 load4_within(const kt_real *data, int64_t stride, int line, int lines, int column,
+                                int columns)
 {
-    const int across = load / LINE_LOADS, along = load % LINE_LOADS * 4;
     const kt_real4 zero = {{0, 0, 0, 0}};
-    if (o->by_line) {
-        line += across;
-        term += along;
-        return line < o->lines && term < o->terms ? load4(o->data + line * o->stride + term) : zero;
-    }
-    line += along;
-    term += across;
-    return line < o->lines && term < o->terms ? load4(o->data + term * o->stride + line) : zero;
+    return line < lines && column < columns ? load4(data + line * stride + column) : zero;
 }
 
-/* tile[term][line], with lines swapped in groups of four by the term, so that neither order of storing meets the same
- * bank of shared memory twice. */
-KT_INLINE int place(int term, int line)
-{
-    return line ^ (term & (KT_GEMM_TILE - 4));
-}
-
-KT_INLINE void operand_store(const operand *o, int load, kt_real4 value,
-                             kt_real tile[KT_GEMM_TILE][KT_GEMM_TILE])
-{
-    const int across = load / LINE_LOADS, along = load % LINE_LOADS * 4;
-    if (o->by_line)
-        for (int e = 0; e < 4; e++)
-            tile[along + e][place(along, across)] = value.v[e];
-    else
-        *(kt_real4 *)&tile[across][place(across, along)] = value;
-}
-
-/* A product as a block sees it: its operands, and the tiles of c. */
+/* A product as a block sees it. Where memory's rows are padded, the padding is zero. */
 typedef struct tiling {
-    operand x, y;
+    const kt_real *x, *y; /* a and b of the fold */
+    int64_t x_stride, y_stride;
     int height, columns, terms; /* of c, its padding included; of each sum */
-    int across, tiles;
+    int width;                  /* columns of c without padding */
+    int across, tiles;          /* a row of tiles; all */
 } tiling;
+
+/* The tiles of a batch of the most rows that the launch is for. */
+KT_INLINE int tiles_at_most(const kt_gemm *a)
+{
+    const int weights = a->product == KT_WEIGHT_GRADIENT, height = weights ? a->m : a->rows.most,
+              tall = weights ? KT_GEMM_TILE : KT_GEMM_ROWS, columns = (a->n + 15) / 16 * 16;
+    return (height + tall - 1) / tall * ((columns + KT_GEMM_TILE - 1) / KT_GEMM_TILE);
+}
 
 KT_INLINE tiling tiling_of(const kt_gemm *a, int fold)
 {
     const int rows = kt_number(a->rows, fold), weights = a->product == KT_WEIGHT_GRADIENT;
     const int height = weights ? a->m : rows, terms = weights ? rows : a->k, columns = (a->n + 15) / 16 * 16,
-              across = (columns + KT_GEMM_TILE - 1) / KT_GEMM_TILE;
-    const tiling t = {{kt_rows(a->a, fold), a->a.stride, !weights, height, terms},
-                      {kt_rows(a->b, fold), a->b.stride, a->product == KT_FORWARD, a->n, terms},
+              across = (columns + KT_GEMM_TILE - 1) / KT_GEMM_TILE,
+              tall = weights ? KT_GEMM_TILE : KT_GEMM_ROWS;
+    const tiling t = {kt_rows(a->a, fold),
+                      kt_rows(a->b, fold),
+                      a->a.stride,
+                      a->b.stride,
                       height,
                       columns,
                       terms,
+                      a->n,
                       across,
-                      (height + KT_GEMM_TILE - 1) / KT_GEMM_TILE * across};
+                      (height + tall - 1) / tall * across};
     return t;
 }
 
-/* What a thread has of a block's tile: OWN_ROWS x OWN_COLUMNS elements of c from (row, column) on. */
+/* ---- rows by weights: KT_FORWARD and KT_INPUT_GRADIENT ----
+ *
+ * A block has a tile of KT_GEMM_ROWS rows by KT_GEMM_TILE columns of c: small, since a batch has few rows and a GPU many
+ * multiprocessors. A warp is OWN_LINES rows, its threads the columns. */
+
+/* What a thread has on the way from memory to the block's shared tiles. */
+typedef struct row_loads {
+    kt_real4 row[ROW_LOADS], weight[WEIGHT_LOADS];
+} row_loads;
+
+/* Where a thread's part of tile number `tile` begins. */
+KT_INLINE int own_line(const tiling *t, int tile)
+{
+    return tile / t->across * KT_GEMM_ROWS + (int)threadIdx.x / KT_WARP * OWN_LINES;
+}
+
+KT_INLINE int own_column(const tiling *t, int tile)
+{
+    return tile % t->across * KT_GEMM_TILE + (int)threadIdx.x % KT_WARP;
+}
+
+/* The terms from `first` on. `forward`, a constant where this is called: b's rows are columns of c, and hold the terms. */
+KT_INLINE void load_rows(const tiling *t, int tile, int first, const int forward, row_loads *loads)
+{
+    const int row = tile / t->across * KT_GEMM_ROWS, column = tile % t->across * KT_GEMM_TILE;
+    for (int i = 0; i < ROW_LOADS; i++) {
+        const int load = (int)threadIdx.x + i * KT_GEMM_THREADS;
+        loads->row[i] = load4_within(t->x, t->x_stride, row + load / (TERMS / 4), t->height,
+                                     first + load % (TERMS / 4) * 4, t->terms);
+    }
+    for (int i = 0; i < WEIGHT_LOADS; i++) {
+        const int load = (int)threadIdx.x + i * KT_GEMM_THREADS;
+        loads->weight[i] = forward
+                               ? load4_within(t->y, t->y_stride, column + load / (TERMS / 4), t->width,
+                                              first + load % (TERMS / 4) * 4, t->terms)
+                               : load4_within(t->y, t->y_stride, first + load / (KT_GEMM_TILE / 4), t->terms,
+                                              column + load % (KT_GEMM_TILE / 4) * 4, t->columns);
+    }
+}
+
+/* The thread's part of tile number `tile`: rows from own_line on of column own_column, each the sum over all terms, one after
+ * another. `loads` has the first terms. All threads of a block of KT_GEMM_THREADS must call. */
+KT_INLINE void multiply_rows(const tiling *t, int tile, const int forward, row_loads *loads,
+                             kt_real sum[OWN_LINES])
+{
+    KT_SHARED kt_real x[KT_GEMM_ROWS][TERMS] __attribute__((aligned(16)));
+    KT_SHARED kt_real y[KT_GEMM_TILE * LINE]
+        __attribute__((aligned(16))); /* [column][LINE] forward, else [term][column] */
+    const int line = (int)threadIdx.x / KT_WARP * OWN_LINES, column = (int)threadIdx.x % KT_WARP;
+    for (int r = 0; r < OWN_LINES; r++)
+        sum[r] = 0;
+    for (int first = 0; first < t->terms; first += TERMS) {
+        for (int i = 0; i < ROW_LOADS; i++) {
+            const int load = (int)threadIdx.x + i * KT_GEMM_THREADS;
+            *(kt_real4 *)&x[load / (TERMS / 4)][load % (TERMS / 4) * 4] = loads->row[i];
+        }
+        for (int i = 0; i < WEIGHT_LOADS; i++) {
+            const int load = (int)threadIdx.x + i * KT_GEMM_THREADS;
+            *(kt_real4 *)&y[forward ? load / (TERMS / 4) * LINE + load % (TERMS / 4) * 4 : load * 4] =
+                loads->weight[i];
+        }
+        __syncthreads(); /* the tiles are complete */
+        if (first + TERMS < t->terms)
+            load_rows(t, tile, first + TERMS, forward, loads);
+        const int left = t->terms - first < TERMS ? t->terms - first : TERMS;
+        for (int k = 0; k < left; k += ROW_STEP)
+            for (int u = k; u < k + ROW_STEP; u += 4) {
+                kt_real4 weight;
+                if (forward)
+                    weight = load4(&y[column * LINE + u]);
+                else
+                    for (int e = 0; e < 4; e++)
+                        weight.v[e] = y[(u + e) * KT_GEMM_TILE + column];
+                for (int r = 0; r < OWN_LINES; r++) {
+                    const kt_real4 feature = load4(&x[line + r][u]);
+                    for (int e = 0; e < 4; e++)
+                        sum[r] += feature.v[e] * weight.v[e];
+                }
+            }
+        __syncthreads(); /* they are used before the next ones overwrite them */
+    }
+}
+
+/* ---- weight gradients ---- */
+
+/* What a thread has of a block's tile of KT_GEMM_TILE x KT_GEMM_TILE: OWN_ROWS x OWN_COLUMNS elements of c from (row, column)
+ * on. */
 typedef struct own_part {
     int row, column;
     kt_real sum[OWN_ROWS][OWN_COLUMNS]; /* over all terms */
     kt_real left[OWN_ROWS];             /* the rows' sums of a's elements, where it was asked for */
 } own_part;
 
+KT_INLINE void load_tile(const tiling *t, int row, int column, int first, kt_real4 x[TILE_LOADS],
+                         kt_real4 y[TILE_LOADS])
+{
+    for (int i = 0; i < TILE_LOADS; i++) {
+        const int load = (int)threadIdx.x + i * KT_GEMM_THREADS, term = first + load / (KT_GEMM_TILE / 4),
+                  along = load % (KT_GEMM_TILE / 4) * 4;
+        x[i] = load4_within(t->x, t->x_stride, term, t->terms, row + along, t->height);
+        y[i] = load4_within(t->y, t->y_stride, term, t->terms, column + along, t->columns);
+    }
+}
+
 /* Number `tile` of the tiles. All threads of a block of KT_GEMM_THREADS must call. `left` is a constant where this is
  * called. */
 KT_INLINE own_part multiply_tile(const tiling *t, int tile, const int left)
 {
-    KT_SHARED kt_real x[KT_GEMM_TILE][KT_GEMM_TILE] __attribute__((aligned(16)));
-    KT_SHARED kt_real y[KT_GEMM_TILE][KT_GEMM_TILE] __attribute__((aligned(16)));
-    const int thread = threadIdx.x, own_row = thread / 16 * OWN_ROWS, own_column = thread % 16 * OWN_COLUMNS;
-    const int first_row = tile / t->across * KT_GEMM_TILE, first_column = tile % t->across * KT_GEMM_TILE;
-    own_part own = {first_row + own_row, first_column + own_column, {{0}}, {0}};
+    KT_SHARED kt_real x[KT_GEMM_TILE][KT_GEMM_TILE] __attribute__((aligned(16))); /* [term][row] */
+    KT_SHARED kt_real y[KT_GEMM_TILE][KT_GEMM_TILE] __attribute__((aligned(16))); /* [term][column] */
+    const int own_row = (int)threadIdx.x / 16 * OWN_ROWS, own_column = (int)threadIdx.x % 16 * OWN_COLUMNS;
+    const int row = tile / t->across * KT_GEMM_TILE, column = tile % t->across * KT_GEMM_TILE;
+    own_part own = {row + own_row, column + own_column, {{0}}, {0}};
     kt_real4 next_x[TILE_LOADS], next_y[TILE_LOADS];
-    for (int i = 0; i < TILE_LOADS; i++) {
-        next_x[i] = operand_load(&t->x, first_row, 0, thread + i * KT_GEMM_THREADS);
-        next_y[i] = operand_load(&t->y, first_column, 0, thread + i * KT_GEMM_THREADS);
-    }
-    for (int term = 0; term < t->terms; term += KT_GEMM_TILE) {
+    load_tile(t, row, column, 0, next_x, next_y);
+    for (int first = 0; first < t->terms; first += KT_GEMM_TILE) {
         for (int i = 0; i < TILE_LOADS; i++) {
-            operand_store(&t->x, thread + i * KT_GEMM_THREADS, next_x[i], x);
-            operand_store(&t->y, thread + i * KT_GEMM_THREADS, next_y[i], y);
+            const int load = (int)threadIdx.x + i * KT_GEMM_THREADS, term = load / (KT_GEMM_TILE / 4),
+                      along = load % (KT_GEMM_TILE / 4) * 4;
+            *(kt_real4 *)&x[term][along] = next_x[i];
+            *(kt_real4 *)&y[term][along] = next_y[i];
         }
         __syncthreads(); /* the tiles are complete */
-        for (int i = 0; i < TILE_LOADS; i++) {
-            const int load = thread + i * KT_GEMM_THREADS;
-            next_x[i] = operand_load(&t->x, first_row, term + KT_GEMM_TILE, load);
-            next_y[i] = operand_load(&t->y, first_column, term + KT_GEMM_TILE, load);
-        }
-        for (int k = 0; k < KT_GEMM_TILE; k++) {
-            const kt_real4 l = *(const kt_real4 *)&x[k][place(k, own_row)];
-            const kt_real2 r = *(const kt_real2 *)&y[k][place(k, own_column)];
-            for (int i = 0; i < OWN_ROWS; i++) {
-                for (int j = 0; j < OWN_COLUMNS; j++)
-                    own.sum[i][j] += l.v[i] * r.v[j];
-                if (left)
-                    own.left[i] += l.v[i];
+        load_tile(t, row, column, first + KT_GEMM_TILE, next_x, next_y);
+        const int terms = t->terms - first < KT_GEMM_TILE ? t->terms - first : KT_GEMM_TILE;
+        for (int k = 0; k < terms; k += TILE_STEP)
+            for (int u = k; u < k + TILE_STEP; u++) {
+                const kt_real4 l = load4(&x[u][own_row]);
+                const kt_real2 r = *(const kt_real2 *)&y[u][own_column];
+                for (int i = 0; i < OWN_ROWS; i++) {
+                    for (int j = 0; j < OWN_COLUMNS; j++)
+                        own.sum[i][j] += l.v[i] * r.v[j];
+                    if (left)
+                        own.left[i] += l.v[i];
+                }
             }
-        }
         __syncthreads(); /* they are used before the next ones overwrite them */
     }
     return own;
 }
 
+/* ---- large weights ---- */
+
 /* One row of eight of a forward product's column, by a warp: complete in the threads below KT_GEMM_ROWS, each that of
  * row first + threadIdx.x. All threads of the warp must call. */
 KT_INLINE kt_real multiply_dots(const kt_gemm *a, int fold, int rows, int first, int column)
 {
-    const kt_real *x = kt_rows(a->a, fold) + (int64_t)first * a->a.stride;
-    const kt_real *y = kt_rows(a->b, fold) + (int64_t)column * a->b.stride;
+    const kt_real *x = kt_rows(a->a, fold), *y = kt_rows(a->b, fold);
     kt_real sum[KT_GEMM_ROWS] = {0}, own = 0;
-    if (column < a->n)
-        for (int k = threadIdx.x * 4; k < a->k; k += KT_WARP * 4) {
-            const kt_real4 weight = load4(y + k);
+    for (int begin = (int)threadIdx.x * 4; begin < a->k; begin += DOT_LOADS * KT_WARP * 4) {
+        kt_real4 weight[DOT_LOADS];
+        for (int i = 0; i < DOT_LOADS; i++)
+            weight[i] = load4_within(y, a->b.stride, column, a->n, begin + i * KT_WARP * 4, a->k);
+        for (int i = 0; i < DOT_LOADS; i++)
             for (int r = 0; r < KT_GEMM_ROWS; r++) {
-                if (first + r >= rows)
-                    continue;
-                const kt_real4 feature = load4(x + (int64_t)r * a->a.stride + k);
+                const kt_real4 feature =
+                    load4_within(x, a->a.stride, first + r, rows, begin + i * KT_WARP * 4, a->k);
                 for (int e = 0; e < 4; e++)
-                    sum[r] += weight.v[e] * feature.v[e];
+                    sum[r] += weight[i].v[e] * feature.v[e];
             }
-        }
+    }
     for (int r = 0; r < KT_GEMM_ROWS; r++) {
         const kt_real whole = kt_warp_sum(sum[r]);
         own = (int)threadIdx.x == r ? whole : own;
@@ -163,16 +254,26 @@ KT_INLINE kt_real multiply_dots(const kt_gemm *a, int fold, int rows, int first,
 KT_INLINE kt_real multiply_columns(const kt_gemm *a, int fold, int rows, int first, int column)
 {
     KT_SHARED kt_real part[KT_GEMM_PARTS][KT_GEMM_ROWS][KT_WARP];
-    const kt_real *x = kt_rows(a->a, fold) + (int64_t)first * a->a.stride;
-    const kt_real *y = kt_rows(a->b, fold) + column;
+    KT_SHARED kt_real x[KT_GEMM_ROWS][COLUMN_TERMS] __attribute__((aligned(16)));
+    const kt_real *from = kt_rows(a->a, fold), *y = kt_rows(a->b, fold) + column;
+    const int thread = (int)(threadIdx.y * KT_WARP + threadIdx.x), threads = KT_GEMM_PARTS * KT_WARP;
     kt_real sum[KT_GEMM_ROWS] = {0}, whole = 0;
-    if (column < a->n)
-        for (int k = threadIdx.y; k < a->k; k += KT_GEMM_PARTS) {
-            const kt_real weight = y[(int64_t)k * a->b.stride];
-            for (int r = 0; r < KT_GEMM_ROWS; r++)
-                if (first + r < rows)
-                    sum[r] += weight * x[(int64_t)r * a->a.stride + k];
+    for (int begin = 0; begin < a->k; begin += COLUMN_TERMS) {
+        kt_real weight[COLUMN_LOADS];
+        for (int i = 0; i < COLUMN_LOADS; i++) {
+            const int k = begin + i * KT_GEMM_PARTS + (int)threadIdx.y;
+            weight[i] = column < a->n && k < a->k ? y[(int64_t)k * a->b.stride] : 0;
         }
+        for (int load = thread; load < KT_GEMM_ROWS * COLUMN_TERMS / 4; load += threads) {
+            const int r = load / (COLUMN_TERMS / 4), along = load % (COLUMN_TERMS / 4) * 4;
+            *(kt_real4 *)&x[r][along] = load4_within(from, a->a.stride, first + r, rows, begin + along, a->k);
+        }
+        __syncthreads(); /* the rows are there */
+        for (int i = 0; i < COLUMN_LOADS; i++)
+            for (int r = 0; r < KT_GEMM_ROWS; r++)
+                sum[r] += weight[i] * x[r][i * KT_GEMM_PARTS + (int)threadIdx.y];
+        __syncthreads(); /* they are used before the next ones overwrite them */
+    }
     for (int r = 0; r < KT_GEMM_ROWS; r++)
         part[threadIdx.y][r][threadIdx.x] = sum[r];
     __syncthreads(); /* all parts are there */
