@@ -10,17 +10,17 @@
 
 enum { KT_MAX_GATHERS = 3 };
 
-/* The fixed shapes of blocks under KT_MANY_THREADS, where a kernel's threads share their work. */
+/* The fixed shapes of blocks under KT_MANY_THREADS, where a kernel's threads share their work: KT_WARP x KT_WARPS, but for the
+ * gradient's norm. */
 enum {
     KT_WARP = 32,
+    KT_WARPS = 4,
+    KT_THREADS = KT_WARP * KT_WARPS,
     KT_GEMM_TILE = 32,     /* columns of a block's part of a product; also rows, of a weight gradient's */
     KT_GEMM_ROWS = 8,      /* rows of it where rows are multiplied by weights */
-    KT_GEMM_THREADS = 128, /* that compute it */
     KT_GEMM_LARGE = 32768, /* weights beyond it go through other kernels */
-    KT_GEMM_DOTS = 8,      /* columns of a block, a warp each */
-    KT_GEMM_PARTS = 16,    /* of a sum, a warp each */
-    KT_SUM_LINES = 16,     /* threads that share a column's sum over rows */
-    KT_ATTENTION_WARPS = 4,
+    KT_GEMM_PARTS = 16,    /* of a sum, in their input gradient */
+    KT_GEMM_NARROW = 8,    /* columns of a block there */
     KT_NORM_WARPS = 8
 };
 
@@ -123,7 +123,7 @@ typedef struct kt_linear_backward {
     kt_matrix out;              /* [rows, channels] the layer's output */
     kt_matrix gradient;         /* [rows, channels] by the output */
     kt_matrix product_gradient; /* [rows, channels] by the product; may be gradient */
-    kt_matrix bias_gradient;    /* [1, channels]; NULL data, on a GPU alone: none */
+    kt_matrix bias_gradient;    /* [1, channels]; NULL data: none */
     kt_activation activation;
 } kt_linear_backward;
 

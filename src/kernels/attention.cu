@@ -9,16 +9,14 @@
  * F folds; in [R, C] with C a multiple of 16; weight w, attention a [R, 1]; hidden, out [G, C]; sums run over
  * the rows of graph g. The weights are the multiplicities of the symmetry quotient (spec, section 3).
  * Deterministic: dot products in 16 fixed lanes, rows in order. Where there are many threads, a block of
- * KT_ATTENTION_WARPS warps takes a graph: a warp a dot product, rows r modulo the number of warps or threads each,
+ * KT_WARPS warps takes a graph: a warp a dot product, rows r modulo the number of warps or threads each,
  * sums in fixed trees. Moves 4 R (2C + 5) bytes forward, 4 R (3C + 7) backward, and 4 C R more where in_gradient is
  * added to.
- * Launch: blocks of 32 x KT_ATTENTION_WARPS, any grid. A graph without rows gives zeros.
+ * Launch: blocks of 32 x KT_WARPS, any grid. A graph without rows gives zeros.
  */
 #include "kernels/arguments.h"
 
 #ifdef KT_MANY_THREADS
-enum { ATTENTION_THREADS = KT_WARP * KT_ATTENTION_WARPS };
-
 /* <x, y> by a warp; the same bits in all its threads. */
 KT_INLINE kt_real warp_dot(const kt_real *x, const kt_real *y, int channels)
 {
@@ -28,7 +26,7 @@ KT_INLINE kt_real warp_dot(const kt_real *x, const kt_real *y, int channels)
     return kt_warp_sum(sum);
 }
 
-/* Of the block's threads, the same bits in all. `part` [KT_ATTENTION_WARPS] is shared, and written again only after
+/* Of the block's threads, the same bits in all. `part` [KT_WARPS] is shared, and written again only after
  * another barrier; so it is below. */
 KT_INLINE kt_real block_sum(kt_real value, kt_real *part)
 {
@@ -37,7 +35,7 @@ KT_INLINE kt_real block_sum(kt_real value, kt_real *part)
         part[threadIdx.y] = value;
     __syncthreads(); /* all warps' sums are there */
     kt_real sum = 0;
-    for (int warp = 0; warp < KT_ATTENTION_WARPS; warp++)
+    for (int warp = 0; warp < KT_WARPS; warp++)
         sum += part[warp];
     return sum;
 }
@@ -51,27 +49,26 @@ KT_INLINE kt_real block_maximum(kt_real value, kt_real *part)
     if (threadIdx.x == 0)
         part[threadIdx.y] = value;
     __syncthreads(); /* all warps' maxima are there */
-    for (int warp = 0; warp < KT_ATTENTION_WARPS; warp++)
+    for (int warp = 0; warp < KT_WARPS; warp++)
         value = part[warp] > value ? part[warp] : value;
     return value;
 }
 
 /* Of column `threadIdx.x`, over the warps in order; complete in the first one. */
-KT_INLINE kt_real column_sum(kt_real value, kt_real part[KT_ATTENTION_WARPS][KT_WARP])
+KT_INLINE kt_real column_sum(kt_real value, kt_real part[KT_WARPS][KT_WARP])
 {
     part[threadIdx.y][threadIdx.x] = value;
     __syncthreads(); /* all warps' parts are there */
     kt_real sum = 0;
     if (threadIdx.y == 0)
-        for (int warp = 0; warp < KT_ATTENTION_WARPS; warp++)
+        for (int warp = 0; warp < KT_WARPS; warp++)
             sum += part[warp][threadIdx.x];
     return sum;
 }
 
 KT_KERNEL(attention_forward, kt_attention_forward)
 {
-    KT_SHARED kt_real maximum[KT_ATTENTION_WARPS], part[KT_ATTENTION_WARPS],
-        column[KT_ATTENTION_WARPS][KT_WARP];
+    KT_SHARED kt_real maximum[KT_WARPS], part[KT_WARPS], column[KT_WARPS][KT_WARP];
     const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold), channels = a.channels;
     const int thread = threadIdx.y * KT_WARP + threadIdx.x, warp = threadIdx.y;
     const int32_t *start = kt_entries(a.start, fold);
@@ -82,24 +79,24 @@ KT_KERNEL(attention_forward, kt_attention_forward)
         const kt_real *hidden = kt_rows(a.hidden, fold) + (int64_t)graph * a.hidden.stride;
         kt_real *out = kt_rows(a.out, fold) + (int64_t)graph * a.out.stride;
         const int first = start[graph], last = start[graph + 1];
-        for (int r = first + warp; r < last; r += KT_ATTENTION_WARPS) {
+        for (int r = first + warp; r < last; r += KT_WARPS) {
             const kt_real product = warp_dot(in + r * in_stride, hidden, channels);
             if (threadIdx.x == 0)
                 score[r * score_stride] = product;
         }
         __syncthreads(); /* all scores of the graph are there */
         kt_real greatest = -INFINITY;
-        for (int r = first + thread; r < last; r += ATTENTION_THREADS)
+        for (int r = first + thread; r < last; r += KT_THREADS)
             greatest = score[r * score_stride] > greatest ? score[r * score_stride] : greatest;
         greatest = block_maximum(greatest, maximum);
         kt_real total = 0;
-        for (int r = first + thread; r < last; r += ATTENTION_THREADS) {
+        for (int r = first + thread; r < last; r += KT_THREADS) {
             const kt_real power = weight[r * weight_stride] * kt_exp(score[r * score_stride] - greatest);
             score[r * score_stride] = power;
             total += power;
         }
         const kt_real scale = 1 / block_sum(total, part);
-        for (int r = first + thread; r < last; r += ATTENTION_THREADS)
+        for (int r = first + thread; r < last; r += KT_THREADS)
             score[r * score_stride] *= scale;
         __syncthreads(); /* attention is complete */
         for (int tile = 0; tile < channels; tile += KT_WARP) {
@@ -108,7 +105,7 @@ KT_KERNEL(attention_forward, kt_attention_forward)
             if (tile > 0)
                 __syncthreads(); /* the columns before are summed */
             if (c < channels)
-                for (int r = first + warp; r < last; r += KT_ATTENTION_WARPS)
+                for (int r = first + warp; r < last; r += KT_WARPS)
                     sum += score[r * score_stride] * in[r * in_stride + c];
             sum = column_sum(sum, column);
             if (warp == 0 && c < channels)
@@ -119,7 +116,7 @@ KT_KERNEL(attention_forward, kt_attention_forward)
 
 KT_KERNEL(attention_backward, kt_attention_backward)
 {
-    KT_SHARED kt_real part[KT_ATTENTION_WARPS], column[KT_ATTENTION_WARPS][KT_WARP];
+    KT_SHARED kt_real part[KT_WARPS], column[KT_WARPS][KT_WARP];
     const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold), channels = a.channels;
     const int thread = threadIdx.y * KT_WARP + threadIdx.x, warp = threadIdx.y;
     const int32_t *start = kt_entries(a.start, fold);
@@ -133,17 +130,17 @@ KT_KERNEL(attention_backward, kt_attention_backward)
         kt_real *hidden_gradient =
             kt_rows(a.hidden_gradient, fold) + (int64_t)graph * a.hidden_gradient.stride;
         const int first = start[graph], last = start[graph + 1];
-        for (int r = first + warp; r < last; r += KT_ATTENTION_WARPS) {
+        for (int r = first + warp; r < last; r += KT_WARPS) {
             const kt_real product = warp_dot(in + r * in_stride, gradient, channels);
             if (threadIdx.x == 0)
                 score[r * score_stride] = product;
         }
         __syncthreads(); /* all b_r are there */
         kt_real mean = 0;
-        for (int r = first + thread; r < last; r += ATTENTION_THREADS)
+        for (int r = first + thread; r < last; r += KT_THREADS)
             mean += attention[r * attention_stride] * score[r * score_stride];
         mean = block_sum(mean, part);
-        for (int r = first + thread; r < last; r += ATTENTION_THREADS)
+        for (int r = first + thread; r < last; r += KT_THREADS)
             score[r * score_stride] = attention[r * attention_stride] * (score[r * score_stride] - mean);
         __syncthreads(); /* ds_r is complete */
         for (int tile = 0; tile < channels; tile += KT_WARP) {
@@ -152,7 +149,7 @@ KT_KERNEL(attention_backward, kt_attention_backward)
             if (tile > 0)
                 __syncthreads(); /* the columns before are summed */
             if (c < channels)
-                for (int r = first + warp; r < last; r += KT_ATTENTION_WARPS) {
+                for (int r = first + warp; r < last; r += KT_WARPS) {
                     const kt_real ds = score[r * score_stride];
                     kt_real *out = in_gradient + (int64_t)r * a.in_gradient.stride + c;
                     const kt_real value = attention[r * attention_stride] * gradient[c] + ds * hidden[c];

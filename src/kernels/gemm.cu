@@ -13,7 +13,7 @@
  *                      terms at a time. The next terms are on their way meanwhile.
  *     gemm_by_dots     forward with large weights, which a head multiplies a few rows by: a warp a column, that is a
  *                      row of b, read once for eight rows of a.
- *     gemm_by_columns  input gradient with large weights: a block 32 columns, its warps parts of the sum.
+ *     gemm_by_columns  input gradient with large weights: a block 8 columns, by 16 parts of the sum.
  *
  * Deterministic: every element's terms are added in an order that depends on k alone: one after another (gemm), in
  * 128 fixed parts and a tree (by dots), in KT_GEMM_PARTS fixed parts and then part by part (by columns). So a row's
@@ -21,7 +21,7 @@
  * Moves, with M rows of c: 4 M N bytes of c (twice if accumulate); gemm 4 M K ceil(N / 32) of a and
  * 4 N K ceil(M / 8) of b (weight gradients: M / 32), all but the first reading from the second-level cache; the others 4 N K ceil(M / 8) of b.
  * 2 M N K FLOPs.
- * Launch: gemm blocks of KT_GEMM_THREADS, by dots 32 x KT_GEMM_DOTS, by columns 32 x KT_GEMM_PARTS; any grid.
+ * Launch: blocks of KT_WARP x KT_WARPS; any grid.
  */
 #include "kernels/product.h"
 
@@ -41,28 +41,15 @@ KT_INLINE void gemm_rows(const kt_gemm *a, const tiling *t, int fold, int tile, 
         }
 }
 
-KT_INLINE void gemm_tile(const kt_gemm *a, const tiling *t, int fold, int tile)
-{
-    const own_part own = multiply_tile(t, tile, 0);
-    for (int i = 0; i < OWN_ROWS; i++) {
-        const int row = own.row + i, column = own.column;
-        if (row >= t->height || column >= t->columns)
-            continue;
-        kt_real2 *to = (kt_real2 *)(kt_rows(a->c, fold) + (int64_t)row * a->c.stride + column), value;
-        for (int j = 0; j < OWN_COLUMNS; j++)
-            value.v[j] = a->accumulate ? to->v[j] + own.sum[i][j] : own.sum[i][j];
-        *to = value;
-    }
-}
-
-KT_BUSY_KERNEL(gemm, kt_gemm, KT_GEMM_THREADS, 3)
+KT_BUSY_KERNEL(gemm, kt_gemm, KT_THREADS, 3)
 {
     const int fold = KT_FOLD;
     const tiling t = tiling_of(&a, fold);
     for (int tile = blockIdx.x; tile < t.tiles; tile += gridDim.x) {
-        if (a.product == KT_WEIGHT_GRADIENT)
-            gemm_tile(&a, &t, fold, tile);
-        else if (a.product == KT_FORWARD)
+        if (a.product == KT_WEIGHT_GRADIENT) {
+            const own_part own = multiply_tile(&t, tile, 0);
+            store_tile(&a, &t, fold, &own);
+        } else if (a.product == KT_FORWARD)
             gemm_rows(&a, &t, fold, tile, 1);
         else
             gemm_rows(&a, &t, fold, tile, 0);
@@ -72,9 +59,9 @@ KT_BUSY_KERNEL(gemm, kt_gemm, KT_GEMM_THREADS, 3)
 KT_KERNEL(gemm_by_dots, kt_gemm)
 {
     const int fold = KT_FOLD, rows = kt_number(a.rows, fold), columns = (a.n + 15) / 16 * 16;
-    const int across = columns / KT_GEMM_DOTS, units = (rows + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
+    const int across = columns / KT_WARPS, units = (rows + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
-        const int first = unit / across * KT_GEMM_ROWS, column = unit % across * KT_GEMM_DOTS + threadIdx.y;
+        const int first = unit / across * KT_GEMM_ROWS, column = unit % across * KT_WARPS + threadIdx.y;
         const kt_real own = multiply_dots(&a, fold, rows, first, column);
         const int row = first + (int)threadIdx.x;
         if ((int)threadIdx.x < KT_GEMM_ROWS && row < rows) {
@@ -87,13 +74,12 @@ KT_KERNEL(gemm_by_dots, kt_gemm)
 KT_KERNEL(gemm_by_columns, kt_gemm)
 {
     const int fold = KT_FOLD, rows = kt_number(a.rows, fold), columns = (a.n + 15) / 16 * 16;
-    const int across = (columns + KT_WARP - 1) / KT_WARP,
-              units = (rows + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
+    const int across = columns / KT_GEMM_NARROW, units = (rows + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
-        const int first = unit / across * KT_GEMM_ROWS, column = unit % across * KT_WARP + threadIdx.x;
-        const kt_real own = multiply_columns(&a, fold, rows, first, column);
-        const int row = first + (int)threadIdx.y;
-        if ((int)threadIdx.y < KT_GEMM_ROWS && row < rows && column < columns) {
+        const int first = unit / across * KT_GEMM_ROWS, begin = unit % across * KT_GEMM_NARROW;
+        const kt_real own = multiply_columns(&a, fold, rows, first, begin);
+        const int row = first + narrow_row(), column = begin + narrow_column();
+        if (narrow_row() < KT_GEMM_ROWS && row < rows) {
             kt_real *to = kt_rows(a.c, fold) + (int64_t)row * a.c.stride + column;
             *to = a.accumulate ? *to + own : own;
         }

@@ -25,6 +25,7 @@
     X(layer_backward, kt_layer_backward)                                                                     \
     X(layer_backward_by_columns, kt_layer_backward)                                                          \
     X(gemm_group, kt_gemm_group)                                                                             \
+    X(weight_group, kt_gemm_group)                                                                           \
     X(segment_sum, kt_segment_sum)                                                                           \
     X(segment_spread, kt_segment_spread)                                                                     \
     X(add, kt_add)                                                                                           \
@@ -85,6 +86,11 @@ static inline kt_launch kt_launch_fixed(int width, int height, int blocks)
     return (kt_launch){width, height, blocks, KT_FIXED_BLOCK};
 }
 
+static inline kt_launch kt_launch_block(int blocks)
+{
+    return kt_launch_fixed(KT_WARP, KT_WARPS, blocks);
+}
+
 /* Large weights are read in other ways, whatever the number of rows, so that a row's bits don't depend on it. */
 static inline kt_kernel_id kt_gemm_kernel(const kt_gemm *a)
 {
@@ -103,23 +109,29 @@ static inline kt_kernel_id kt_layer_back_kernel(const kt_layer_backward *a)
     return kt_gemm_kernel(&a->product) == KT_ID_gemm ? KT_ID_layer_backward : KT_ID_layer_backward_by_columns;
 }
 
+static inline kt_kernel_id kt_group_kernel(const kt_gemm_group *a)
+{
+    for (int i = 0; i < a->size; i++)
+        if (a->part[i].product.product != KT_WEIGHT_GRADIENT)
+            return KT_ID_gemm_group;
+    return KT_ID_weight_group;
+}
+
 static inline kt_launch kt_launch_gemm(kt_kernel_id kernel, const kt_gemm *a)
 {
     const int rows = a->rows.most, columns = kt_ceil_divide(a->n, 16) * 16;
     if (kernel == KT_ID_gemm_by_dots)
-        return kt_launch_fixed(32, KT_GEMM_DOTS,
-                               kt_ceil_divide(rows, KT_GEMM_ROWS) * kt_ceil_divide(columns, KT_GEMM_DOTS));
+        return kt_launch_block(kt_ceil_divide(rows, KT_GEMM_ROWS) * (columns / KT_WARPS));
     if (kernel == KT_ID_gemm_by_columns)
-        return kt_launch_fixed(32, KT_GEMM_PARTS,
-                               kt_ceil_divide(rows, KT_GEMM_ROWS) * kt_ceil_divide(columns, 32));
+        return kt_launch_block(kt_ceil_divide(rows, KT_GEMM_ROWS) * (columns / KT_GEMM_NARROW));
     const int down = a->product == KT_WEIGHT_GRADIENT ? kt_ceil_divide(a->m, KT_GEMM_TILE)
                                                       : kt_ceil_divide(rows, KT_GEMM_ROWS);
-    return kt_launch_fixed(KT_GEMM_THREADS, 1, down * kt_ceil_divide(columns, KT_GEMM_TILE));
+    return kt_launch_block(down * kt_ceil_divide(columns, KT_GEMM_TILE));
 }
 
 static inline kt_launch kt_launch_layer_group(const kt_layer_group *a)
 {
-    kt_launch all = kt_launch_fixed(KT_GEMM_THREADS, 1, 0);
+    kt_launch all = kt_launch_block(0);
     for (int i = 0; i < a->size; i++)
         all.grid_x += kt_launch_gemm(KT_ID_gemm, &a->layer[i].product).grid_x;
     return all;
@@ -127,7 +139,7 @@ static inline kt_launch kt_launch_layer_group(const kt_layer_group *a)
 
 static inline kt_launch kt_launch_gemm_group(const kt_gemm_group *a)
 {
-    kt_launch all = kt_launch_fixed(KT_GEMM_THREADS, 1, 0);
+    kt_launch all = kt_launch_block(0);
     for (int i = 0; i < a->size; i++)
         all.grid_x += kt_launch_gemm(KT_ID_gemm, &a->part[i].product).grid_x;
     return all;
@@ -141,40 +153,40 @@ static inline kt_launch kt_launch_of(kt_kernel_id kernel, const void *arguments)
     switch (kernel) {
     case KT_ID_gemm:
     case KT_ID_gemm_by_dots:
-    case KT_ID_gemm_by_columns: return kt_launch_gemm(kernel, arguments);
+    case KT_ID_gemm_by_columns: return kt_launch_gemm(kernel, (const kt_gemm *)arguments);
     case KT_ID_pick:
         return (kt_launch){128, 1, kt_ceil_divide(((const kt_pick *)arguments)->graphs.most, 1), KT_ANY_LINE};
     case KT_ID_layer_forward:
         return kt_launch_gemm(KT_ID_gemm, &((const kt_layer_forward *)arguments)->product);
     case KT_ID_layer_forward_by_dots:
         return kt_launch_gemm(KT_ID_gemm_by_dots, &((const kt_layer_forward *)arguments)->product);
-    case KT_ID_layer_group: return kt_launch_layer_group(arguments);
+    case KT_ID_layer_group: return kt_launch_layer_group((const kt_layer_group *)arguments);
     case KT_ID_layer_backward:
         return kt_launch_gemm(KT_ID_gemm, &((const kt_layer_backward *)arguments)->product);
     case KT_ID_layer_backward_by_columns:
         return kt_launch_gemm(KT_ID_gemm_by_columns, &((const kt_layer_backward *)arguments)->product);
-    case KT_ID_gemm_group: return kt_launch_gemm_group(arguments);
+    case KT_ID_gemm_group:
+    case KT_ID_weight_group: return kt_launch_gemm_group((const kt_gemm_group *)arguments);
     case KT_ID_gaussian_expansion: return KT_LAUNCH_ROWS(kt_gaussian_expansion, rows.most);
     case KT_ID_embedding: return KT_LAUNCH_ROWS(kt_embedding, rows.most);
     case KT_ID_embedding_gradient: return KT_LAUNCH_ROWS(kt_embedding_gradient, types);
     case KT_ID_linear_forward: return KT_LAUNCH_ROWS(kt_linear_forward, rows.most);
     case KT_ID_linear_backward:
-        return kt_launch_fixed(32, KT_SUM_LINES,
-                               kt_ceil_divide(((const kt_linear_backward *)arguments)->channels, 32));
+        if (((const kt_linear_backward *)arguments)->bias_gradient.data)
+            return kt_launch_block(
+                kt_ceil_divide(((const kt_linear_backward *)arguments)->channels, KT_WARP));
+        return KT_LAUNCH_ROWS(kt_linear_backward, rows.most);
     case KT_ID_segment_sum: return KT_LAUNCH_ROWS(kt_segment_sum, segments.most);
     case KT_ID_segment_spread: return KT_LAUNCH_ROWS(kt_segment_spread, rows.most);
     case KT_ID_add: return KT_LAUNCH_ROWS(kt_add, rows.most);
     case KT_ID_lstm_forward: return KT_LAUNCH_ROWS(kt_lstm_forward, graphs.most);
     case KT_ID_lstm_backward: return KT_LAUNCH_ROWS(kt_lstm_backward, graphs.most);
     case KT_ID_lstm_bias_gradient:
-        return kt_launch_fixed(32, KT_SUM_LINES,
-                               kt_ceil_divide(((const kt_lstm_bias_gradient *)arguments)->channels, 32));
+        return kt_launch_block(kt_ceil_divide(((const kt_lstm_bias_gradient *)arguments)->channels, KT_WARP));
     case KT_ID_attention_forward:
-        return kt_launch_fixed(32, KT_ATTENTION_WARPS,
-                               kt_ceil_divide(((const kt_attention_forward *)arguments)->graphs.most, 1));
+        return kt_launch_block(kt_ceil_divide(((const kt_attention_forward *)arguments)->graphs.most, 1));
     case KT_ID_attention_backward:
-        return kt_launch_fixed(32, KT_ATTENTION_WARPS,
-                               kt_ceil_divide(((const kt_attention_backward *)arguments)->graphs.most, 1));
+        return kt_launch_block(kt_ceil_divide(((const kt_attention_backward *)arguments)->graphs.most, 1));
     case KT_ID_mape_loss:
     case KT_ID_log_loss:
     case KT_ID_gradient_norm: return kt_launch_fixed(32, 1, 1);

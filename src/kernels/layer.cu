@@ -10,6 +10,7 @@
  *     layer_group                layer_forward of several layers
  *     gemm_group                 layer_backward of several layers, and products of all three kinds; after a weight
  *                                gradient bias_gradient[i] = sum over rows r of a[r, i]
+ *     weight_group               the same where all are weight gradients, in fewer registers
  *
  * F folds; shapes and padding as in kernels/arguments.h. The products of a group must not wait for each other.
  * Deterministic, and but for bias_gradient, whose rows are added one after another, the bits of the kernels that they
@@ -75,14 +76,14 @@ KT_INLINE void layer_tile(const kt_layer_forward *a, const tiling *t, int fold, 
                        : sum[r];
 }
 
-KT_BUSY_KERNEL(layer_forward, kt_layer_forward, KT_GEMM_THREADS, 3)
+KT_BUSY_KERNEL(layer_forward, kt_layer_forward, KT_THREADS, 3)
 {
     const tiling t = tiling_of(&a.product, KT_FOLD);
     for (int tile = blockIdx.x; tile < t.tiles; tile += gridDim.x)
         layer_tile(&a, &t, KT_FOLD, tile);
 }
 
-KT_BUSY_KERNEL(layer_group, kt_layer_group, KT_GEMM_THREADS, 3)
+KT_BUSY_KERNEL(layer_group, kt_layer_group, KT_THREADS, 3)
 {
     int tile = blockIdx.x; /* from the present layer's first one on */
     for (int i = 0; i < a.size; i++) {
@@ -100,9 +101,9 @@ KT_BUSY_KERNEL(layer_group, kt_layer_group, KT_GEMM_THREADS, 3)
 KT_KERNEL(layer_forward_by_dots, kt_layer_forward)
 {
     const int fold = KT_FOLD, rows = kt_number(a.product.rows, fold), columns = (a.product.n + 15) / 16 * 16;
-    const int across = columns / KT_GEMM_DOTS, units = (rows + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
+    const int across = columns / KT_WARPS, units = (rows + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
-        const int first = unit / across * KT_GEMM_ROWS, column = unit % across * KT_GEMM_DOTS + threadIdx.y;
+        const int first = unit / across * KT_GEMM_ROWS, column = unit % across * KT_WARPS + threadIdx.y;
         const kt_real own = multiply_dots(&a.product, fold, rows, first, column);
         const int row = first + (int)threadIdx.x;
         if ((int)threadIdx.x < KT_GEMM_ROWS && row < rows) {
@@ -171,17 +172,12 @@ KT_INLINE void layer_rows_back(const kt_layer_backward *a, const tiling *t, int 
 /* A weight gradient; it may have the gradient by a bias with it. */
 KT_INLINE void weight_tile(const kt_layer_backward *a, const tiling *t, int fold, int tile)
 {
-    const int bias = a->bias_gradient.data != 0 && tile % t->across == 0;
     const own_part own = multiply_tile(t, tile, 1);
-    for (int i = 0; i < OWN_ROWS; i++) {
-        const int row = own.row + i, column = own.column;
-        if (row >= t->height || column >= t->columns)
-            continue;
-        for (int j = 0; j < OWN_COLUMNS; j++)
-            store_back(a, fold, row, column + j, load_back(a, fold, row, column + j), own.sum[i][j]);
-        if (bias && column == 0)
-            kt_rows(a->bias_gradient, fold)[row] = own.left[i];
-    }
+    store_tile(&a->product, t, fold, &own);
+    if (a->bias_gradient.data != 0 && own.column == 0)
+        for (int i = 0; i < OWN_ROWS; i++)
+            if (own.row + i < t->height)
+                kt_rows(a->bias_gradient, fold)[own.row + i] = own.left[i];
 }
 
 KT_INLINE void layer_tile_back(const kt_layer_backward *a, const tiling *t, int fold, int tile)
@@ -194,38 +190,51 @@ KT_INLINE void layer_tile_back(const kt_layer_backward *a, const tiling *t, int 
         layer_rows_back(a, t, fold, tile, 0);
 }
 
-KT_BUSY_KERNEL(layer_backward, kt_layer_backward, KT_GEMM_THREADS, 3)
+KT_BUSY_KERNEL(layer_backward, kt_layer_backward, KT_THREADS, 3)
 {
     const tiling t = tiling_of(&a.product, KT_FOLD);
     for (int tile = blockIdx.x; tile < t.tiles; tile += gridDim.x)
         layer_tile_back(&a, &t, KT_FOLD, tile);
 }
 
-KT_BUSY_KERNEL(gemm_group, kt_gemm_group, KT_GEMM_THREADS, 3)
+/* The tiles of all parts, one part's after another's; `weights`, a constant where this is called: all are weight gradients. */
+KT_INLINE void multiply_group(const kt_gemm_group *a, int fold, int tile, int blocks, const int weights)
 {
-    int tile = blockIdx.x; /* from the present part's first one on */
-    for (int i = 0; i < a.size; i++) {
-        const int most = tiles_at_most(&a.part[i].product);
+    for (int i = 0; i < a->size; i++) {
+        const int most = tiles_at_most(&a->part[i].product);
         if (tile < most) {
-            const tiling t = tiling_of(&a.part[i].product, KT_FOLD);
-            for (; tile < most; tile += gridDim.x)
-                if (tile < t.tiles)
-                    layer_tile_back(&a.part[i], &t, KT_FOLD, tile);
+            const tiling t = tiling_of(&a->part[i].product, fold);
+            for (; tile < most; tile += blocks)
+                if (tile >= t.tiles)
+                    continue;
+                else if (weights)
+                    weight_tile(&a->part[i], &t, fold, tile);
+                else
+                    layer_tile_back(&a->part[i], &t, fold, tile);
         }
         tile -= most;
     }
 }
 
+KT_BUSY_KERNEL(gemm_group, kt_gemm_group, KT_THREADS, 3)
+{
+    multiply_group(&a, KT_FOLD, blockIdx.x, gridDim.x, 0);
+}
+
+KT_BUSY_KERNEL(weight_group, kt_gemm_group, KT_THREADS, 5)
+{
+    multiply_group(&a, KT_FOLD, blockIdx.x, gridDim.x, 1);
+}
+
 KT_KERNEL(layer_backward_by_columns, kt_layer_backward)
 {
     const int fold = KT_FOLD, rows = kt_number(a.product.rows, fold), columns = (a.product.n + 15) / 16 * 16;
-    const int across = (columns + KT_WARP - 1) / KT_WARP,
-              units = (rows + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
+    const int across = columns / KT_GEMM_NARROW, units = (rows + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
-        const int first = unit / across * KT_GEMM_ROWS, column = unit % across * KT_WARP + threadIdx.x;
-        const kt_real own = multiply_columns(&a.product, fold, rows, first, column);
-        const int row = first + (int)threadIdx.y;
-        if ((int)threadIdx.y < KT_GEMM_ROWS && row < rows && column < columns)
+        const int first = unit / across * KT_GEMM_ROWS, begin = unit % across * KT_GEMM_NARROW;
+        const kt_real own = multiply_columns(&a.product, fold, rows, first, begin);
+        const int row = first + narrow_row(), column = begin + narrow_column();
+        if (narrow_row() < KT_GEMM_ROWS && row < rows)
             store_back(&a, fold, row, column, load_back(&a, fold, row, column), own);
     }
 }

@@ -6,10 +6,11 @@
  * F folds; out [R, C] in place; product_gradient [R, C], '=', may be gradient; bias, bias_gradient [1, C] a
  * fold, '='. The gathers are the parts of a factorised first layer (at most three): source node, target node,
  * state. act' is taken from the output: softplus' = 1 - exp(-(y + ln 2)), relu' = y > 0.
- * Deterministic: one thread an element, rows summed in order; where there are many threads, KT_SUM_LINES of them
- * share a column's rows, r modulo KT_SUM_LINES each, and their sums are added in order. Moves 8 R C bytes forward
+ * Deterministic: one thread an element, rows summed in order; where there are many threads, KT_WARPS of them
+ * share a column's rows, r modulo KT_WARPS each, and their sums are added in order. Moves 8 R C bytes forward
  * and 4 R C a gather, 12 R C backward.
- * Launch: forward with any block and grid; backward with blocks of 32 x KT_SUM_LINES, any grid.
+ * Launch: forward, and backward without bias_gradient, with any block and grid; backward with it with blocks of 32 x KT_WARPS,
+ * any grid.
  */
 #include "kernels/column_sum.h"
 
@@ -64,23 +65,40 @@ KT_KERNEL(linear_forward, kt_linear_forward)
     }
 }
 
+KT_INLINE kt_real linear_back_value(const kt_linear_backward *a, int fold, int row, int c)
+{
+    return kt_activate_back(a->activation, kt_rows(a->out, fold)[(int64_t)row * a->out.stride + c],
+                            kt_rows(a->gradient, fold)[(int64_t)row * a->gradient.stride + c]);
+}
+
+/* Without the gradient by the bias a row waits for no other. */
+KT_INLINE void linear_back_rows(const kt_linear_backward *a, int fold, int first, int stride, int rows)
+{
+    for (int row = first; row < rows; row += stride)
+        for (int c = KT_FIRST_CHANNEL; c < a->channels; c += KT_CHANNEL_STRIDE)
+            kt_rows(a->product_gradient, fold)[(int64_t)row * a->product_gradient.stride + c] =
+                linear_back_value(a, fold, row, c);
+}
+
 #ifdef KT_MANY_THREADS
 KT_KERNEL(linear_backward, kt_linear_backward)
 {
     const int fold = KT_FOLD, rows = kt_number(a.rows, fold), channels = a.channels;
+    if (!a.bias_gradient.data) {
+        linear_back_rows(&a, fold, KT_FIRST_ROW, KT_ROW_STRIDE, rows);
+        return;
+    }
     for (int first = blockIdx.x * KT_WARP; first < channels; first += gridDim.x * KT_WARP) {
         const int c = first + threadIdx.x;
-        const kt_real *out = kt_rows(a.out, fold) + c, *in = kt_rows(a.gradient, fold) + c;
         kt_real *to = kt_rows(a.product_gradient, fold) + c, sum = 0;
         if (c < channels)
-            for (int row = threadIdx.y; row < rows; row += KT_SUM_LINES) {
-                const kt_real gradient = kt_activate_back(a.activation, out[(int64_t)row * a.out.stride],
-                                                          in[(int64_t)row * a.gradient.stride]);
+            for (int row = threadIdx.y; row < rows; row += KT_WARPS) {
+                const kt_real gradient = linear_back_value(&a, fold, row, c);
                 to[(int64_t)row * a.product_gradient.stride] = gradient;
                 sum += gradient;
             }
         sum = kt_column_sum(sum);
-        if (threadIdx.y == 0 && c < channels && a.bias_gradient.data)
+        if (threadIdx.y == 0 && c < channels)
             kt_rows(a.bias_gradient, fold)[c] = sum;
     }
 }
@@ -99,6 +117,10 @@ KT_INLINE void linear_backward_row(const kt_activation activation, int channels,
 KT_KERNEL(linear_backward, kt_linear_backward)
 {
     const int fold = KT_FOLD, rows = kt_number(a.rows, fold), channels = a.channels;
+    if (!a.bias_gradient.data) {
+        linear_back_rows(&a, fold, KT_FIRST_ROW, KT_ROW_STRIDE, rows);
+        return;
+    }
     kt_real *KT_RESTRICT sum = kt_rows(a.bias_gradient, fold);
     for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE)
         sum[c] = 0;

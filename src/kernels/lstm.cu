@@ -9,8 +9,8 @@
  * F folds; gates [G, 4C] in place; cell, hidden [G, C], '='. The first step starts from zeros: no products,
  * no cell.
  * Deterministic: one thread an element; biases sum graphs in order, or, where there are many threads, in
- * KT_SUM_LINES parts that are added in order. Moves 48 G C bytes forward, 60 G C backward, 32 G C for the biases.
- * Launch: forward and backward with any block and grid; the biases with blocks of 32 x KT_SUM_LINES, any grid.
+ * KT_WARPS parts that are added in order. Moves 48 G C bytes forward, 60 G C backward, 32 G C for the biases.
+ * Launch: forward and backward with any block and grid; the biases with blocks of 32 x KT_WARPS, any grid.
  */
 #include "kernels/column_sum.h"
 
@@ -106,7 +106,7 @@ KT_KERNEL(lstm_bias_gradient, kt_lstm_bias_gradient)
         kt_real sum = 0;
         if (c < channels)
             for (int step = 0; step < 2; step++)
-                for (int graph = threadIdx.y; graph < graphs; graph += KT_SUM_LINES)
+                for (int graph = threadIdx.y; graph < graphs; graph += KT_WARPS)
                     sum += kt_rows(a.step[step], fold)[(int64_t)graph * a.step[step].stride + c];
         sum = kt_column_sum(sum);
         if (threadIdx.y == 0 && c < channels) {

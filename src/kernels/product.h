@@ -16,11 +16,11 @@ enum {
     TERMS = 64,
     LINE = TERMS + 4,
     /* Loads of a thread, of four elements each. */
-    ROW_LOADS = KT_GEMM_ROWS * TERMS / 4 / KT_GEMM_THREADS,
-    WEIGHT_LOADS = KT_GEMM_TILE * TERMS / 4 / KT_GEMM_THREADS,
-    TILE_LOADS = KT_GEMM_TILE * KT_GEMM_TILE / 4 / KT_GEMM_THREADS,
+    ROW_LOADS = KT_GEMM_ROWS * TERMS / 4 / KT_THREADS,
+    WEIGHT_LOADS = KT_GEMM_TILE * TERMS / 4 / KT_THREADS,
+    TILE_LOADS = KT_GEMM_TILE * KT_GEMM_TILE / 4 / KT_THREADS,
     /* What a thread computes: rows of one column, or a part of a weight gradient's tile. */
-    OWN_LINES = KT_GEMM_ROWS * KT_WARP / KT_GEMM_THREADS,
+    OWN_LINES = KT_GEMM_ROWS * KT_WARP / KT_THREADS,
     OWN_ROWS = 4,
     OWN_COLUMNS = 2,
     /* Terms between two looks at how many are left; up to the next multiple zeros stand for what is missing. */
@@ -31,6 +31,11 @@ enum {
     COLUMN_LOADS = 16,
     COLUMN_TERMS = COLUMN_LOADS * KT_GEMM_PARTS
 };
+
+KT_INLINE int block_thread(void)
+{
+    return (int)(threadIdx.y * KT_WARP + threadIdx.x);
+}
 
 KT_INLINE kt_real4 load4(const kt_real *from)
 {
@@ -94,12 +99,12 @@ typedef struct row_loads {
 /* Where a thread's part of tile number `tile` begins. */
 KT_INLINE int own_line(const tiling *t, int tile)
 {
-    return tile / t->across * KT_GEMM_ROWS + (int)threadIdx.x / KT_WARP * OWN_LINES;
+    return tile / t->across * KT_GEMM_ROWS + (int)threadIdx.y * OWN_LINES;
 }
 
 KT_INLINE int own_column(const tiling *t, int tile)
 {
-    return tile % t->across * KT_GEMM_TILE + (int)threadIdx.x % KT_WARP;
+    return tile % t->across * KT_GEMM_TILE + (int)threadIdx.x;
 }
 
 /* The terms from `first` on. `forward`, a constant where this is called: b's rows are columns of c, and hold the terms. */
@@ -107,12 +112,12 @@ KT_INLINE void load_rows(const tiling *t, int tile, int first, const int forward
 {
     const int row = tile / t->across * KT_GEMM_ROWS, column = tile % t->across * KT_GEMM_TILE;
     for (int i = 0; i < ROW_LOADS; i++) {
-        const int load = (int)threadIdx.x + i * KT_GEMM_THREADS;
+        const int load = block_thread() + i * KT_THREADS;
         loads->row[i] = load4_within(t->x, t->x_stride, row + load / (TERMS / 4), t->height,
                                      first + load % (TERMS / 4) * 4, t->terms);
     }
     for (int i = 0; i < WEIGHT_LOADS; i++) {
-        const int load = (int)threadIdx.x + i * KT_GEMM_THREADS;
+        const int load = block_thread() + i * KT_THREADS;
         loads->weight[i] = forward
                                ? load4_within(t->y, t->y_stride, column + load / (TERMS / 4), t->width,
                                               first + load % (TERMS / 4) * 4, t->terms)
@@ -122,23 +127,23 @@ KT_INLINE void load_rows(const tiling *t, int tile, int first, const int forward
 }
 
 /* The thread's part of tile number `tile`: rows from own_line on of column own_column, each the sum over all terms, one after
- * another. `loads` has the first terms. All threads of a block of KT_GEMM_THREADS must call. */
+ * another. `loads` has the first terms. All threads of the block must call. */
 KT_INLINE void multiply_rows(const tiling *t, int tile, const int forward, row_loads *loads,
                              kt_real sum[OWN_LINES])
 {
     KT_SHARED kt_real x[KT_GEMM_ROWS][TERMS] __attribute__((aligned(16)));
     KT_SHARED kt_real y[KT_GEMM_TILE * LINE]
         __attribute__((aligned(16))); /* [column][LINE] forward, else [term][column] */
-    const int line = (int)threadIdx.x / KT_WARP * OWN_LINES, column = (int)threadIdx.x % KT_WARP;
+    const int line = (int)threadIdx.y * OWN_LINES, column = (int)threadIdx.x;
     for (int r = 0; r < OWN_LINES; r++)
         sum[r] = 0;
     for (int first = 0; first < t->terms; first += TERMS) {
         for (int i = 0; i < ROW_LOADS; i++) {
-            const int load = (int)threadIdx.x + i * KT_GEMM_THREADS;
+            const int load = block_thread() + i * KT_THREADS;
             *(kt_real4 *)&x[load / (TERMS / 4)][load % (TERMS / 4) * 4] = loads->row[i];
         }
         for (int i = 0; i < WEIGHT_LOADS; i++) {
-            const int load = (int)threadIdx.x + i * KT_GEMM_THREADS;
+            const int load = block_thread() + i * KT_THREADS;
             *(kt_real4 *)&y[forward ? load / (TERMS / 4) * LINE + load % (TERMS / 4) * 4 : load * 4] =
                 loads->weight[i];
         }
@@ -178,27 +183,27 @@ KT_INLINE void load_tile(const tiling *t, int row, int column, int first, kt_rea
                          kt_real4 y[TILE_LOADS])
 {
     for (int i = 0; i < TILE_LOADS; i++) {
-        const int load = (int)threadIdx.x + i * KT_GEMM_THREADS, term = first + load / (KT_GEMM_TILE / 4),
+        const int load = block_thread() + i * KT_THREADS, term = first + load / (KT_GEMM_TILE / 4),
                   along = load % (KT_GEMM_TILE / 4) * 4;
         x[i] = load4_within(t->x, t->x_stride, term, t->terms, row + along, t->height);
         y[i] = load4_within(t->y, t->y_stride, term, t->terms, column + along, t->columns);
     }
 }
 
-/* Number `tile` of the tiles. All threads of a block of KT_GEMM_THREADS must call. `left` is a constant where this is
+/* Number `tile` of the tiles. All threads of the block must call. `left` is a constant where this is
  * called. */
 KT_INLINE own_part multiply_tile(const tiling *t, int tile, const int left)
 {
     KT_SHARED kt_real x[KT_GEMM_TILE][KT_GEMM_TILE] __attribute__((aligned(16))); /* [term][row] */
     KT_SHARED kt_real y[KT_GEMM_TILE][KT_GEMM_TILE] __attribute__((aligned(16))); /* [term][column] */
-    const int own_row = (int)threadIdx.x / 16 * OWN_ROWS, own_column = (int)threadIdx.x % 16 * OWN_COLUMNS;
+    const int own_row = block_thread() / 16 * OWN_ROWS, own_column = block_thread() % 16 * OWN_COLUMNS;
     const int row = tile / t->across * KT_GEMM_TILE, column = tile % t->across * KT_GEMM_TILE;
     own_part own = {row + own_row, column + own_column, {{0}}, {0}};
     kt_real4 next_x[TILE_LOADS], next_y[TILE_LOADS];
     load_tile(t, row, column, 0, next_x, next_y);
     for (int first = 0; first < t->terms; first += KT_GEMM_TILE) {
         for (int i = 0; i < TILE_LOADS; i++) {
-            const int load = (int)threadIdx.x + i * KT_GEMM_THREADS, term = load / (KT_GEMM_TILE / 4),
+            const int load = block_thread() + i * KT_THREADS, term = load / (KT_GEMM_TILE / 4),
                       along = load % (KT_GEMM_TILE / 4) * 4;
             *(kt_real4 *)&x[term][along] = next_x[i];
             *(kt_real4 *)&y[term][along] = next_y[i];
@@ -220,6 +225,19 @@ KT_INLINE own_part multiply_tile(const tiling *t, int tile, const int left)
         __syncthreads(); /* they are used before the next ones overwrite them */
     }
     return own;
+}
+
+KT_INLINE void store_tile(const kt_gemm *a, const tiling *t, int fold, const own_part *own)
+{
+    for (int i = 0; i < OWN_ROWS; i++) {
+        const int row = own->row + i;
+        if (row >= t->height || own->column >= t->columns)
+            continue;
+        kt_real2 *to = (kt_real2 *)(kt_rows(a->c, fold) + (int64_t)row * a->c.stride + own->column), value;
+        for (int j = 0; j < OWN_COLUMNS; j++)
+            value.v[j] = a->accumulate ? to->v[j] + own->sum[i][j] : own->sum[i][j];
+        *to = value;
+    }
 }
 
 /* ---- large weights ---- */
@@ -249,37 +267,47 @@ KT_INLINE kt_real multiply_dots(const kt_gemm *a, int fold, int rows, int first,
     return own;
 }
 
-/* Eight rows of 32 columns of an input gradient, by a block of 32 x KT_GEMM_PARTS: complete in the threads whose
- * threadIdx.y is below KT_GEMM_ROWS, each that of row first + threadIdx.y. All threads of the block must call. */
-KT_INLINE kt_real multiply_columns(const kt_gemm *a, int fold, int rows, int first, int column)
+KT_INLINE int narrow_row(void)
 {
-    KT_SHARED kt_real part[KT_GEMM_PARTS][KT_GEMM_ROWS][KT_WARP];
+    return block_thread() / KT_GEMM_NARROW;
+}
+
+KT_INLINE int narrow_column(void)
+{
+    return block_thread() % KT_GEMM_NARROW;
+}
+
+/* KT_GEMM_ROWS rows from `row` on by KT_GEMM_NARROW columns from `column` on of an input gradient: complete in the first threads
+ * of the block, each that of row narrow_row and column narrow_column from there. All threads must call. */
+KT_INLINE kt_real multiply_columns(const kt_gemm *a, int fold, int rows, int row, int column)
+{
+    KT_SHARED kt_real part[KT_GEMM_PARTS][KT_GEMM_ROWS][KT_GEMM_NARROW];
     KT_SHARED kt_real x[KT_GEMM_ROWS][COLUMN_TERMS] __attribute__((aligned(16)));
-    const kt_real *from = kt_rows(a->a, fold), *y = kt_rows(a->b, fold) + column;
-    const int thread = (int)(threadIdx.y * KT_WARP + threadIdx.x), threads = KT_GEMM_PARTS * KT_WARP;
+    const int own = column + narrow_column(), share = narrow_row();
+    const kt_real *from = kt_rows(a->a, fold), *y = kt_rows(a->b, fold) + own;
     kt_real sum[KT_GEMM_ROWS] = {0}, whole = 0;
     for (int begin = 0; begin < a->k; begin += COLUMN_TERMS) {
         kt_real weight[COLUMN_LOADS];
         for (int i = 0; i < COLUMN_LOADS; i++) {
-            const int k = begin + i * KT_GEMM_PARTS + (int)threadIdx.y;
-            weight[i] = column < a->n && k < a->k ? y[(int64_t)k * a->b.stride] : 0;
+            const int k = begin + i * KT_GEMM_PARTS + share;
+            weight[i] = own < a->n && k < a->k ? y[(int64_t)k * a->b.stride] : 0;
         }
-        for (int load = thread; load < KT_GEMM_ROWS * COLUMN_TERMS / 4; load += threads) {
+        for (int load = block_thread(); load < KT_GEMM_ROWS * COLUMN_TERMS / 4; load += KT_THREADS) {
             const int r = load / (COLUMN_TERMS / 4), along = load % (COLUMN_TERMS / 4) * 4;
-            *(kt_real4 *)&x[r][along] = load4_within(from, a->a.stride, first + r, rows, begin + along, a->k);
+            *(kt_real4 *)&x[r][along] = load4_within(from, a->a.stride, row + r, rows, begin + along, a->k);
         }
         __syncthreads(); /* the rows are there */
         for (int i = 0; i < COLUMN_LOADS; i++)
             for (int r = 0; r < KT_GEMM_ROWS; r++)
-                sum[r] += weight[i] * x[r][i * KT_GEMM_PARTS + (int)threadIdx.y];
+                sum[r] += weight[i] * x[r][i * KT_GEMM_PARTS + share];
         __syncthreads(); /* they are used before the next ones overwrite them */
     }
     for (int r = 0; r < KT_GEMM_ROWS; r++)
-        part[threadIdx.y][r][threadIdx.x] = sum[r];
+        part[share][r][narrow_column()] = sum[r];
     __syncthreads(); /* all parts are there */
-    if (threadIdx.y < KT_GEMM_ROWS)
+    if (narrow_row() < KT_GEMM_ROWS)
         for (int p = 0; p < KT_GEMM_PARTS; p++)
-            whole += part[p][threadIdx.y][threadIdx.x];
+            whole += part[p][narrow_row()][narrow_column()];
     __syncthreads(); /* they are read before the next ones overwrite them */
     return whole;
 }

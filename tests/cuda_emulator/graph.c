@@ -104,9 +104,10 @@ static cudaError_t end(cudaStream_t stream, cudaGraph_t *made, bool injected)
         error = cudaErrorStreamCaptureInvalidated;
     else if (g->invalid)
         error = cudaErrorStreamCaptureInvalidated;
-    else if (!is_joined(g, s))
-        error =
-            emu_refuse(cudaErrorStreamCaptureUnjoined, "the stream hasn't waited for all that was captured");
+    else if (!is_joined(g, s)) /* no fault of one who ends the capture because a call failed */
+        error = emulator_failed_call() ? cudaErrorStreamCaptureUnjoined
+                                       : emu_refuse(cudaErrorStreamCaptureUnjoined,
+                                                    "the stream hasn't waited for all that was captured");
     g->origin = NULL;
     for (emu_stream *other = NULL; (other = emu_object_next(EMU_STREAM, other));)
         if (other->capture == g) {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fail.h"
 #include "base/memory.h"
@@ -43,6 +44,14 @@ static void destroy(kti_device *device)
     kti_cuda_disconnect(cuda);
     kti_cuda_dnn_destroy(cuda->dnn);
     kti_cuda_blas_destroy(cuda->blas);
+    for (int b = 0; b < KTI_CUDA_BRANCHES; b++) {
+        if (cuda->branch[b])
+            cudaStreamDestroy(cuda->branch[b]);
+        if (cuda->back[b])
+            cudaEventDestroy(cuda->back[b]);
+    }
+    if (cuda->parted)
+        cudaEventDestroy(cuda->parted);
     if (cuda->stream)
         cudaStreamDestroy(cuda->stream);
     cudaGetLastError(); /* another device may follow */
@@ -81,6 +90,29 @@ static const struct {
                                  [KTI_CUDA_DNN] = {"cudnn", "cuda, cuDNN"},
                                  [KTI_CUDA_TIMED] = {"auto", "cuda, timed"}};
 
+static kt_status make_stream(cudaStream_t *stream, kt_error *error)
+{
+    return kti_cuda_check(cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking), "making a stream", error);
+}
+
+static kt_status make_event(cudaEvent_t *event, kt_error *error)
+{
+    return kti_cuda_check(cudaEventCreateWithFlags(event, cudaEventDisableTiming), "making an event", error);
+}
+
+static kt_status make_streams(kti_cuda *cuda, kt_error *error)
+{
+    kt_status status = make_stream(&cuda->stream, error);
+    if (status == KT_OK)
+        status = make_event(&cuda->parted, error);
+    for (int b = 0; b < KTI_CUDA_BRANCHES && status == KT_OK; b++) {
+        status = make_stream(&cuda->branch[b], error);
+        if (status == KT_OK)
+            status = make_event(&cuda->back[b], error);
+    }
+    return status;
+}
+
 static kt_status open_gpu(kti_cuda *cuda, kt_error *error)
 {
     struct cudaDeviceProp properties;
@@ -94,8 +126,7 @@ static kt_status open_gpu(kti_cuda *cuda, kt_error *error)
         status = kti_cuda_check(cudaGetDeviceProperties(&properties, cuda->ordinal),
                                 "asking for the GPU's properties", error);
     if (status == KT_OK)
-        status = kti_cuda_check(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking),
-                                "making a stream", error);
+        status = make_streams(cuda, error);
     if (status == KT_OK && cuda->variant != KTI_CUDA_OWN)
         status = kti_cuda_blas_create(cuda, error);
     if (status == KT_OK &&
@@ -121,6 +152,7 @@ static kt_status create(const char *variant, int ordinal, int lanes, kti_device 
     *made = (kti_cuda){.device = {.kind = &kti_cuda_kind, .lanes = lanes, .chooses = known == KTI_CUDA_TIMED},
                        .ordinal = ordinal,
                        .variant = (kti_cuda_variant)known};
+    made->spins = sysconf(_SC_NPROCESSORS_ONLN) > lanes;
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->done, NULL);
     made->lane = kti_allocate((size_t)lanes, sizeof *made->lane);

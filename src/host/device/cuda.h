@@ -3,12 +3,14 @@
  * (cuda_dnn.c), which of them an operation takes (cuda_tune.c), what the GPU can do at most (cuda_peak.c), several GPUs that
  * share a fold (cuda_nccl.c). Where cuDNN or NCCL was not found, cuda_dnn_missing.c or cuda_no_nccl.c takes its place.
  *
- * One stream carries everything, in order. Whoever holds `lock` may use it.
+ * One stream carries everything, in order; only within a captured list do operations that don't wait for one another stand
+ * side by side. Whoever holds `lock` may use it.
  */
 #ifndef KTI_DEVICE_CUDA_H
 #define KTI_DEVICE_CUDA_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <cuda_runtime_api.h>
 
@@ -30,6 +32,8 @@ typedef struct kti_cuda_lane {
     kt_error error;
 } kti_cuda_lane;
 
+enum { KTI_CUDA_BRANCHES = 3 }; /* of a captured list beside its trunk */
+
 typedef struct kti_cuda_blas kti_cuda_blas;
 typedef struct kti_cuda_nccl kti_cuda_nccl;
 typedef struct kti_cuda_dnn kti_cuda_dnn;
@@ -47,6 +51,9 @@ typedef struct kti_cuda {
     kti_device device; /* first */
     int ordinal;
     cudaStream_t stream;
+    /* While a list is captured: where what doesn't wait goes, where it parts from `stream`, and where it comes back. */
+    cudaStream_t branch[KTI_CUDA_BRANCHES];
+    cudaEvent_t parted, back[KTI_CUDA_BRANCHES];
     kti_cuda_variant variant;
     kti_cuda_blas *blas; /* NULL: all products are our own */
     kti_cuda_nccl *nccl; /* NULL: the GPU shares its folds with no other */
@@ -56,6 +63,8 @@ typedef struct kti_cuda {
     pthread_mutex_t lock;
     pthread_cond_t done;
     int entered, waiting;
+    bool spins;               /* there are processors enough for lanes to wait without sleeping */
+    atomic_ulong rounds;      /* that are over */
     kti_cuda_lane *lane;      /* [lanes] */
     const kti_job **together; /* [lanes] the jobs that run now */
     kti_cuda_graph *graph;    /* [graphs] */

@@ -52,12 +52,57 @@ kt_status kti_cuda_capture(kti_cuda *cuda, kt_status (*put)(kti_cuda *cuda, void
     return status;
 }
 
+static kt_status wait_for(cudaStream_t stream, cudaEvent_t event, cudaStream_t of, bool recorded,
+                          kt_error *error)
+{
+    const char *what = "capturing a step";
+    kt_status status = recorded ? KT_OK : kti_cuda_check(cudaEventRecord(event, of), what, error);
+    return status == KT_OK ? kti_cuda_check(cudaStreamWaitEvent(stream, event, 0), what, error) : status;
+}
+
+/* Operation i of the list on a branch, which it begins where this is the first of its kind since the branches came together. */
+static kt_status put_beside(kti_cuda *cuda, const kti_cuda_graph *made, int i, int beside, kt_error *error)
+{
+    const int branch = (beside - 1) % KTI_CUDA_BRANCHES;
+    const cudaStream_t trunk = cuda->stream;
+    kt_status status = KT_OK;
+    if (beside <= KTI_CUDA_BRANCHES)
+        status = wait_for(cuda->branch[branch], cuda->parted, trunk, true, error);
+    if (status != KT_OK)
+        return status;
+    cuda->stream = cuda->branch[branch];
+    status = kti_cuda_launch(cuda, &made->list[i], made->first, made->count, made->rows, error);
+    cuda->stream = trunk;
+    return status;
+}
+
+/* Libraries have one workspace, so that what they compute stays in order. */
+static bool has_branches(const kti_cuda *cuda)
+{
+    return cuda->variant == KTI_CUDA_OWN;
+}
+
 static kt_status put_list(kti_cuda *cuda, void *context, kt_error *error)
 {
     const kti_cuda_graph *made = context;
+    const bool branches = has_branches(cuda);
+    int beside = 0; /* operations since the last that waited */
     kt_status status = KT_OK;
-    for (int i = 0; i < made->size && status == KT_OK; i++)
-        status = kti_cuda_launch(cuda, &made->list[i], made->first, made->count, made->rows, error);
+    for (int i = 0; i < made->size && status == KT_OK; i++) {
+        if (branches && made->list[i].beside) {
+            status = put_beside(cuda, made, i, ++beside, error);
+            continue;
+        }
+        for (int b = 0; b < beside && b < KTI_CUDA_BRANCHES && status == KT_OK; b++)
+            status = wait_for(cuda->stream, cuda->back[b], cuda->branch[b], false, error);
+        beside = 0;
+        if (status == KT_OK && branches && i + 1 < made->size && made->list[i + 1].beside)
+            status = kti_cuda_check(cudaEventRecord(cuda->parted, cuda->stream), "capturing a step", error);
+        if (status == KT_OK)
+            status = kti_cuda_launch(cuda, &made->list[i], made->first, made->count, made->rows, error);
+    }
+    for (int b = 0; b < beside && b < KTI_CUDA_BRANCHES && status == KT_OK; b++)
+        status = wait_for(cuda->stream, cuda->back[b], cuda->branch[b], false, error);
     return status;
 }
 

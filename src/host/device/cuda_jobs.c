@@ -3,11 +3,14 @@
  * A round is complete when every lane that has entered waits with a job. A fold's results don't depend on which others
  * run with it, so neither does it matter which jobs meet.
  */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
 #include "device/cuda.h"
+
+enum { SPINS = 50000 }; /* a millisecond or two */
 
 static int by_list_and_fold(const void *left, const void *right)
 {
@@ -113,7 +116,19 @@ static void run_round(kti_cuda *cuda)
             cuda->lane[i].job = NULL;
         }
     cuda->waiting = 0;
+    atomic_fetch_add(&cuda->rounds, 1);
     pthread_cond_broadcast(&cuda->done);
+}
+
+/* Until another lane has completed the round, or a while has passed: to be woken takes a large part of a step's time. */
+static void spin(kti_cuda *cuda, unsigned long rounds)
+{
+    for (int i = 0; cuda->spins && i < SPINS && atomic_load(&cuda->rounds) == rounds; i++)
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#else
+        sched_yield();
+#endif
 }
 
 kt_status kti_cuda_run(kti_device *device, int lane, const kti_job *job, kt_error *error)
@@ -127,8 +142,14 @@ kt_status kti_cuda_run(kti_device *device, int lane, const kti_job *job, kt_erro
     } else {
         own->job = job;
         cuda->waiting++;
-        if (cuda->waiting == cuda->entered)
+        if (cuda->waiting == cuda->entered) {
             run_round(cuda);
+        } else {
+            const unsigned long rounds = atomic_load(&cuda->rounds);
+            pthread_mutex_unlock(&cuda->lock);
+            spin(cuda, rounds);
+            pthread_mutex_lock(&cuda->lock);
+        }
         while (own->job)
             pthread_cond_wait(&cuda->done, &cuda->lock);
         status = own->status;

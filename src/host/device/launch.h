@@ -25,7 +25,7 @@ static inline int kti_operation_kernels(const kti_operation *operation,
     case KTI_OP_LAYER_BACKWARD:
         kernels[0] = kt_layer_back_kernel(&operation->arguments.layer_backward);
         return 1;
-    case KTI_OP_GEMM_GROUP: kernels[0] = KT_ID_gemm_group; return 1;
+    case KTI_OP_GEMM_GROUP: kernels[0] = kt_group_kernel(&operation->arguments.gemm_group); return 1;
     case KTI_OP_SEGMENT_SUM: kernels[0] = KT_ID_segment_sum; return 1;
     case KTI_OP_SEGMENT_SPREAD: kernels[0] = KT_ID_segment_spread; return 1;
     case KTI_OP_ADD: kernels[0] = KT_ID_add; return 1;

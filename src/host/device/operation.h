@@ -7,6 +7,8 @@
 #ifndef KTI_DEVICE_OPERATION_H
 #define KTI_DEVICE_OPERATION_H
 
+#include <stdbool.h>
+
 #include "kernels/arguments.h"
 
 typedef enum kti_operation_kind {
@@ -64,6 +66,7 @@ typedef struct kti_all_reduce {
 typedef struct kti_operation {
     kti_operation_kind kind;
     kti_family family;
+    bool beside; /* it does not wait for the one before it, nor for whatever that one does not wait for */
     union {
         kt_gemm gemm;
         kt_pick pick;

@@ -218,6 +218,25 @@ static node *find_weight_gradient(node *list, int size, int k)
     return NULL;
 }
 
+static void give_bias(node *weights, kt_matrix bias_gradient)
+{
+    const kt_gemm gradient = weights->operation.arguments.gemm;
+    weights->operation.kind = KTI_OP_LAYER_BACKWARD;
+    weights->operation.arguments.layer_backward =
+        (kt_layer_backward){.product = gradient, .bias_gradient = bias_gradient};
+}
+
+/* A linear_backward that became part of nothing need not sum over rows either. */
+static void part_with_bias(node *list, int size, int i)
+{
+    kt_linear_backward *a = &list[i].operation.arguments.linear_backward;
+    node *weights = find_weight_gradient(list, size, i);
+    if (!weights)
+        return;
+    give_bias(weights, a->bias_gradient);
+    a->bias_gradient.data = NULL;
+}
+
 /* Input gradient i and the linear_backward that is the next to touch it become one, if it can move up that far. */
 static void join_backward(node *list, int size, int i, const kti_pieces *pieces)
 {
@@ -241,10 +260,8 @@ static void join_backward(node *list, int size, int i, const kti_pieces *pieces)
     node *weights = find_weight_gradient(list, size, k);
     if (!weights)
         return;
-    const kt_gemm gradient = weights->operation.arguments.gemm;
-    weights->operation.kind = list[i].operation.kind = KTI_OP_LAYER_BACKWARD;
-    weights->operation.arguments.layer_backward =
-        (kt_layer_backward){.product = gradient, .bias_gradient = rest.bias_gradient};
+    give_bias(weights, rest.bias_gradient);
+    list[i].operation.kind = KTI_OP_LAYER_BACKWARD;
     list[i].operation.arguments.layer_backward =
         (kt_layer_backward){.product = product,
                             .out = rest.out,
@@ -395,12 +412,19 @@ int kti_fuse(kti_operation *list, int size, const kti_pieces *pieces)
     for (int i = 0; i < size; i++)
         if (is_product(&nodes[i], KT_INPUT_GRADIENT))
             join_backward(nodes, size, i, pieces);
+    for (int i = 0; i < size; i++)
+        if (!nodes[i].gone && nodes[i].operation.kind == KTI_OP_LINEAR_BACKWARD)
+            part_with_bias(nodes, size, i);
     const int last = find_levels(nodes, size);
     find_company(nodes, size, last);
     int written = 0;
-    for (int level = 1; level <= last; level++)
+    for (int level = 1; level <= last; level++) {
+        const int first = written;
         for (int kind = 0; kind < GROUPS; kind++)
             written += write_groups(nodes, size, level, (group)kind, list + written);
+        for (int i = first; i < written; i++)
+            list[i].beside = i > first;
+    }
     free(nodes);
     return written;
 }

@@ -19,7 +19,14 @@
 
 _Static_assert((int)KT_MOST_DATA_SETS == KT_DATA_SETS, "the kernels hold a transform for each data set");
 
-enum { PURPOSE_SHUFFLE = 2, PURPOSE_NOISE = 3, MOST_RESCUES = 5, COLLAPSED_EPOCHS = 10 };
+enum {
+    PURPOSE_SHUFFLE = 2,
+    PURPOSE_NOISE = 3,
+    MOST_RESCUES = 5,
+    COLLAPSED_EPOCHS = 10,
+    PREDICTED_TOGETHER =
+        32 /* by a device on which a step takes the same time for few crystals and for many */
+};
 
 static const double least_truth = 1.17e-6; /* that an error is divided by, as in the loss */
 static const double explosion = 10;        /* times the least mean loss of an epoch */
@@ -54,15 +61,18 @@ typedef struct team {
 typedef struct worker {
     team *team;
     kti_place *place;
-    int lane;               /* of the place's device */
-    kti_fold *own;          /* where a lane is a fold; NULL: it takes what nobody has taken */
-    kti_plan *plan;         /* of a step */
-    kti_plan *average_plan; /* of a prediction by the running mean of the weights; NULL where there is none */
-    int32_t *order;         /* [most training rows] */
-    double *noise;          /* [most rows] factors on kappa */
-    double *predicted;      /* [most rows] */
-    kt_real *standardised;  /* [batch] */
-    kt_real *arena;         /* [layout.size] */
+    int lane;       /* of the place's device */
+    kti_fold *own;  /* where a lane is a fold; NULL: it takes what nobody has taken */
+    kti_plan *plan; /* of a step */
+    kti_plan *
+        predict_plan; /* of a prediction, where that is by the running mean of the weights or of more crystals at a
+                               time; NULL: `plan` is */
+    int predicted_batch;   /* crystals of a prediction */
+    int32_t *order;        /* [most training rows] */
+    double *noise;         /* [most rows] factors on kappa */
+    double *predicted;     /* [most rows] */
+    kt_real *standardised; /* [predicted_batch] */
+    kt_real *arena;        /* [layout.size] */
 } worker;
 
 /* Says it to the journal and, if `aloud`, to the caller; one of those who share a fold for all. */
@@ -207,9 +217,9 @@ static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error
 static kt_status predict(worker *w, const kti_fold *fold, const int32_t *rows, int size, double *kappa,
                          kt_error *error)
 {
-    const int batch = w->team->run->options->batch;
+    const int batch = w->predicted_batch;
     const kti_dataset *dataset = w->team->run->dataset;
-    kti_plan *plan = w->average_plan ? w->average_plan : w->plan;
+    kti_plan *plan = w->predict_plan ? w->predict_plan : w->plan;
     for (int first = 0; first < size; first += batch) {
         const int count = size - first < batch ? size - first : batch;
         if (fill_batch(w, plan, fold, rows + first, count, NULL) != 0)
@@ -508,7 +518,7 @@ static kt_status sample(worker *w, const kti_fold *fold, const int32_t *rows, in
 {
     const kt_train_options *o = w->team->run->options;
     const kti_dataset *dataset = w->team->run->dataset;
-    kti_plan *plan = w->average_plan ? w->average_plan : w->plan;
+    kti_plan *plan = w->predict_plan ? w->predict_plan : w->plan;
     for (int i = 0; i < size; i++)
         samples[i].feature = dataset->crystals[rows[i]].graph.feature;
     for (int first = 0; first < size && o->readout_components > 0; first += o->batch) {
@@ -638,7 +648,6 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
 
 /* ---- the team ---- */
 
-/* The plans of a step and of a prediction by the running mean of the weights. */
 static kt_status create_plans(worker *w, kt_error *error)
 {
     kti_place *place = w->place;
@@ -647,17 +656,19 @@ static kt_status create_plans(worker *w, kt_error *error)
     const kt_train_options *o = t->run->options;
     kt_status status = kti_plan_create_kept(kept, o->batch, w->lane, &place->parameters, KTI_TARGET_KAPPA, o,
                                             &w->plan, error);
-    if (status == KT_OK && kti_parameters_have(&place->parameters, KTI_ROLE_AVERAGE))
-        status = kti_plan_create_kept(kept, o->batch, w->lane, &place->average, KTI_TARGET_KAPPA, NULL,
-                                      &w->average_plan, error);
+    const bool averages = kti_parameters_have(&place->parameters, KTI_ROLE_AVERAGE);
+    if (status == KT_OK && (averages || w->predicted_batch != o->batch))
+        status = kti_plan_create_kept(kept, w->predicted_batch, w->lane,
+                                      averages ? &place->average : &place->parameters, KTI_TARGET_KAPPA, NULL,
+                                      &w->predict_plan, error);
     return status;
 }
 
 static kt_status create_sibling_plans(worker *w, const worker *first, kt_error *error)
 {
     kt_status status = kti_plan_create_sibling(first->plan, w->lane, &w->plan, error);
-    if (status == KT_OK && first->average_plan)
-        status = kti_plan_create_sibling(first->average_plan, w->lane, &w->average_plan, error);
+    if (status == KT_OK && first->predict_plan)
+        status = kti_plan_create_sibling(first->predict_plan, w->lane, &w->predict_plan, error);
     return status;
 }
 
@@ -665,11 +676,14 @@ static kt_status create_sibling_plans(worker *w, const worker *first, kt_error *
 static kt_status worker_create(worker *w, const worker *first, kt_error *error)
 {
     const kti_run *run = w->team->run;
-    const size_t rows = (size_t)run->dataset->size, batch = (size_t)run->options->batch;
+    const size_t rows = (size_t)run->dataset->size;
+    w->predicted_batch = run->options->batch;
+    if (kti_device_fuses(w->place->device) && w->predicted_batch < PREDICTED_TOGETHER)
+        w->predicted_batch = PREDICTED_TOGETHER;
     kt_status status = first ? create_sibling_plans(w, first, error) : create_plans(w, error);
     if (status != KT_OK)
         return status;
-    w->standardised = kti_allocate(batch, sizeof *w->standardised);
+    w->standardised = kti_allocate((size_t)w->predicted_batch, sizeof *w->standardised);
     w->order = kti_allocate(rows, sizeof *w->order);
     w->noise = kti_allocate(rows, sizeof *w->noise);
     w->predicted = kti_allocate(rows, sizeof *w->predicted);
@@ -682,7 +696,7 @@ static kt_status worker_create(worker *w, const worker *first, kt_error *error)
 static void worker_destroy(worker *w)
 {
     kti_plan_destroy(w->plan);
-    kti_plan_destroy(w->average_plan);
+    kti_plan_destroy(w->predict_plan);
     free(w->standardised);
     free(w->order);
     free(w->noise);
