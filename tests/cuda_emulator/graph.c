@@ -83,6 +83,8 @@ static bool is_joined(const emu_graph *graph, const emu_stream *origin)
     bool *marked = emu_allocate((size_t)graph->size + 1), joined = true;
     for (int i = 0; i < origin->front.size; i++)
         mark_ancestors(graph, origin->front.node[i], marked);
+    for (int i = 0; i < graph->loose.size; i++)
+        mark_ancestors(graph, graph->loose.node[i], marked);
     for (int i = 0; i < graph->size; i++)
         joined = joined && marked[i];
     free(marked);
@@ -128,6 +130,62 @@ EMU_API cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph
     return emu_leave(end(stream, graph, injected));
 }
 
+/* A node's handle tells its number. */
+static cudaGraphNode_t handle_of(int node)
+{
+    return (cudaGraphNode_t)((uintptr_t)node + 1);
+}
+
+/* The handles stay until the next call. */
+EMU_API cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, enum cudaStreamCaptureStatus *status,
+                                             unsigned long long *id, cudaGraph_t *graph,
+                                             const cudaGraphNode_t **dependencies,
+                                             const cudaGraphEdgeData **edges, size_t *count)
+{
+    static _Thread_local cudaGraphNode_t *handles;
+    static _Thread_local int room;
+    if (emu_enter(__func__, EMU_WORK))
+        return emu_leave(cudaErrorUnknown);
+    const emu_stream *s = emu_stream_find(stream);
+    if (!s || id || graph || edges || !dependencies || !count)
+        return emu_leave(emu_refuse(cudaErrorInvalidValue, "not emulated"));
+    *status = s->capture ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    *count = s->capture ? (size_t)s->front.size : 0;
+    for (int i = 0; i < (int)*count; i++) {
+        emu_grow((void *)&handles, i, &room, sizeof(*handles));
+        handles[i] = handle_of(s->front.node[i]);
+    }
+    *dependencies = handles;
+    return emu_leave(cudaSuccess);
+}
+
+static cudaError_t set_dependencies(emu_stream *s, const cudaGraphNode_t *dependencies, size_t count)
+{
+    if (!s || !s->capture)
+        return emu_refuse(cudaErrorIllegalState, "the stream is not captured");
+    for (size_t i = 0; i < count; i++)
+        if (!dependencies[i] || (uintptr_t)dependencies[i] > (uintptr_t)s->capture->size)
+            return emu_refuse(cudaErrorInvalidValue, "no node of the capture");
+    for (int i = 0; i < s->front.size; i++)
+        emu_front_add(&s->capture->loose, s->front.node[i]);
+    s->front.size = 0;
+    for (size_t i = 0; i < count; i++)
+        emu_front_add(&s->front, (int)((uintptr_t)dependencies[i] - 1));
+    return cudaSuccess;
+}
+
+/* What is taken out of the dependencies need not be waited for when the capture ends. */
+EMU_API cudaError_t cudaStreamUpdateCaptureDependencies(cudaStream_t stream, cudaGraphNode_t *dependencies,
+                                                        const cudaGraphEdgeData *edges, size_t count,
+                                                        unsigned flags)
+{
+    if (emu_enter(__func__, EMU_WORK))
+        return emu_leave(cudaErrorUnknown);
+    if (edges || flags != cudaStreamSetCaptureDependencies)
+        return emu_leave(emu_refuse(cudaErrorInvalidValue, "not emulated"));
+    return emu_leave(set_dependencies(emu_stream_find(stream), dependencies, count));
+}
+
 EMU_API cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status)
 {
     if (emu_enter(__func__, EMU_ASK))
@@ -146,6 +204,7 @@ EMU_API cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCa
 void emu_graph_free(emu_graph *graph)
 {
     free_nodes(graph->node, graph->size);
+    free(graph->loose.node);
     emu_object_destroy(graph);
 }
 

@@ -182,6 +182,7 @@ typedef struct emu_graph {
     emu_node *node;
     int size, room;
     emu_stream *origin; /* NULL: no longer captures */
+    emu_front loose;    /* what was taken out of a stream's dependencies */
     enum cudaStreamCaptureMode mode;
     bool invalid;
 } emu_graph;

@@ -44,14 +44,6 @@ static void destroy(kti_device *device)
     kti_cuda_disconnect(cuda);
     kti_cuda_dnn_destroy(cuda->dnn);
     kti_cuda_blas_destroy(cuda->blas);
-    for (int b = 0; b < KTI_CUDA_BRANCHES; b++) {
-        if (cuda->branch[b])
-            cudaStreamDestroy(cuda->branch[b]);
-        if (cuda->back[b])
-            cudaEventDestroy(cuda->back[b]);
-    }
-    if (cuda->parted)
-        cudaEventDestroy(cuda->parted);
     if (cuda->stream)
         cudaStreamDestroy(cuda->stream);
     cudaGetLastError(); /* another device may follow */
@@ -90,29 +82,6 @@ static const struct {
                                  [KTI_CUDA_DNN] = {"cudnn", "cuda, cuDNN"},
                                  [KTI_CUDA_TIMED] = {"auto", "cuda, timed"}};
 
-static kt_status make_stream(cudaStream_t *stream, kt_error *error)
-{
-    return kti_cuda_check(cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking), "making a stream", error);
-}
-
-static kt_status make_event(cudaEvent_t *event, kt_error *error)
-{
-    return kti_cuda_check(cudaEventCreateWithFlags(event, cudaEventDisableTiming), "making an event", error);
-}
-
-static kt_status make_streams(kti_cuda *cuda, kt_error *error)
-{
-    kt_status status = make_stream(&cuda->stream, error);
-    if (status == KT_OK)
-        status = make_event(&cuda->parted, error);
-    for (int b = 0; b < KTI_CUDA_BRANCHES && status == KT_OK; b++) {
-        status = make_stream(&cuda->branch[b], error);
-        if (status == KT_OK)
-            status = make_event(&cuda->back[b], error);
-    }
-    return status;
-}
-
 static kt_status open_gpu(kti_cuda *cuda, kt_error *error)
 {
     struct cudaDeviceProp properties;
@@ -126,7 +95,8 @@ static kt_status open_gpu(kti_cuda *cuda, kt_error *error)
         status = kti_cuda_check(cudaGetDeviceProperties(&properties, cuda->ordinal),
                                 "asking for the GPU's properties", error);
     if (status == KT_OK)
-        status = make_streams(cuda, error);
+        status = kti_cuda_check(cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking),
+                                "making a stream", error);
     if (status == KT_OK && cuda->variant != KTI_CUDA_OWN)
         status = kti_cuda_blas_create(cuda, error);
     if (status == KT_OK &&

@@ -32,8 +32,6 @@ typedef struct kti_cuda_lane {
     kt_error error;
 } kti_cuda_lane;
 
-enum { KTI_CUDA_BRANCHES = 3 }; /* of a captured list beside its trunk */
-
 typedef struct kti_cuda_blas kti_cuda_blas;
 typedef struct kti_cuda_nccl kti_cuda_nccl;
 typedef struct kti_cuda_dnn kti_cuda_dnn;
@@ -51,9 +49,6 @@ typedef struct kti_cuda {
     kti_device device; /* first */
     int ordinal;
     cudaStream_t stream;
-    /* While a list is captured: where what doesn't wait goes, where it parts from `stream`, and where it comes back. */
-    cudaStream_t branch[KTI_CUDA_BRANCHES];
-    cudaEvent_t parted, back[KTI_CUDA_BRANCHES];
     kti_cuda_variant variant;
     kti_cuda_blas *blas; /* NULL: all products are our own */
     kti_cuda_nccl *nccl; /* NULL: the GPU shares its folds with no other */

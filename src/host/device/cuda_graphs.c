@@ -52,57 +52,94 @@ kt_status kti_cuda_capture(kti_cuda *cuda, kt_status (*put)(kti_cuda *cuda, void
     return status;
 }
 
-static kt_status wait_for(cudaStream_t stream, cudaEvent_t event, cudaStream_t of, bool recorded,
-                          kt_error *error)
-{
-    const char *what = "capturing a step";
-    kt_status status = recorded ? KT_OK : kti_cuda_check(cudaEventRecord(event, of), what, error);
-    return status == KT_OK ? kti_cuda_check(cudaStreamWaitEvent(stream, event, 0), what, error) : status;
-}
-
-/* Operation i of the list on a branch, which it begins where this is the first of its kind since the branches came together. */
-static kt_status put_beside(kti_cuda *cuda, const kti_cuda_graph *made, int i, int beside, kt_error *error)
-{
-    const int branch = (beside - 1) % KTI_CUDA_BRANCHES;
-    const cudaStream_t trunk = cuda->stream;
-    kt_status status = KT_OK;
-    if (beside <= KTI_CUDA_BRANCHES)
-        status = wait_for(cuda->branch[branch], cuda->parted, trunk, true, error);
-    if (status != KT_OK)
-        return status;
-    cuda->stream = cuda->branch[branch];
-    status = kti_cuda_launch(cuda, &made->list[i], made->first, made->count, made->rows, error);
-    cuda->stream = trunk;
-    return status;
-}
-
-/* Libraries have one workspace, so that what they compute stays in order. */
+/* Libraries have one workspace, and ranks meet in one order; so what they have a part in stays in order. */
 static bool has_branches(const kti_cuda *cuda)
 {
-    return cuda->variant == KTI_CUDA_OWN;
+    return cuda->variant == KTI_CUDA_OWN && !cuda->nccl;
+}
+
+/* What a captured list has become: the last node of each operation, and whether another one waits for it. */
+typedef struct nodes {
+    cudaGraphNode_t *node, *waited_for; /* [size]; the second one is for a call */
+    bool *followed;                     /* [size] */
+} nodes;
+
+static kt_status nodes_create(nodes *n, int size, kt_error *error)
+{
+    const size_t count = (size_t)size + 1;
+    *n = (nodes){kti_allocate(count, sizeof(*n->node)), kti_allocate(count, sizeof(*n->waited_for)),
+                 kti_allocate(count, sizeof(*n->followed))};
+    return n->node && n->waited_for && n->followed ? KT_OK : kti_fail_memory(error, "a captured step");
+}
+
+static void nodes_destroy(nodes *n)
+{
+    free((void *)n->node);
+    free((void *)n->waited_for);
+    free(n->followed);
+}
+
+/* The next launch will wait for what operation i waits for alone. */
+static kt_status set_waits(kti_cuda *cuda, nodes *n, const kti_operation *list, int i, kt_error *error)
+{
+    size_t count = 0;
+    for (int k = 0; k < i; k++) {
+        bool waits = list[i].waits == 0 && !n->followed[k];
+        for (int w = 0; w < list[i].waits; w++)
+            waits = waits || i - list[i].back[w] == k;
+        if (!waits)
+            continue;
+        n->followed[k] = true;
+        n->waited_for[count++] = n->node[k];
+    }
+#if CUDART_VERSION >= 13000
+    return kti_cuda_check(cudaStreamUpdateCaptureDependencies(cuda->stream, n->waited_for, NULL, count,
+                                                              cudaStreamSetCaptureDependencies),
+                          "capturing a step", error);
+#else
+    return kti_cuda_check(cudaStreamUpdateCaptureDependencies(cuda->stream, n->waited_for, count,
+                                                              cudaStreamSetCaptureDependencies),
+                          "capturing a step", error);
+#endif
+}
+
+/* The node that was captured last. */
+static kt_status get_node(kti_cuda *cuda, cudaGraphNode_t *node, kt_error *error)
+{
+    enum cudaStreamCaptureStatus capturing;
+    const cudaGraphNode_t *last = NULL;
+    size_t count = 0;
+#if CUDART_VERSION >= 13000
+    kt_status status =
+        kti_cuda_check(cudaStreamGetCaptureInfo(cuda->stream, &capturing, NULL, NULL, &last, NULL, &count),
+                       "capturing a step", error);
+#else
+    kt_status status =
+        kti_cuda_check(cudaStreamGetCaptureInfo_v2(cuda->stream, &capturing, NULL, NULL, &last, &count),
+                       "capturing a step", error);
+#endif
+    if (status == KT_OK && count != 1)
+        status = kti_fail(error, KT_DEVICE, "the GPU failed: a captured step has %zu ends, not one", count);
+    if (status == KT_OK)
+        *node = last[0];
+    return status;
 }
 
 static kt_status put_list(kti_cuda *cuda, void *context, kt_error *error)
 {
     const kti_cuda_graph *made = context;
     const bool branches = has_branches(cuda);
-    int beside = 0; /* operations since the last that waited */
-    kt_status status = KT_OK;
+    nodes n;
+    kt_status status = nodes_create(&n, made->size, error);
     for (int i = 0; i < made->size && status == KT_OK; i++) {
-        if (branches && made->list[i].beside) {
-            status = put_beside(cuda, made, i, ++beside, error);
-            continue;
-        }
-        for (int b = 0; b < beside && b < KTI_CUDA_BRANCHES && status == KT_OK; b++)
-            status = wait_for(cuda->stream, cuda->back[b], cuda->branch[b], false, error);
-        beside = 0;
-        if (status == KT_OK && branches && i + 1 < made->size && made->list[i + 1].beside)
-            status = kti_cuda_check(cudaEventRecord(cuda->parted, cuda->stream), "capturing a step", error);
+        if (branches)
+            status = set_waits(cuda, &n, made->list, i, error);
         if (status == KT_OK)
             status = kti_cuda_launch(cuda, &made->list[i], made->first, made->count, made->rows, error);
+        if (status == KT_OK && branches)
+            status = get_node(cuda, &n.node[i], error);
     }
-    for (int b = 0; b < beside && b < KTI_CUDA_BRANCHES && status == KT_OK; b++)
-        status = wait_for(cuda->stream, cuda->back[b], cuda->branch[b], false, error);
+    nodes_destroy(&n);
     return status;
 }
 

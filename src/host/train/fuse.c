@@ -26,6 +26,7 @@ typedef struct node {
     bool anything; /* touches who knows what */
     bool gone;     /* became part of another one */
     int level;     /* from 1 */
+    int place;     /* in the new list */
 } node;
 
 /* ---- what an operation touches ---- */
@@ -362,20 +363,23 @@ static kt_layer_backward as_part(const kti_operation *o)
     return o->arguments.layer_backward;
 }
 
-/* The operations of a level that may be in a group of that kind, as few operations. */
-static int write_groups(const node *list, int size, int level, group kind, kti_operation *to)
+/* The operations of a level that may be in a group of that kind, as few operations, behind the first `written` of the new
+ * list. */
+static int write_groups(node *list, int size, int level, group kind, kti_operation *to, int written)
 {
-    int written = 0, room = 0;
+    int room = 0;
     for (int i = 0; i < size; i++) {
         const kti_operation *o = &list[i].operation;
         if (list[i].gone || list[i].level != level || group_of(&list[i]) != kind)
             continue;
         if (kind == GROUP_NONE || room == 0) {
+            list[i].place = written;
             to[written++] = *o;
             room = kind == GROUP_LAYERS ? KT_LAYER_GROUP - 1 : KT_GEMM_GROUP - 1;
             continue;
         }
         kti_operation *into = &to[written - 1];
+        list[i].place = written - 1;
         room--;
         if (kind == GROUP_LAYERS) {
             if (into->kind != KTI_OP_LAYER_GROUP) {
@@ -398,6 +402,56 @@ static int write_groups(const node *list, int size, int level, group kind, kti_o
     return written;
 }
 
+/* ---- who waits for whom in the new list ---- */
+
+/* Marks in direct[j * count + i] that operation j of the new list must stay behind operation i. */
+static void find_direct(const node *nodes, int size, bool *direct, int count)
+{
+    for (int k = 0; k < size; k++)
+        for (int l = 0; l < k; l++) {
+            if (nodes[k].gone || nodes[l].gone || !conflict(&nodes[l], &nodes[k]))
+                continue;
+            const int i = nodes[l].place, j = nodes[k].place;
+            direct[i < j ? j * count + i : i * count + j] = true;
+        }
+}
+
+/* What operation j waits for: the last first, since what that is behind needs no mention. behind[i * count + k] marks that
+ * operation i comes after operation k; row j is filled. */
+static void find_waits(kti_operation *o, int j, const bool *direct, bool *behind, int count)
+{
+    bool *own = &behind[j * count];
+    o->waits = 0;
+    for (int i = j - 1; i >= 0; i--) {
+        if (own[i] || !direct[j * count + i])
+            continue;
+        if (o->waits == KTI_WAITS_MOST) { /* too many to tell */
+            o->waits = 0;
+            break;
+        }
+        o->back[o->waits++] = j - i;
+        own[i] = true;
+        for (int k = 0; k < i; k++)
+            own[k] = own[k] || behind[i * count + k];
+    }
+    if (o->waits == 0) /* for all */
+        memset(own, true, (size_t)j * sizeof *own);
+}
+
+static int tell_waits(const node *nodes, int size, kti_operation *list, int count)
+{
+    const size_t pairs = (size_t)count * (size_t)count;
+    bool *direct = kti_allocate(pairs, sizeof *direct), *behind = kti_allocate(pairs, sizeof *behind);
+    const int failed = !direct || !behind;
+    if (!failed)
+        find_direct(nodes, size, direct, count);
+    for (int j = 0; j < count && !failed; j++)
+        find_waits(&list[j], j, direct, behind, count);
+    free(direct);
+    free(behind);
+    return failed ? -1 : 0;
+}
+
 int kti_fuse(kti_operation *list, int size, const kti_pieces *pieces)
 {
     if (size == 0)
@@ -418,13 +472,10 @@ int kti_fuse(kti_operation *list, int size, const kti_pieces *pieces)
     const int last = find_levels(nodes, size);
     find_company(nodes, size, last);
     int written = 0;
-    for (int level = 1; level <= last; level++) {
-        const int first = written;
+    for (int level = 1; level <= last; level++)
         for (int kind = 0; kind < GROUPS; kind++)
-            written += write_groups(nodes, size, level, (group)kind, list + written);
-        for (int i = first; i < written; i++)
-            list[i].beside = i > first;
-    }
+            written = write_groups(nodes, size, level, (group)kind, list, written);
+    const int failed = tell_waits(nodes, size, list, written);
     free(nodes);
-    return written;
+    return failed ? -1 : written;
 }

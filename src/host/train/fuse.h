@@ -16,7 +16,7 @@ typedef struct kti_pieces {
  *     gradient of the same layer;
  *     products and layers that don't wait for each other become groups; weight gradients are put off to the end, where
  *     they all are one another's neighbours.
- * Every bit stays but those of these biases' gradients, whose rows are added up in another order.
+ * Each operation then says which it waits for. Every bit stays but those of these biases' gradients, whose rows are added up in another order.
  * Returns the new size, -1 if memory is short. */
 int kti_fuse(kti_operation *list, int size, const kti_pieces *pieces);
 
