@@ -59,10 +59,10 @@ KT_BUSY_KERNEL(gemm, kt_gemm, KT_THREADS, 3)
 KT_KERNEL(gemm_by_dots, kt_gemm)
 {
     const int fold = KT_FOLD, rows = kt_number(a.rows, fold), columns = (a.n + 15) / 16 * 16;
-    const int across = columns / KT_WARPS, units = (rows + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
+    const int across = columns / KT_WARPS, units = (a.rows.most + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
         const int first = unit / across * KT_GEMM_ROWS, column = unit % across * KT_WARPS + threadIdx.y;
-        const kt_real own = multiply_dots(&a, fold, rows, first, column);
+        const kt_real own = multiply_dots(&a, fold, first, column);
         const int row = first + (int)threadIdx.x;
         if ((int)threadIdx.x < KT_GEMM_ROWS && row < rows) {
             kt_real *to = kt_rows(a.c, fold) + (int64_t)row * a.c.stride + column;
@@ -74,10 +74,11 @@ KT_KERNEL(gemm_by_dots, kt_gemm)
 KT_KERNEL(gemm_by_columns, kt_gemm)
 {
     const int fold = KT_FOLD, rows = kt_number(a.rows, fold), columns = (a.n + 15) / 16 * 16;
-    const int across = columns / KT_GEMM_NARROW, units = (rows + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
+    const int across = columns / KT_GEMM_NARROW,
+              units = (a.rows.most + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
         const int first = unit / across * KT_GEMM_ROWS, begin = unit % across * KT_GEMM_NARROW;
-        const kt_real own = multiply_columns(&a, fold, rows, first, begin);
+        const kt_real own = multiply_columns(&a, fold, first, begin);
         const int row = first + narrow_row(), column = begin + narrow_column();
         if (narrow_row() < KT_GEMM_ROWS && row < rows) {
             kt_real *to = kt_rows(a.c, fold) + (int64_t)row * a.c.stride + column;

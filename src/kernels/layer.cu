@@ -87,24 +87,24 @@ KT_BUSY_KERNEL(layer_group, kt_layer_group, KT_THREADS, 3)
 {
     int tile = blockIdx.x; /* from the present layer's first one on */
     for (int i = 0; i < a.size; i++) {
-        const int most = tiles_at_most(&a.layer[i].product);
-        if (tile < most) {
+        const int tiles = tiles_of(&a.layer[i].product);
+        if (tile < tiles) {
             const tiling t = tiling_of(&a.layer[i].product, KT_FOLD);
-            for (; tile < most; tile += gridDim.x)
-                if (tile < t.tiles)
-                    layer_tile(&a.layer[i], &t, KT_FOLD, tile);
+            for (; tile < tiles; tile += gridDim.x)
+                layer_tile(&a.layer[i], &t, KT_FOLD, tile);
         }
-        tile -= most;
+        tile -= tiles;
     }
 }
 
 KT_KERNEL(layer_forward_by_dots, kt_layer_forward)
 {
     const int fold = KT_FOLD, rows = kt_number(a.product.rows, fold), columns = (a.product.n + 15) / 16 * 16;
-    const int across = columns / KT_WARPS, units = (rows + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
+    const int across = columns / KT_WARPS,
+              units = (a.product.rows.most + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
         const int first = unit / across * KT_GEMM_ROWS, column = unit % across * KT_WARPS + threadIdx.y;
-        const kt_real own = multiply_dots(&a.product, fold, rows, first, column);
+        const kt_real own = multiply_dots(&a.product, fold, first, column);
         const int row = first + (int)threadIdx.x;
         if ((int)threadIdx.x < KT_GEMM_ROWS && row < rows) {
             kt_real *to = kt_rows(a.product.c, fold) + (int64_t)row * a.product.c.stride + column;
@@ -201,18 +201,16 @@ KT_BUSY_KERNEL(layer_backward, kt_layer_backward, KT_THREADS, 3)
 KT_INLINE void multiply_group(const kt_gemm_group *a, int fold, int tile, int blocks, const int weights)
 {
     for (int i = 0; i < a->size; i++) {
-        const int most = tiles_at_most(&a->part[i].product);
-        if (tile < most) {
+        const int tiles = tiles_of(&a->part[i].product);
+        if (tile < tiles) {
             const tiling t = tiling_of(&a->part[i].product, fold);
-            for (; tile < most; tile += blocks)
-                if (tile >= t.tiles)
-                    continue;
-                else if (weights)
+            for (; tile < tiles; tile += blocks)
+                if (weights)
                     weight_tile(&a->part[i], &t, fold, tile);
                 else
                     layer_tile_back(&a->part[i], &t, fold, tile);
         }
-        tile -= most;
+        tile -= tiles;
     }
 }
 
@@ -229,10 +227,11 @@ KT_BUSY_KERNEL(weight_group, kt_gemm_group, KT_THREADS, 5)
 KT_KERNEL(layer_backward_by_columns, kt_layer_backward)
 {
     const int fold = KT_FOLD, rows = kt_number(a.product.rows, fold), columns = (a.product.n + 15) / 16 * 16;
-    const int across = columns / KT_GEMM_NARROW, units = (rows + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
+    const int across = columns / KT_GEMM_NARROW,
+              units = (a.product.rows.most + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
         const int first = unit / across * KT_GEMM_ROWS, begin = unit % across * KT_GEMM_NARROW;
-        const kt_real own = multiply_columns(&a.product, fold, rows, first, begin);
+        const kt_real own = multiply_columns(&a.product, fold, first, begin);
         const int row = first + narrow_row(), column = begin + narrow_column();
         if (narrow_row() < KT_GEMM_ROWS && row < rows)
             store_back(&a, fold, row, column, load_back(&a, fold, row, column), own);

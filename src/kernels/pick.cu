@@ -12,6 +12,8 @@
  */
 #include "kernels/arguments.h"
 
+enum { PICK_GRAPHS = 64 }; /* of which a block keeps where they begin */
+
 /* Where the piece of a fold begins; the kept crystals have one piece for all. */
 KT_INLINE kt_batch_rows pick_of_fold(kt_batch_rows rows, int64_t integers, int64_t reals)
 {
@@ -64,13 +66,14 @@ KT_INLINE void pick_edges(const kt_batch_rows *from, const kt_batch_rows *to, in
     }
 }
 
-/* How many nodes of the batch have a type below `type`, or that type and a number below `node`. */
+/* How many nodes of the batch have a type below `type`, or that type and a number below `node`. kept_start[crystal[g]], or
+ * kept_start[g] where there is no `crystal`, is where graph g's kept nodes begin. */
 KT_INLINE int pick_place(const int32_t *kept_type, const int32_t *kept_start, const int32_t *crystal,
                          const int32_t *node_start, int graphs, int type, int node)
 {
     int place = 0;
     for (int g = 0; g < graphs; g++) {
-        const int32_t *types = kept_type + kept_start[crystal[g]];
+        const int32_t *types = kept_type + kept_start[crystal ? crystal[g] : g];
         for (int i = 0; i < node_start[g + 1] - node_start[g]; i++)
             place += types[i] < type || (types[i] == type && node_start[g] + i < node);
     }
@@ -85,6 +88,22 @@ KT_KERNEL(pick, kt_pick)
     const kt_batch_rows to = pick_of_fold(a.batch, fold * a.fold_integers, fold * a.fold_reals);
     int32_t *type_start = a.type_start + fold * a.fold_integers,
             *type_node = a.type_node + fold * a.fold_integers;
+    const int32_t *kept_start = a.kept_node_start, *counted_crystal = crystal, *counted_start = node_start;
+#ifdef KT_MANY_THREADS
+    /* Every thread goes through all graphs. */
+    KT_SHARED int32_t begin[PICK_GRAPHS], start[PICK_GRAPHS + 1];
+    if (graphs <= PICK_GRAPHS) {
+        for (int g = threadIdx.x; g <= graphs; g += blockDim.x) {
+            start[g] = node_start[g];
+            if (g < graphs)
+                begin[g] = a.kept_node_start[crystal[g]];
+        }
+        __syncthreads(); /* they are there */
+        kept_start = begin;
+        counted_crystal = 0;
+        counted_start = start;
+    }
+#endif
     for (int g = blockIdx.x; g < graphs; g += gridDim.x) {
         const int nodes = node_start[g + 1] - node_start[g], first_node = a.kept_node_start[crystal[g]],
                   first_edge = a.kept_edge_start[crystal[g]];
@@ -95,13 +114,13 @@ KT_KERNEL(pick, kt_pick)
             to.crystal_physics[(int64_t)g * a.physics + c] =
                 a.kept.crystal_physics[(int64_t)crystal[g] * a.physics + c];
         for (int i = threadIdx.x; i < nodes; i += blockDim.x)
-            type_node[pick_place(a.kept.node_type, a.kept_node_start, crystal, node_start, graphs,
+            type_node[pick_place(a.kept.node_type, kept_start, counted_crystal, counted_start, graphs,
                                  a.kept.node_type[first_node + i], node_start[g] + i)] = node_start[g] + i;
     }
     for (int type = (int)(blockIdx.x * blockDim.x + threadIdx.x); type <= a.types;
          type += (int)(gridDim.x * blockDim.x))
         type_start[type] =
-            pick_place(a.kept.node_type, a.kept_node_start, crystal, node_start, graphs, type, 0);
+            pick_place(a.kept.node_type, kept_start, counted_crystal, counted_start, graphs, type, 0);
     if (blockIdx.x == 0 && threadIdx.x == 0)
         to.incoming_start[node_start[graphs]] = to.outgoing_start[node_start[graphs]] = edge_start[graphs];
 }

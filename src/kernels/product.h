@@ -50,39 +50,44 @@ KT_INLINE kt_real4 load4_within(const kt_real *data, int64_t stride, int line, i
     return line < lines && column < columns ? load4(data + line * stride + column) : zero;
 }
 
-/* A product as a block sees it. Where memory's rows are padded, the padding is zero. */
+/* A product as a block sees it. Where memory's rows are padded, the padding is zero. Rows beyond the batch's are
+ * multiplied too, as far as the launch goes, though not stored: so nothing but a weight gradient waits for their number. */
 typedef struct tiling {
     const kt_real *x, *y; /* a and b of the fold */
     int64_t x_stride, y_stride;
+    int reach;                  /* rows that x has, the batch's or not */
     int height, columns, terms; /* of c, its padding included; of each sum */
     int width;                  /* columns of c without padding */
     int across, tiles;          /* a row of tiles; all */
 } tiling;
 
-/* The tiles of a batch of the most rows that the launch is for. */
-KT_INLINE int tiles_at_most(const kt_gemm *a)
+KT_INLINE int tiles_across(const kt_gemm *a)
+{
+    return ((a->n + 15) / 16 * 16 + KT_GEMM_TILE - 1) / KT_GEMM_TILE;
+}
+
+/* Of the most rows that the launch is for. */
+KT_INLINE int tiles_of(const kt_gemm *a)
 {
     const int weights = a->product == KT_WEIGHT_GRADIENT, height = weights ? a->m : a->rows.most,
-              tall = weights ? KT_GEMM_TILE : KT_GEMM_ROWS, columns = (a->n + 15) / 16 * 16;
-    return (height + tall - 1) / tall * ((columns + KT_GEMM_TILE - 1) / KT_GEMM_TILE);
+              tall = weights ? KT_GEMM_TILE : KT_GEMM_ROWS;
+    return (height + tall - 1) / tall * tiles_across(a);
 }
 
 KT_INLINE tiling tiling_of(const kt_gemm *a, int fold)
 {
     const int rows = kt_number(a->rows, fold), weights = a->product == KT_WEIGHT_GRADIENT;
-    const int height = weights ? a->m : rows, terms = weights ? rows : a->k, columns = (a->n + 15) / 16 * 16,
-              across = (columns + KT_GEMM_TILE - 1) / KT_GEMM_TILE,
-              tall = weights ? KT_GEMM_TILE : KT_GEMM_ROWS;
     const tiling t = {kt_rows(a->a, fold),
                       kt_rows(a->b, fold),
                       a->a.stride,
                       a->b.stride,
-                      height,
-                      columns,
-                      terms,
+                      weights ? rows : a->rows.most,
+                      weights ? a->m : rows,
+                      (a->n + 15) / 16 * 16,
+                      weights ? rows : a->k,
                       a->n,
-                      across,
-                      (height + tall - 1) / tall * across};
+                      tiles_across(a),
+                      tiles_of(a)};
     return t;
 }
 
@@ -113,7 +118,7 @@ KT_INLINE void load_rows(const tiling *t, int tile, int first, const int forward
     const int row = tile / t->across * KT_GEMM_ROWS, column = tile % t->across * KT_GEMM_TILE;
     for (int i = 0; i < ROW_LOADS; i++) {
         const int load = block_thread() + i * KT_THREADS;
-        loads->row[i] = load4_within(t->x, t->x_stride, row + load / (TERMS / 4), t->height,
+        loads->row[i] = load4_within(t->x, t->x_stride, row + load / (TERMS / 4), t->reach,
                                      first + load % (TERMS / 4) * 4, t->terms);
     }
     for (int i = 0; i < WEIGHT_LOADS; i++) {
@@ -244,7 +249,7 @@ KT_INLINE void store_tile(const kt_gemm *a, const tiling *t, int fold, const own
 
 /* One row of eight of a forward product's column, by a warp: complete in the threads below KT_GEMM_ROWS, each that of
  * row first + threadIdx.x. All threads of the warp must call. */
-KT_INLINE kt_real multiply_dots(const kt_gemm *a, int fold, int rows, int first, int column)
+KT_INLINE kt_real multiply_dots(const kt_gemm *a, int fold, int first, int column)
 {
     const kt_real *x = kt_rows(a->a, fold), *y = kt_rows(a->b, fold);
     kt_real sum[KT_GEMM_ROWS] = {0}, own = 0;
@@ -255,7 +260,7 @@ KT_INLINE kt_real multiply_dots(const kt_gemm *a, int fold, int rows, int first,
         for (int i = 0; i < DOT_LOADS; i++)
             for (int r = 0; r < KT_GEMM_ROWS; r++) {
                 const kt_real4 feature =
-                    load4_within(x, a->a.stride, first + r, rows, begin + i * KT_WARP * 4, a->k);
+                    load4_within(x, a->a.stride, first + r, a->rows.most, begin + i * KT_WARP * 4, a->k);
                 for (int e = 0; e < 4; e++)
                     sum[r] += weight[i].v[e] * feature.v[e];
             }
@@ -279,7 +284,7 @@ KT_INLINE int narrow_column(void)
 
 /* KT_GEMM_ROWS rows from `row` on by KT_GEMM_NARROW columns from `column` on of an input gradient: complete in the first threads
  * of the block, each that of row narrow_row and column narrow_column from there. All threads must call. */
-KT_INLINE kt_real multiply_columns(const kt_gemm *a, int fold, int rows, int row, int column)
+KT_INLINE kt_real multiply_columns(const kt_gemm *a, int fold, int row, int column)
 {
     KT_SHARED kt_real part[KT_GEMM_PARTS][KT_GEMM_ROWS][KT_GEMM_NARROW];
     KT_SHARED kt_real x[KT_GEMM_ROWS][COLUMN_TERMS] __attribute__((aligned(16)));
@@ -294,7 +299,8 @@ KT_INLINE kt_real multiply_columns(const kt_gemm *a, int fold, int rows, int row
         }
         for (int load = block_thread(); load < KT_GEMM_ROWS * COLUMN_TERMS / 4; load += KT_THREADS) {
             const int r = load / (COLUMN_TERMS / 4), along = load % (COLUMN_TERMS / 4) * 4;
-            *(kt_real4 *)&x[r][along] = load4_within(from, a->a.stride, row + r, rows, begin + along, a->k);
+            *(kt_real4 *)&x[r][along] =
+                load4_within(from, a->a.stride, row + r, a->rows.most, begin + along, a->k);
         }
         __syncthreads(); /* the rows are there */
         for (int i = 0; i < COLUMN_LOADS; i++)
