@@ -1,25 +1,33 @@
 #!/usr/bin/env bash
-# gpu.sh [--data-root DIR] [--quick] [--out FOLDER]: on a machine with an NVIDIA GPU, builds kappatune, runs the GPU tests, plain and
-# under compute-sanitizer's four tools, and times training steps. Leaves FOLDER/gpu.json and FOLDER/gpu.log (default: bench/results).
+# gpu.sh [--data-root DIR] [--built FOLDER] [--quick] [--stage] [--out FOLDER]: on a machine with an NVIDIA GPU, builds kappatune, runs
+# the GPU tests, plain and under compute-sanitizer's four tools, and times training steps. Leaves FOLDER/gpu.json and FOLDER/gpu.log
+# (default: bench/results).
 #
 #   --data-root DIR   holds togo15 and aflow_agl (default: ../shared/data); without it only datasets/togo15.csv is timed, and the
 #                     training tests are left out
+#   --built FOLDER    takes the programs from there, built elsewhere as below, for a machine without what a build needs
 #   --quick           without compute-sanitizer
+#   --stage           also trains the whole AFLOW stage, recipes/aflow.json, which takes minutes
 #
 # Exit status: 0 all passed, 1 something failed (the JSON and the log say what), 2 wrong usage.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-data_root=../shared/data out=bench/results quick=no
+data_root=../shared/data out=bench/results quick=no stage=no built=
 while [ $# -gt 0 ]; do
     case $1 in
-    --data-root | --out)
+    --data-root | --out | --built)
         [ $# -ge 2 ] || { echo "gpu.sh: $1 wants a value" >&2; exit 2; }
-        if [ "$1" = --out ]; then out=$2; else data_root=$2; fi
+        case $1 in
+        --out) out=$2 ;;
+        --built) built=$2 ;;
+        *) data_root=$2 ;;
+        esac
         shift 2
         ;;
     --quick) quick=yes; shift ;;
-    *) echo "usage: bench/gpu.sh [--data-root DIR] [--quick] [--out FOLDER]" >&2; exit 2 ;;
+    --stage) stage=yes; shift ;;
+    *) echo "usage: bench/gpu.sh [--data-root DIR] [--built FOLDER] [--quick] [--stage] [--out FOLDER]" >&2; exit 2 ;;
     esac
 done
 command -v nvidia-smi >/dev/null && nvidia-smi -L | grep -q GPU || {
@@ -32,19 +40,23 @@ log=$out/gpu.log
 
 note() { printf '\n== %s\n' "$*" | tee -a "$log"; }
 
-note build
-tools/install-packages.sh build test >>"$log" 2>&1
-if ! { cmake -S . -B build/gpu -G Ninja -DCMAKE_BUILD_TYPE=Release -DKAPPATUNE_CUDA=ON >>"$log" 2>&1 &&
-    cmake --build build/gpu --target kappatune gpu_operations gpu_network gpu_optimiser gpu_batch_independence gpu_training >>"$log" 2>&1; }; then
-    tail -n 30 "$log" >&2
-    echo "gpu.sh: the build failed" >&2
-    exit 1
-fi
-bin=build/gpu/bin
-tests=build/gpu/tests/cuda_emulator
 programs=(gpu_operations)
+with_data=(gpu_network gpu_optimiser gpu_batch_independence gpu_training gpu_replicas) # they read it from ../shared
+if [ -z "$built" ]; then
+    built=build/gpu
+    note build
+    tools/install-packages.sh build test >>"$log" 2>&1
+    if ! { cmake -S . -B "$built" -G Ninja -DCMAKE_BUILD_TYPE=Release -DKAPPATUNE_CUDA=ON >>"$log" 2>&1 &&
+        cmake --build "$built" --target kappatune "${programs[@]}" "${with_data[@]}" >>"$log" 2>&1; }; then
+        tail -n 30 "$log" >&2
+        echo "gpu.sh: the build failed" >&2
+        exit 1
+    fi
+fi
+bin=$built/bin
+tests=$built/tests/cuda_emulator
 if [ -d "$data_root/togo15" ] && [ "$data_root" = ../shared/data ]; then
-    programs+=(gpu_network gpu_optimiser gpu_batch_independence gpu_training) # they read their data from there
+    programs+=("${with_data[@]}")
 fi
 
 results= failed=0
@@ -91,8 +103,23 @@ for set in "${sets[@]}"; do
     measure "$set" cpu --threads 1 --seconds 5
 done
 
+stages=
+if [ "$stage" = yes ]; then
+    note "the AFLOW stage, $(grep -o '"epochs": [0-9]*' recipes/aflow.json)"
+    run=$(mktemp -d)
+    started=$(date +%s.%N)
+    # 3: done, with some rows rejected
+    if "$bin/kappatune" train recipes/aflow.json --device cuda --quiet --out "$run" >>"$log" 2>&1 || [ $? -eq 3 ]; then
+        stages=$(awk -v from="$started" -v to="$(date +%s.%N)" 'BEGIN { printf "{\"recipe\": \"aflow\", \"seconds\": %.1f}", to - from }')
+        echo "$stages" | tee -a "$log"
+    else
+        failed=$((failed + 1))
+    fi
+    rm -rf "$run"
+fi
+
 driver=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | head -n 1)
-printf '{"gpu": "%s", "date": "%s", "commit": "%s", "tests": [%s], "bench": [%s]}\n' "$driver" "$(date -u +%FT%TZ)" \
-    "$(git rev-parse --short HEAD 2>/dev/null)" "$results" "$figures" >"$out/gpu.json"
+printf '{"gpu": "%s", "date": "%s", "commit": "%s", "tests": [%s], "bench": [%s], "stages": [%s]}\n' "$driver" \
+    "$(date -u +%FT%TZ)" "$(git rev-parse --short HEAD 2>/dev/null)" "$results" "$figures" "$stages" >"$out/gpu.json"
 note "$out/gpu.json and $log; $failed failed"
 [ "$failed" -eq 0 ]

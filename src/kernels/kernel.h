@@ -39,10 +39,10 @@ typedef float kt_real;
 #if defined(__CUDACC__)
 #define KT_MANY_THREADS
 #define KT_KERNEL(name, arguments)                                                                           \
-    extern "C" __global__ void KT_STUB(name)(const arguments a, const int first_fold)
+    extern "C" __global__ void KT_STUB(name)(const __grid_constant__ arguments a, const int first_fold)
 #define KT_BUSY_KERNEL(name, arguments, threads, blocks)                                                     \
     extern "C" __global__ void __launch_bounds__(threads, blocks)                                            \
-        KT_STUB(name)(const arguments a, const int first_fold)
+        KT_STUB(name)(const __grid_constant__ arguments a, const int first_fold)
 #define KT_FOLD ((int)blockIdx.z + first_fold)
 #define KT_SHARED __shared__
 #define KT_INLINE static __device__ __forceinline__

@@ -51,9 +51,10 @@ KT_KERNEL(linear_forward, kt_linear_forward)
     for (int row = KT_FIRST_ROW; row < rows; row += KT_ROW_STRIDE) {
         kt_real *out = kt_rows(a.out, fold) + (int64_t)row * a.out.stride;
         const kt_real *part[KT_MAX_GATHERS] = {0, 0, 0};
-        for (int g = 0; g < a.gathers; g++)
-            part[g] = kt_rows(a.gather[g].data, fold) +
-                      (int64_t)kt_entries(a.gather[g].index, fold)[row] * a.gather[g].data.stride;
+        for (int g = 0; g < KT_MAX_GATHERS; g++)
+            if (g < a.gathers)
+                part[g] = kt_rows(a.gather[g].data, fold) +
+                          (int64_t)kt_entries(a.gather[g].index, fold)[row] * a.gather[g].data.stride;
         if (a.gathers == 0)
             linear_forward_gathered(0, a.activation, channels, out, bias, part);
         else if (a.gathers == 1)
