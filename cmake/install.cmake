@@ -24,7 +24,7 @@ file(RELATIVE_PATH PC_PREFIX ${pc_dir} ${CMAKE_INSTALL_PREFIX})
 file(RELATIVE_PATH PC_LIBDIR ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_LIBDIR})
 file(RELATIVE_PATH PC_INCLUDEDIR ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_INCLUDEDIR})
 # Named here rather than by Requires.private, which would ask for the development packages of all that libzip itself may use.
-set(private_libraries ${JANSSON_LDFLAGS} ${LIBZIP_LDFLAGS} ${GSL_LDFLAGS} ${LAPACKE_LDFLAGS} ${NLOPT_LDFLAGS}
+set(private_libraries ${JANSSON_LDFLAGS} ${LIBZIP_LDFLAGS} ${LIBARCHIVE_LDFLAGS} ${GSL_LDFLAGS} ${LAPACKE_LDFLAGS} ${NLOPT_LDFLAGS}
     ${CURL_LDFLAGS} ${CRYPTO_LDFLAGS})
 list(REMOVE_DUPLICATES private_libraries)
 string(JOIN " " PC_LIBS_PRIVATE ${private_libraries})

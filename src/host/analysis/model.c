@@ -29,8 +29,9 @@ struct kt_model {
     kt_model_options options;
     kti_device *device;
     kti_parameters parameters;
-    kti_plan *plan; /* grown when a crystal does not fit */
+    kti_plan *plan; /* grown when crystals do not fit */
     kti_capacity capacity;
+    kt_real *out; /* [capacity.graphs] what a member's network gives */
     int members;
     member *member; /* [members] */
 };
@@ -198,6 +199,7 @@ void kt_model_close(kt_model *model)
     for (int i = 0; model->member && i < model->members; i++)
         kti_gp_head_destroy(&model->member[i].gp);
     free(model->member);
+    free(model->out);
     free(model);
 }
 
@@ -219,22 +221,30 @@ bool kt_model_has_log_sd(const kt_model *model)
     return true;
 }
 
-/* A plan that holds the graph. Small ones are made with room to spare, so that few crystals cost a rebuild. */
-static kt_status make_room(kt_model *model, const kti_graph *graph, kt_error *error)
+/* A plan that holds them. Small ones are made with room to spare, so that few crystals cost a rebuild. */
+static kt_status make_room(kt_model *model, kti_capacity wanted, kt_error *error)
 {
-    if (model->plan && graph->nodes <= model->capacity.nodes && graph->edges <= model->capacity.edges)
+    const kti_capacity has = model->capacity;
+    if (model->plan && wanted.graphs <= has.graphs && wanted.nodes <= has.nodes && wanted.edges <= has.edges)
         return KT_OK;
-    const int spare = graph->edges < ROOMY_EDGES ? 2 : 1;
-    const kti_capacity wanted = {1, spare * graph->nodes, spare * graph->edges};
+    const int spare = wanted.edges < ROOMY_EDGES ? 2 : 1;
     const kti_target output = model->options.property == KT_EFORM ? KTI_TARGET_EFORM : KTI_TARGET_KAPPA;
     kti_plan_destroy(model->plan);
     model->plan = NULL;
-    model->capacity = kti_capacity_join(model->capacity, wanted);
-    return kti_plan_create(model->device, 0, &model->parameters, model->capacity, output, 0, &model->plan,
-                           error);
+    wanted.nodes *= spare;
+    wanted.edges *= spare;
+    model->capacity = kti_capacity_join(has, wanted);
+    kt_status status = kti_plan_create(model->device, 0, &model->parameters, model->capacity, output, 0,
+                                       &model->plan, error);
+    kt_real *out = status == KT_OK ? realloc(model->out, (size_t)model->capacity.graphs * sizeof *out) : NULL;
+    if (status == KT_OK && !out)
+        return kti_fail_memory(error, "predictions");
+    if (out)
+        model->out = out;
+    return status;
 }
 
-static bool needs_network(const kt_model *model)
+bool kti_model_needs_network(const kt_model *model)
 {
     for (int i = 0; i < model->members; i++)
         if (model->member[i].network)
@@ -242,28 +252,20 @@ static bool needs_network(const kt_model *model)
     return false;
 }
 
-/* The network's value and, for a Gaussian process that sees it, its read-out. */
-static kt_status run_network(kt_model *model, int index, kti_gp_sample *sample, double *value,
-                             kt_error *error)
-{
-    const member *m = &model->member[index];
-    kt_real out;
-    kt_status status = kti_plan_predict(model->plan, index, &out, error);
-    const double scaled = (double)out * m->sd + m->mean;
-    if (status == KT_OK)
-        *value = model->options.property == KT_EFORM ? scaled : pow(10, scaled) - 1;
-    if (status == KT_OK && m->gp.options.components > 0)
-        status = kti_plan_readout(model->plan, 0, sample->readout, error);
-    return status;
-}
-
-static kt_status predict_member(kt_model *model, int index, const kti_graph *graph, double *value,
-                                double *log_sd, kt_error *error)
+/* The member's value of graph `g` of the batch, after the network has run where it needs one. */
+static kt_status finish_member(kt_model *model, int index, const kti_graph *graph, int g, double *value,
+                               double *log_sd, kt_error *error)
 {
     const member *m = &model->member[index];
     kti_gp_sample sample = {.feature = graph->feature};
     double network = NAN, process, sd = NAN;
-    kt_status status = m->network ? run_network(model, index, &sample, &network, error) : KT_OK;
+    kt_status status = KT_OK;
+    if (m->network) {
+        const double scaled = (double)model->out[g] * m->sd + m->mean;
+        network = model->options.property == KT_EFORM ? scaled : pow(10, scaled) - 1;
+        if (m->gp.options.components > 0)
+            status = kti_plan_readout(model->plan, g, sample.readout, error);
+    }
     *value = network;
     if (status == KT_OK && m->gp.gp.rows > 0) {
         status = kti_gp_head_predict(&m->gp, &sample, &process, &sd, error);
@@ -274,22 +276,38 @@ static kt_status predict_member(kt_model *model, int index, const kti_graph *gra
     return status;
 }
 
+kt_status kti_model_predict_graphs(kt_model *model, const kti_graph *const *graphs, int count, double *value,
+                                   double *log_sd, kt_error *error)
+{
+    kt_status status = KT_OK;
+    if (kti_model_needs_network(model)) {
+        kti_capacity wanted = {.graphs = count};
+        for (int g = 0; g < count; g++) {
+            wanted.nodes += graphs[g]->nodes;
+            wanted.edges += graphs[g]->edges;
+        }
+        status = make_room(model, wanted, error);
+        if (status == KT_OK && kti_batch_pack(kti_plan_batch(model->plan), graphs, NULL, count) != 0)
+            status = kti_fail(error, KT_BAD_ARGUMENT, "crystals do not fit their plan");
+    }
+    for (int i = 0; i < model->members && status == KT_OK; i++) {
+        if (model->member[i].network)
+            status = kti_plan_predict(model->plan, i, model->out, error);
+        for (int g = 0; g < count && status == KT_OK; g++) {
+            const size_t at = (size_t)g * (size_t)model->members + (size_t)i;
+            status = finish_member(model, i, graphs[g], g, &value[at], log_sd ? &log_sd[at] : NULL, error);
+        }
+    }
+    return status;
+}
+
 kt_status kti_model_predict_graph(kt_model *model, const kti_graph *graph, const char *file, double *value,
                                   double *log_sd, kt_error *error)
 {
-    kt_status status = KT_OK;
-    if (needs_network(model)) {
-        if (graph->edges == 0)
-            return kti_fail_file(
-                error, KT_BAD_CRYSTAL, file ? file : "",
-                "no two atoms are within 4 Å of each other; the network has nothing to work on");
-        status = make_room(model, graph, error);
-        if (status == KT_OK && kti_batch_pack(kti_plan_batch(model->plan), &graph, NULL, 1) != 0)
-            status = kti_fail(error, KT_BAD_ARGUMENT, "a crystal does not fit its plan");
-    }
-    for (int i = 0; i < model->members && status == KT_OK; i++)
-        status = predict_member(model, i, graph, &value[i], log_sd ? &log_sd[i] : NULL, error);
-    return status;
+    if (graph->edges == 0 && kti_model_needs_network(model))
+        return kti_fail_file(error, KT_BAD_CRYSTAL, file ? file : "",
+                             "no two atoms are within 4 Å of each other; the network has nothing to work on");
+    return kti_model_predict_graphs(model, &graph, 1, value, log_sd, error);
 }
 
 kt_status kt_model_predict(kt_model *model, const kt_structure *structure, const char *file, double *value,

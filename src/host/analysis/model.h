@@ -12,4 +12,12 @@
 kt_status kti_model_predict_graph(kt_model *model, const kti_graph *graph, const char *file, double *value,
                                   double *log_sd, kt_error *error);
 
+/* The same of several crystals at once, each with the bits that it has alone: value and log_sd [count, members]. Where
+ * kti_model_needs_network, every graph must have an edge. */
+kt_status kti_model_predict_graphs(kt_model *model, const kti_graph *const *graphs, int count, double *value,
+                                   double *log_sd, kt_error *error);
+
+/* Whether a member needs the network, and with it neighbours within the cutoff. */
+bool kti_model_needs_network(const kt_model *model);
+
 #endif

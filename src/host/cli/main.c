@@ -12,6 +12,7 @@
 #include "cli/options.h"
 #include "cli/predict.h"
 #include "cli/reproduce.h"
+#include "cli/scan.h"
 #include "cli/train.h"
 #include "cli/weights.h"
 
@@ -23,6 +24,7 @@ typedef struct command {
 static const command commands[] = {
     {"train", "train or fine-tune nine folds on a data set", kti_cli_train},
     {"predict", "thermal conductivity or formation energy of crystals", kti_cli_predict},
+    {"scan", "the same for a folder, an archive or a list of many crystals, as rows of a file", kti_cli_scan},
     {"evaluate", "scores of trained models on their own and other data sets", kti_cli_evaluate},
     {"reproduce", "the paper's tables and figures beside ours, under both protocols", kti_cli_reproduce},
     {"weights", "import, inspect and fetch weights", kti_cli_weights},

@@ -9,6 +9,7 @@
 
 #include <kappatune/model.h>
 
+#include "analysis/ensemble.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -66,10 +67,9 @@ typedef struct prediction {
     const char *file;
     char formula[64];
     int atoms;
-    double mean, sd, least, greatest;
-    double low, high; /* the 68 % of a Gaussian process; set where the model gives log_sd */
-    double *value;    /* [members] */
-    double *log_sd;   /* [members] of a value's natural logarithm; NaN where the member gives none */
+    kti_ensemble all;
+    double *value;  /* [members] */
+    double *log_sd; /* [members] of a value's natural logarithm; NaN where the member gives none */
 } prediction;
 
 /* Where predictions go, in one of three formats. */
@@ -169,15 +169,15 @@ static void add_to_table(sink *s, const prediction *p)
     kti_table_add(&s->table, "%s", p->file);
     kti_table_add(&s->table, "%s", p->formula);
     kti_table_add(&s->table, "%d", p->atoms);
-    add_value(&s->table, p->mean);
+    add_value(&s->table, p->all.mean);
     if (is_ensemble(s)) {
-        add_value(&s->table, p->sd);
-        add_value(&s->table, p->least);
-        add_value(&s->table, p->greatest);
+        add_value(&s->table, p->all.sd);
+        add_value(&s->table, p->all.least);
+        add_value(&s->table, p->all.greatest);
     }
     if (s->interval) {
-        add_value(&s->table, p->low);
-        add_value(&s->table, p->high);
+        add_value(&s->table, p->all.low);
+        add_value(&s->table, p->all.high);
     }
     for (int i = 0; s->request->members && is_ensemble(s) && i < s->members; i++)
         add_value(&s->table, p->value[i]);
@@ -198,10 +198,10 @@ static kt_status write_csv(const sink *s, const prediction *p, kt_error *error)
 {
     kti_text line = {0};
     kti_text_add_csv(&line, p->file);
-    kti_text_add(&line, ",%s,%d,%.9g,%.9g,%.9g,%.9g", p->formula, p->atoms, p->mean, p->sd, p->least,
-                 p->greatest);
+    kti_text_add(&line, ",%s,%d,%.9g,%.9g,%.9g,%.9g", p->formula, p->atoms, p->all.mean, p->all.sd,
+                 p->all.least, p->all.greatest);
     if (s->interval)
-        kti_text_add(&line, ",%.9g,%.9g", p->low, p->high);
+        kti_text_add(&line, ",%.9g,%.9g", p->all.low, p->all.high);
     for (int i = 0; is_ensemble(s) && i < s->members; i++)
         kti_text_add(&line, ",%.9g", p->value[i]);
     kt_status status = line.failed ? kti_fail_memory(error, "the predictions") : KT_OK;
@@ -224,13 +224,13 @@ static kt_status add_to_json(sink *s, const prediction *p, kt_error *error)
     int lost = json_object_set_new(object, "file", kti_json_text(p->file));
     lost |= json_object_set_new(object, "formula", json_string(p->formula));
     lost |= json_object_set_new(object, "atoms", json_integer(p->atoms));
-    lost |= set_quantity(object, s->quantity, "mean", p->mean);
-    lost |= set_quantity(object, s->quantity, "std", p->sd);
-    lost |= set_quantity(object, s->quantity, "min", p->least);
-    lost |= set_quantity(object, s->quantity, "max", p->greatest);
+    lost |= set_quantity(object, s->quantity, "mean", p->all.mean);
+    lost |= set_quantity(object, s->quantity, "std", p->all.sd);
+    lost |= set_quantity(object, s->quantity, "min", p->all.least);
+    lost |= set_quantity(object, s->quantity, "max", p->all.greatest);
     if (s->interval) {
-        lost |= set_quantity(object, s->quantity, "low", p->low);
-        lost |= set_quantity(object, s->quantity, "high", p->high);
+        lost |= set_quantity(object, s->quantity, "low", p->all.low);
+        lost |= set_quantity(object, s->quantity, "high", p->all.high);
     }
     for (int i = 0; is_ensemble(s) && i < s->members; i++) {
         char key[32];
@@ -310,37 +310,6 @@ static void destroy(sink *s)
 
 /* ---- predicting ---- */
 
-static void summarise(prediction *p, int members)
-{
-    double sum = 0, squares = 0;
-    p->least = p->greatest = p->value[0];
-    for (int i = 0; i < members; i++) {
-        sum += p->value[i];
-        p->least = fmin(p->least, p->value[i]);
-        p->greatest = fmax(p->greatest, p->value[i]);
-    }
-    p->mean = sum / members;
-    for (int i = 0; i < members; i++)
-        squares += (p->value[i] - p->mean) * (p->value[i] - p->mean);
-    p->sd = sqrt(squares / members);
-}
-
-/* Of the members' distributions of log(kappa) as one. A process's value is exp(mean - variance / 2). */
-static void find_interval(prediction *p, int members)
-{
-    double sum = 0, squares = 0, variance = 0;
-    for (int i = 0; i < members; i++) {
-        const double own = p->log_sd[i] * p->log_sd[i], mean = log(p->value[i]) + own / 2;
-        sum += mean;
-        squares += mean * mean;
-        variance += own;
-    }
-    const double mean = sum / members, apart = fmax(squares / members - mean * mean, 0);
-    const double sd = sqrt(variance / members + apart);
-    p->low = exp(mean - sd);
-    p->high = exp(mean + sd);
-}
-
 static kt_status predict_file(kt_model *model, prediction *p, kt_error *error)
 {
     kt_structure structure = {0};
@@ -354,9 +323,8 @@ static kt_status predict_file(kt_model *model, prediction *p, kt_error *error)
     if (status == KT_OK) {
         kt_structure_formula(&structure, p->formula, sizeof p->formula);
         p->atoms = structure.sites;
-        summarise(p, kt_model_members(model));
-        if (kt_model_has_log_sd(model))
-            find_interval(p, kt_model_members(model));
+        p->all =
+            kti_ensemble_of(p->value, kt_model_has_log_sd(model) ? p->log_sd : NULL, kt_model_members(model));
     }
     kt_structure_destroy(&structure);
     return status;

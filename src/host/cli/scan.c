@@ -1,0 +1,331 @@
+/* kappatune scan */
+#include "cli/scan.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/fail.h"
+#include "base/memory.h"
+#include "cli/options.h"
+#include "cli/progress.h"
+#include "cli/stop.h"
+#include "cli/text.h"
+#include "scan/scan.h"
+
+static const char help[] =
+    "usage: kappatune scan MODEL SOURCE... [OPTION...]\n"
+    "\n"
+    "Predicts however many crystals, and writes a row each to a file as it goes.\n"
+    "\n"
+    "  MODEL                 a run folder (each of its folds is a member), or a weights file\n"
+    "  SOURCE                a folder, with all that is in it; a .zip, .tar, .tar.gz, ...; a structure file, "
+    "also a CIF\n"
+    "                        of many data blocks or an extended XYZ of many frames; a .txt or .list with a "
+    "path a line;\n"
+    "                        - for such a list on standard input\n"
+    "\n"
+    "  --out FILE            rows, CSV (default scan.csv)\n"
+    "  --rejects FILE        what could not be used, with the reason, CSV (default: FILE.rejects.csv of "
+    "--out FILE.csv)\n"
+    "  --resume              go on with a scan that was stopped or killed, to the same files\n"
+    "  --below K             a row only for crystals whose mean is below K\n"
+    "  --top N, --lowest N   show the N rows with the greatest or the least mean when it is done\n"
+    "  --property NAME       kappa (default), W/(m K), or eform, the formation energy, eV/atom\n"
+    "  --threads N           workers (default: all processors)\n"
+    "  --no-quotient         full graphs instead of their exact symmetry quotients: the same values, slower\n"
+    "  --device NAME         cpu (default), cuda, cuda-cublas or cuda-cudnn\n"
+    "  --quiet, --progress   no progress; a bar also where there is no terminal\n"
+    "  -h, --help            this text\n"
+    "\n"
+    "Rows come in the order of the sources; in a folder, of the names. Columns: id, formula, atoms, "
+    "kappa_mean (the "
+    "members'\n"
+    "mean, W/(m K)), kappa_std, kappa_min, kappa_max, kappa_geometric (exp of their mean logarithm), "
+    "kappa_low and\n"
+    "kappa_high (68 %, where every member is a Gaussian process), fold_1 ... The files are the same for any "
+    "number of\n"
+    "threads, and after a kill and --resume; scan.csv.state beside them says how far the scan is.\n"
+    "Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 stop it with everything written that was done.\n"
+    "Exit status: 0 done, 1 failed or stopped, 2 wrong usage, 3 done with some crystals rejected.\n"
+    "\n"
+    "Examples:\n"
+    "  kappatune scan models/togo15-hh143 my_crystals/ --out kappa.csv --lowest 20\n"
+    "  find . -name '*.cif' | kappatune scan runs/mine - --below 1\n";
+
+typedef struct request {
+    kti_scan_options scan;
+    int64_t top, lowest;
+    kti_progress bar;
+    char *rejects; /* owned */
+} request;
+
+/* ---- the rows to show ---- */
+
+typedef struct shown {
+    double mean;
+    char *line; /* owned */
+} shown;
+
+/* The mean of a row, behind id, formula and number of atoms; NaN for what is none. */
+static double mean_of(const char *line)
+{
+    const char *at = line;
+    if (*at == '"')
+        for (at++; *at && !(at[0] == '"' && at[1] != '"'); at++)
+            at += at[0] == '"';
+    for (int comma = 0; comma < 3 && at; comma++) {
+        at = strchr(at, ',');
+        at = at ? at + 1 : NULL;
+    }
+    char *end = NULL;
+    const double mean = at ? strtod(at, &end) : NAN;
+    return at && end > at ? mean : NAN;
+}
+
+/* Keeps `line` among the `most` of the list if it belongs there: greatest first, or least. Equal ones in the order of the file. */
+static bool keep(shown *list, int64_t *size, int64_t most, bool least, const char *line)
+{
+    const double mean = mean_of(line);
+    int64_t place = *size;
+    if (isnan(mean))
+        return true;
+    while (place > 0 && (least ? mean < list[place - 1].mean : mean > list[place - 1].mean))
+        place--;
+    if (place == most)
+        return true;
+    char *copy = kti_duplicate_text(line);
+    if (!copy)
+        return false;
+    if (*size == most)
+        free(list[--*size].line);
+    memmove(&list[place + 1], &list[place], (size_t)(*size - place) * sizeof *list);
+    list[place] = (shown){mean, copy};
+    (*size)++;
+    return true;
+}
+
+/* The first five fields of a row into the table. */
+static void add_cells(kti_table *table, char *line)
+{
+    for (int field = 0; field < 5; field++) {
+        char *to = line, *at = line;
+        const bool quoted = *at == '"';
+        for (at += quoted; *at && !(quoted ? at[0] == '"' && at[1] != '"' : *at == ',');) {
+            at += quoted && *at == '"';
+            *to++ = *at++;
+        }
+        at += quoted && *at == '"';
+        at += *at == ',';
+        *to = '\0';
+        if (field < 3)
+            kti_table_add(table, "%s", line);
+        else
+            kti_table_add(table, "%.4g", strtod(line, NULL));
+        line = at;
+    }
+}
+
+static kt_status show_some(const request *r, bool least, kt_error *error)
+{
+    const int64_t most = least ? r->lowest : r->top;
+    shown *list = kti_allocate((size_t)most + 1, sizeof *list);
+    FILE *file = fopen(r->scan.out, "r");
+    char *line = NULL;
+    size_t capacity = 0;
+    int64_t size = 0;
+    kti_table table = {.columns = 5, .left = 2};
+    kt_status status = list ? KT_OK : kti_fail_memory(error, "the rows to show");
+    if (!file)
+        status = kti_fail_file(error, KT_IO, r->scan.out, "%s", strerror(errno));
+    while (status == KT_OK && getline(&line, &capacity, file) >= 0)
+        if (!keep(list, &size, most, least, line))
+            status = kti_fail_memory(error, "the rows to show");
+    const bool kappa = r->scan.model_options.property == KT_KAPPA;
+    kti_table_add(&table, "id");
+    kti_table_add(&table, "formula");
+    kti_table_add(&table, "atoms");
+    kti_table_add(&table, "%s", kappa ? "kappa, W/(m K)" : "eform, eV/atom");
+    kti_table_add(&table, "std");
+    for (int64_t i = 0; i < size; i++) {
+        if (status == KT_OK)
+            add_cells(&table, list[i].line);
+        free(list[i].line);
+    }
+    if (status == KT_OK && table.out_of_memory)
+        status = kti_fail_memory(error, "the rows to show");
+    if (status == KT_OK) {
+        printf("%s:\n", least ? "least" : "greatest");
+        kti_table_print(&table, 0);
+    }
+    kti_table_destroy(&table);
+    if (file)
+        fclose(file);
+    free(line);
+    free(list);
+    return status;
+}
+
+/* ---- the scan ---- */
+
+static int show(void *user, const kti_scan_progress *p)
+{
+    request *r = user;
+    char detail[96];
+    const double part = p->bytes_total > 0 ? (double)p->bytes_done / (double)p->bytes_total : 0;
+    const double left = part > 0 && part <= 1 ? p->seconds * (1 - part) / part : -1;
+    snprintf(detail, sizeof detail, "%lld crystals, %lld rejected, %.0f a second", (long long)p->done,
+             (long long)p->rejected, p->crystals_a_second);
+    /* The last bytes may be read long before the last crystal is done: the bar ends with the scan. */
+    kti_progress_show(&r->bar, p->bytes_done < p->bytes_total ? p->bytes_done : p->bytes_total - 1,
+                      p->bytes_total > 0 ? p->bytes_total : 1, left, detail);
+    return kti_stop_asked();
+}
+
+static int scan(request *r)
+{
+    kt_error error = KT_ERROR_NONE;
+    kti_scan_result result;
+    kti_stop_on_signals();
+    r->scan.progress = show;
+    r->scan.user = r;
+    kt_status status = kti_scan(&r->scan, &result, &error);
+    kti_progress_end(&r->bar);
+    if (status != KT_OK)
+        return kti_cli_fail(&error);
+    if (!r->bar.quiet)
+        fprintf(stderr, "%lld crystals, %lld rows in %s, %lld rejected in %s, %.1f s\n",
+                (long long)result.done, (long long)result.written, r->scan.out, (long long)result.rejected,
+                r->scan.rejects, result.seconds);
+    if (r->top > 0)
+        status = show_some(r, false, &error);
+    if (status == KT_OK && r->lowest > 0)
+        status = show_some(r, true, &error);
+    if (status != KT_OK)
+        return kti_cli_fail(&error);
+    return result.rejected > 0 ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
+}
+
+/* ---- the command ---- */
+
+enum {
+    OPTION_OUT = 256,
+    OPTION_REJECTS,
+    OPTION_RESUME,
+    OPTION_BELOW,
+    OPTION_TOP,
+    OPTION_LOWEST,
+    OPTION_PROPERTY,
+    OPTION_THREADS,
+    OPTION_NO_QUOTIENT,
+    OPTION_DEVICE,
+    OPTION_QUIET,
+    OPTION_PROGRESS
+};
+
+static const struct option long_options[] = {
+    {"out", required_argument, NULL, OPTION_OUT},
+    {"rejects", required_argument, NULL, OPTION_REJECTS},
+    {"resume", no_argument, NULL, OPTION_RESUME},
+    {"below", required_argument, NULL, OPTION_BELOW},
+    {"top", required_argument, NULL, OPTION_TOP},
+    {"lowest", required_argument, NULL, OPTION_LOWEST},
+    {"property", required_argument, NULL, OPTION_PROPERTY},
+    {"threads", required_argument, NULL, OPTION_THREADS},
+    {"no-quotient", no_argument, NULL, OPTION_NO_QUOTIENT},
+    {"device", required_argument, NULL, OPTION_DEVICE},
+    {"quiet", no_argument, NULL, OPTION_QUIET},
+    {"progress", no_argument, NULL, OPTION_PROGRESS},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+enum { MOST_SHOWN = 100000, MOST_THREADS = 1024 };
+
+/* Returns an exit status, or -1 to go on. */
+static int read_options(int argc, char **argv, request *r)
+{
+    static const char *const properties[] = {"kappa", "eform", NULL};
+    static const char *const devices[] = {"cpu", "cuda", "cuda-cublas", "cuda-cudnn", NULL};
+    bool quiet = false, progress = false, good = true;
+    int option, choice = 0;
+    int64_t threads = sysconf(_SC_NPROCESSORS_ONLN);
+    r->scan =
+        (kti_scan_options){.model_options = kt_model_options_default(), .out = "scan.csv", .below = INFINITY};
+    while (good && (option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
+        switch (option) {
+        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
+        case OPTION_OUT: r->scan.out = optarg; break;
+        case OPTION_REJECTS: r->scan.rejects = optarg; break;
+        case OPTION_RESUME: r->scan.resume = true; break;
+        case OPTION_BELOW:
+            good = kti_option_number("--below", optarg, -INFINITY, INFINITY, &r->scan.below);
+            break;
+        case OPTION_TOP: good = kti_option_integer("--top", optarg, 1, MOST_SHOWN, &r->top); break;
+        case OPTION_LOWEST: good = kti_option_integer("--lowest", optarg, 1, MOST_SHOWN, &r->lowest); break;
+        case OPTION_PROPERTY:
+            choice = kti_option_choice("--property", optarg, properties);
+            r->scan.model_options.property = (kt_property)choice;
+            break;
+        case OPTION_THREADS: good = kti_option_integer("--threads", optarg, 1, MOST_THREADS, &threads); break;
+        case OPTION_NO_QUOTIENT: r->scan.model_options.quotient = false; break;
+        case OPTION_DEVICE:
+            choice = kti_option_choice("--device", optarg, devices);
+            r->scan.model_options.device = optarg;
+            break;
+        case OPTION_QUIET: quiet = true; break;
+        case OPTION_PROGRESS: progress = true; break;
+        default: return KTI_EXIT_USAGE;
+        }
+        good = good && choice >= 0;
+    }
+    if (!good)
+        return KTI_EXIT_USAGE;
+    if (argc - optind < 2)
+        return kti_cli_usage(argv[0],
+                             optind == argc ? "name a model and what to scan"
+                                            : "name what to scan after the model '%s'",
+                             argc > optind ? argv[optind] : "");
+    r->scan.model = argv[optind];
+    r->scan.sources = argv + optind + 1;
+    r->scan.source_count = argc - optind - 1;
+    r->scan.threads = (int)threads;
+    r->bar = kti_progress_create(quiet, progress);
+    return -1;
+}
+
+/* "kappa.csv" has "kappa.rejects.csv". */
+static char *rejects_beside(const char *out)
+{
+    static const char end[] = ".rejects.csv";
+    const size_t length = strlen(out),
+                 stem = length > 4 && strcasecmp(out + length - 4, ".csv") == 0 ? length - 4 : length;
+    char *path = kti_allocate(stem + sizeof end, 1);
+    if (path) {
+        memcpy(path, out, stem);
+        memcpy(path + stem, end, sizeof end);
+    }
+    return path;
+}
+
+int kti_cli_scan(int argc, char **argv)
+{
+    request r = {0};
+    kt_error error = KT_ERROR_NONE;
+    int exit_status = read_options(argc, argv, &r);
+    if (exit_status >= 0)
+        return exit_status;
+    if (!r.scan.rejects)
+        r.scan.rejects = r.rejects = rejects_beside(r.scan.out);
+    if (!r.scan.rejects) {
+        kti_fail_memory(&error, "a path");
+        return kti_cli_fail(&error);
+    }
+    exit_status = scan(&r);
+    free(r.rejects);
+    return exit_status;
+}

@@ -1,0 +1,41 @@
+/* What a scan has written: the rows, the rejects, and how far it is, so that a scan that was killed goes on to the same files.
+ *
+ * Beside the rows lies `<rows>.state`, written after both files have been flushed: how long they were, and after how many crystals.
+ * To resume, they are cut to that length.
+ */
+#ifndef KTI_SCAN_LEDGER_H
+#define KTI_SCAN_LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include <kappatune/error.h>
+
+typedef struct kti_ledger {
+    const char *rows_path, *rejects_path; /* the caller's */
+    char *state_path;
+    FILE *rows, *rejects; /* open until closed */
+    json_t *request;      /* what the scan was asked; owned */
+    int64_t done, written, rejected;
+    bool complete;
+    double flushed; /* when, s */
+} kti_ledger;
+
+/* New files, with their headers (no line's end), or with `resume` those of a scan of the same `request`, which is taken over. A
+ * complete one is said to be, with nothing opened. KT_BAD_ARGUMENT where files are there that nobody asked to go on with, or
+ * another request's. Close in any case. */
+kt_status kti_ledger_open(const char *rows, const char *rejects, const char *rows_header,
+                          const char *rejects_header, json_t *request, bool resume, kti_ledger *ledger,
+                          kt_error *error);
+
+/* Lines with their ends, of `count` crystals of which `rejected` are rejects. Flushes now and then. */
+kt_status kti_ledger_add(kti_ledger *ledger, const char *rows, const char *rejects, int count, int rejected,
+                         int written, kt_error *error);
+
+kt_status kti_ledger_flush(kti_ledger *ledger, bool complete, kt_error *error);
+void kti_ledger_close(kti_ledger *ledger);
+
+#endif

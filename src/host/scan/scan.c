@@ -1,0 +1,447 @@
+#include "scan/scan.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/ensemble.h"
+#include "analysis/model.h"
+#include "base/clock.h"
+#include "base/fail.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "scan/ledger.h"
+#include "scan/source.h"
+
+enum {
+    CHUNK = 32,        /* crystals that a worker takes at a time */
+    TOGETHER = 20000,  /* edges of those that are predicted at a time */
+    CHUNKS_AHEAD = 64, /* that may be done before the one that is to be written next */
+    CHUNK_BYTES = 4 << 20
+};
+
+/* Some crystals in a row, and what became of them. */
+typedef struct chunk {
+    kti_item item[CHUNK];
+    int size, written, rejected;
+    kti_text rows, rejects;
+    bool ready;
+} chunk;
+
+typedef struct scan {
+    const kti_scan_options *options;
+    kti_source *source;
+    kti_ledger ledger;
+    pthread_mutex_t lock; /* of what follows and of the two above */
+    pthread_cond_t moved; /* a chunk was written, or the scan ends */
+    chunk *ring;          /* [CHUNKS_AHEAD] chunk n is at n % CHUNKS_AHEAD */
+    int64_t taken, put;   /* chunks */
+    bool drained;         /* the source has no more */
+    kt_status status;     /* why it ends */
+    kt_error error;
+    double started;
+    int64_t before; /* crystals done by earlier calls */
+} scan;
+
+typedef struct worker {
+    scan *scan;
+    kt_model *model;
+    pthread_t thread;
+    double *value, *log_sd; /* [CHUNK, members] */
+} worker;
+
+/* ---- columns ---- */
+
+static const char *quantity(const kti_scan_options *o)
+{
+    return o->model_options.property == KT_EFORM ? "eform" : "kappa";
+}
+
+static kt_status write_header(const kti_scan_options *o, const kt_model *model, kti_text *header,
+                              kt_error *error)
+{
+    const char *q = quantity(o);
+    kti_text_add(header, "id,formula,atoms,%s_mean,%s_std,%s_min,%s_max", q, q, q, q);
+    if (o->model_options.property == KT_KAPPA)
+        kti_text_add(header, ",kappa_geometric");
+    if (kt_model_has_log_sd(model))
+        kti_text_add(header, ",%s_low,%s_high", q, q);
+    for (int i = 0; i < kt_model_members(model); i++)
+        kti_text_add(header, ",fold_%d", kt_model_member_fold(model, i));
+    return header->failed ? kti_fail_memory(error, "the scan") : KT_OK;
+}
+
+/* A row is a line: what has a line's end or the like in it is shown without. */
+static void write_field(kti_text *text, const char *field)
+{
+    char *shown = kti_duplicate_text(field);
+    for (char *c = shown; c && *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 127)
+            *c = '?';
+    if (shown)
+        kti_text_add_csv(text, shown);
+    else
+        text->failed = true;
+    free(shown);
+}
+
+static void write_row(const worker *w, chunk *c, const kti_item *item, const kt_structure *structure, int at)
+{
+    const kti_scan_options *o = w->scan->options;
+    const int members = kt_model_members(w->model);
+    const bool interval = kt_model_has_log_sd(w->model);
+    const double *value = w->value + (size_t)at * (size_t)members;
+    const kti_ensemble all =
+        kti_ensemble_of(value, interval ? w->log_sd + (size_t)at * (size_t)members : NULL, members);
+    char formula[64];
+    if (!(all.mean < o->below))
+        return;
+    kt_structure_formula(structure, formula, sizeof formula);
+    write_field(&c->rows, item->id);
+    kti_text_add(&c->rows, ",%s,%d,%.9g,%.9g,%.9g,%.9g", formula, structure->sites, all.mean, all.sd,
+                 all.least, all.greatest);
+    if (o->model_options.property == KT_KAPPA)
+        kti_text_add(&c->rows, isnan(all.geometric) ? "," : ",%.9g", all.geometric);
+    if (interval)
+        kti_text_add(&c->rows, ",%.9g,%.9g", all.low, all.high);
+    for (int i = 0; i < members; i++)
+        kti_text_add(&c->rows, ",%.9g", value[i]);
+    kti_text_add(&c->rows, "\n");
+    c->written++;
+}
+
+static void reject(chunk *c, const kti_item *item, const kt_error *reason)
+{
+    write_field(&c->rejects, item->id);
+    if (reason->line > 0)
+        kti_text_add(&c->rejects, ",%lld,", (long long)(reason->line + item->lines_before));
+    else
+        kti_text_add(&c->rejects, ",,");
+    write_field(&c->rejects, reason->message);
+    kti_text_add(&c->rejects, "\n");
+    c->rejected++;
+}
+
+/* ---- a chunk ---- */
+
+/* A fault of the machine ends the scan; one of a crystal does not. */
+static bool is_fatal(kt_status status)
+{
+    return status == KT_OUT_OF_MEMORY || status == KT_DEVICE;
+}
+
+/* A crystal on its way. */
+typedef struct crystal {
+    kt_structure structure;
+    kti_graph graph;
+    kt_error reason; /* KT_OK while it can be used */
+} crystal;
+
+static void prepare(const worker *w, const kti_item *item, crystal *c)
+{
+    kti_graph_options options = kti_graph_options_default();
+    options.quotient = w->scan->options->model_options.quotient;
+    c->reason = item->problem;
+    kt_status status = item->problem.status;
+    if (status == KT_OK)
+        status = kti_structure_read_text(item->format, item->data, item->size, item->id, &c->structure,
+                                         &c->reason);
+    if (status == KT_OK)
+        status = kti_graph_create(&c->structure, &options, item->id, &c->graph, &c->reason);
+    if (status == KT_OK && c->graph.edges == 0 && kti_model_needs_network(w->model))
+        kti_fail_file(&c->reason, KT_BAD_CRYSTAL, item->id,
+                      "no two atoms are within 4 Å of each other; the network has nothing to work on");
+}
+
+/* Predicts crystals [first, end), of which each has its place in value and log_sd. */
+static kt_status predict_some(worker *w, crystal *crystals, int first, int end, kt_error *error)
+{
+    const kti_graph *graphs[CHUNK];
+    int place[CHUNK], count = 0;
+    const size_t members = (size_t)kt_model_members(w->model);
+    double *value = w->value + (size_t)first * members, *log_sd = w->log_sd + (size_t)first * members;
+    for (int i = first; i < end; i++)
+        if (crystals[i].reason.status == KT_OK) {
+            place[count] = i;
+            graphs[count++] = &crystals[i].graph;
+        }
+    if (count == 0)
+        return KT_OK;
+    kt_status status = kti_model_predict_graphs(w->model, graphs, count, value, log_sd, error);
+    /* From one behind the other to the places, the last first. */
+    for (int i = count - 1; i >= 0 && status == KT_OK; i--) {
+        memmove(w->value + (size_t)place[i] * members, value + (size_t)i * members, members * sizeof *value);
+        memmove(w->log_sd + (size_t)place[i] * members, log_sd + (size_t)i * members,
+                members * sizeof *log_sd);
+        for (size_t m = 0; m < members; m++)
+            if (!isfinite(w->value[(size_t)place[i] * members + m]) &&
+                crystals[place[i]].reason.status == KT_OK)
+                kti_fail(&crystals[place[i]].reason, KT_NON_FINITE, "member %d gives no finite number",
+                         kt_model_member_fold(w->model, (int)m));
+    }
+    return status;
+}
+
+static kt_status work_on(worker *w, chunk *c, kt_error *error)
+{
+    crystal *crystals = kti_allocate(CHUNK, sizeof *crystals);
+    kt_status status = crystals ? KT_OK : kti_fail_memory(error, "crystals");
+    int64_t edges = 0;
+    for (int i = 0, first = 0; i < c->size && status == KT_OK; i++) {
+        prepare(w, &c->item[i], &crystals[i]);
+        edges += crystals[i].graph.edges;
+        if (is_fatal(crystals[i].reason.status)) {
+            status = crystals[i].reason.status;
+            *error = crystals[i].reason;
+        } else if (edges >= TOGETHER || i + 1 == c->size) {
+            status = predict_some(w, crystals, first, i + 1, error);
+            first = i + 1;
+            edges = 0;
+        }
+    }
+    for (int i = 0; i < c->size && status == KT_OK; i++)
+        if (crystals[i].reason.status == KT_OK)
+            write_row(w, c, &c->item[i], &crystals[i].structure, i);
+        else
+            reject(c, &c->item[i], &crystals[i].reason);
+    if (status == KT_OK && (c->rows.failed || c->rejects.failed))
+        status = kti_fail_memory(error, "rows");
+    for (int i = 0; crystals && i < c->size; i++) {
+        kti_graph_destroy(&crystals[i].graph);
+        kt_structure_destroy(&crystals[i].structure);
+    }
+    free(crystals);
+    return status;
+}
+
+static void clear(chunk *c)
+{
+    for (int i = 0; i < c->size; i++)
+        kti_item_destroy(&c->item[i]);
+    kti_text_destroy(&c->rows);
+    kti_text_destroy(&c->rejects);
+    *c = (chunk){0};
+}
+
+/* ---- the workers ---- */
+
+static void end_with(scan *s, kt_status status, const kt_error *error)
+{
+    if (s->status == KT_OK) {
+        s->status = status;
+        s->error = *error;
+    }
+    pthread_cond_broadcast(&s->moved);
+}
+
+/* The next crystals of the source; NULL when there are none or the scan ends. Under the lock. */
+static chunk *take(scan *s)
+{
+    kt_error error = KT_ERROR_NONE;
+    while (s->status == KT_OK && !s->drained && s->taken - s->put >= CHUNKS_AHEAD)
+        pthread_cond_wait(&s->moved, &s->lock);
+    if (s->status != KT_OK || s->drained)
+        return NULL;
+    chunk *c = &s->ring[s->taken % CHUNKS_AHEAD];
+    size_t bytes = 0;
+    while (c->size < CHUNK && bytes < CHUNK_BYTES && !s->drained) {
+        bool found;
+        const kt_status status = kti_source_next(s->source, &c->item[c->size], &found, &error);
+        if (status != KT_OK) {
+            end_with(s, status, &error);
+            clear(c);
+            return NULL;
+        }
+        s->drained = !found;
+        if (found)
+            bytes += c->item[c->size++].size;
+    }
+    if (c->size == 0)
+        return NULL;
+    s->taken++;
+    return c;
+}
+
+static void tell(scan *s)
+{
+    const kti_scan_options *o = s->options;
+    kt_error stopped = KT_ERROR_NONE;
+    kti_scan_progress p = {.done = s->ledger.done, .rejected = s->ledger.rejected};
+    if (!o->progress)
+        return;
+    kti_source_progress(s->source, &p.bytes_done, &p.bytes_total);
+    p.seconds = kti_seconds() - s->started;
+    p.crystals_a_second = p.seconds > 0 ? (double)(p.done - s->before) / p.seconds : 0;
+    if (o->progress(o->user, &p) && s->status == KT_OK)
+        end_with(s, kti_fail(&stopped, KT_INTERRUPTED, "stopped on request; go on with --resume"), &stopped);
+}
+
+/* Writes what is ready and next. Under the lock. */
+static void put_ready(scan *s)
+{
+    kt_error error = KT_ERROR_NONE;
+    for (chunk *c; (c = &s->ring[s->put % CHUNKS_AHEAD])->ready; s->put++) {
+        const kt_status status = kti_ledger_add(&s->ledger, c->rows.data, c->rejects.data, c->size,
+                                                c->rejected, c->written, &error);
+        clear(c);
+        if (status != KT_OK)
+            end_with(s, status, &error);
+        tell(s);
+    }
+    pthread_cond_broadcast(&s->moved);
+}
+
+static void *work(void *argument)
+{
+    worker *w = argument;
+    scan *s = w->scan;
+    pthread_mutex_lock(&s->lock);
+    for (chunk *c; (c = take(s));) {
+        kt_error error = KT_ERROR_NONE;
+        pthread_mutex_unlock(&s->lock);
+        const kt_status status = work_on(w, c, &error);
+        pthread_mutex_lock(&s->lock);
+        if (status != KT_OK) {
+            end_with(s, status, &error);
+            break;
+        }
+        c->ready = true;
+        put_ready(s);
+    }
+    pthread_cond_broadcast(&s->moved);
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+static kt_status worker_create(worker *w, scan *s, kt_error *error)
+{
+    w->scan = s;
+    kt_status status = kt_model_open(s->options->model, &s->options->model_options, &w->model, error);
+    const size_t members = status == KT_OK ? (size_t)kt_model_members(w->model) : 1;
+    w->value = kti_allocate(CHUNK * members, sizeof *w->value);
+    w->log_sd = kti_allocate(CHUNK * members, sizeof *w->log_sd);
+    if (status == KT_OK && (!w->value || !w->log_sd))
+        status = kti_fail_memory(error, "a worker");
+    return status;
+}
+
+static void worker_destroy(worker *w)
+{
+    kt_model_close(w->model);
+    free(w->value);
+    free(w->log_sd);
+}
+
+/* ---- the scan ---- */
+
+/* What makes a resumed scan another one than that which began. */
+static json_t *describe(const kti_scan_options *o)
+{
+    json_t *sources = json_array();
+    for (int i = 0; i < o->source_count; i++)
+        json_array_append_new(sources, json_stringn_nocheck(o->sources[i], strlen(o->sources[i])));
+    return json_pack("{s:o, s:o, s:s, s:b, s:o}", "model", json_stringn_nocheck(o->model, strlen(o->model)),
+                     "sources", sources, "property", quantity(o), "quotient", o->model_options.quotient,
+                     "below", isfinite(o->below) ? json_real(o->below) : json_null());
+}
+
+/* Passes over what earlier calls have done. */
+static kt_status skip(scan *s, kt_error *error)
+{
+    bool found = true;
+    kt_status status = KT_OK;
+    for (int64_t i = 0; i < s->before && status == KT_OK; i++) {
+        kti_item item;
+        status = kti_source_next(s->source, &item, &found, error);
+        kti_item_destroy(&item);
+        if (status == KT_OK && !found)
+            status = kti_fail(
+                error, KT_BAD_ARGUMENT,
+                "there are fewer crystals than the scan has done already (%lld): the sources have changed",
+                (long long)s->before);
+    }
+    return status;
+}
+
+static kt_status run_workers(scan *s, worker *workers, int threads, kt_error *error)
+{
+    int started = 0;
+    kt_status status = KT_OK;
+    s->started = kti_seconds();
+    for (; started < threads && status == KT_OK; started++)
+        if (pthread_create(&workers[started].thread, NULL, work, &workers[started]) != 0) {
+            status = kti_fail(error, KT_IO, "a thread cannot be started");
+            break;
+        }
+    if (status != KT_OK) {
+        pthread_mutex_lock(&s->lock);
+        end_with(s, status, error);
+        pthread_mutex_unlock(&s->lock);
+    }
+    for (int i = 0; i < started; i++)
+        pthread_join(workers[i].thread, NULL);
+    for (int i = 0; i < CHUNKS_AHEAD; i++)
+        clear(&s->ring[i]);
+    if (status == KT_OK && s->status != KT_OK) {
+        status = s->status;
+        *error = s->error;
+    }
+    /* Nothing that is done is lost, whatever ended the scan. */
+    kt_error flushing = KT_ERROR_NONE;
+    const kt_status flushed = kti_ledger_flush(&s->ledger, status == KT_OK, &flushing);
+    if (status == KT_OK && flushed != KT_OK) {
+        status = flushed;
+        *error = flushing;
+    }
+    return status;
+}
+
+static kt_status open_ledger(scan *s, const kt_model *model, kt_error *error)
+{
+    const kti_scan_options *o = s->options;
+    kti_text header = {0};
+    kt_status status = write_header(o, model, &header, error);
+    if (status == KT_OK)
+        status = kti_ledger_open(o->out, o->rejects, header.data, "id,line,reason", describe(o), o->resume,
+                                 &s->ledger, error);
+    kti_text_destroy(&header);
+    s->before = s->ledger.done;
+    return status;
+}
+
+kt_status kti_scan(const kti_scan_options *options, kti_scan_result *result, kt_error *error)
+{
+    const double started = kti_seconds();
+    const int threads = options->threads > 0 ? options->threads : 1;
+    scan s = {.options = options, .ring = kti_allocate(CHUNKS_AHEAD, sizeof *s.ring)};
+    worker *workers = kti_allocate((size_t)threads, sizeof *workers);
+    kt_status status = s.ring && workers ? KT_OK : kti_fail_memory(error, "a scan");
+    *result = (kti_scan_result){0};
+    pthread_mutex_init(&s.lock, NULL);
+    pthread_cond_init(&s.moved, NULL);
+    for (int i = 0; i < threads && status == KT_OK; i++)
+        status = worker_create(&workers[i], &s, error);
+    if (status == KT_OK)
+        status = kti_source_open(options->sources, options->source_count, &s.source, error);
+    if (status == KT_OK)
+        status = open_ledger(&s, workers[0].model, error);
+    result->was_complete = status == KT_OK && s.ledger.complete;
+    if (status == KT_OK && !s.ledger.complete)
+        status = skip(&s, error);
+    if (status == KT_OK && !s.ledger.complete)
+        status = run_workers(&s, workers, threads, error);
+    result->done = s.ledger.done;
+    result->written = s.ledger.written;
+    result->rejected = s.ledger.rejected;
+    result->seconds = kti_seconds() - started;
+    kti_ledger_close(&s.ledger);
+    kti_source_close(s.source);
+    for (int i = 0; workers && i < threads; i++)
+        worker_destroy(&workers[i]);
+    free(workers);
+    free(s.ring);
+    pthread_cond_destroy(&s.moved);
+    pthread_mutex_destroy(&s.lock);
+    return status;
+}

@@ -1,0 +1,328 @@
+/* kappatune scan: the rows of predict from every source, in order, the same for any number of threads and after any kill; what is
+ * broken is named. */
+#include "cli/program.h"
+
+#include "data/csv.h"
+
+#define MODEL "models/togo15-hh143"
+#define NETWORK "models/aflow-agl"
+#define EXAMPLES "datasets/examples"
+
+enum { COLUMNS = 9 + 1 + 9 };
+
+/* The field of the row whose id ends with `id`, into one of a few static buffers; "" if there is none. */
+static const char *cell(const char *path, const char *id, int field)
+{
+    static char text[8][128];
+    static int next;
+    char *to = text[next++ % 8];
+    kt_error error = KT_ERROR_NONE;
+    kti_csv csv;
+    bool found = true;
+    to[0] = '\0';
+    assert_ok(kti_csv_open(path, &csv, &error), &error);
+    while (kti_csv_next(&csv, &found, &error) == KT_OK && found) {
+        const size_t length = strlen(csv.field[0]), end = strlen(id);
+        if (length >= end && strcmp(csv.field[0] + length - end, id) == 0)
+            snprintf(to, sizeof text[0], "%s", csv.field[field]);
+    }
+    assert_ok(error.status, &error);
+    kti_csv_close(&csv);
+    return to;
+}
+
+static void assert_same_files(const char *folder, const char *left, const char *right)
+{
+    size_t left_size, right_size;
+    char *a = read_text(in(folder, left), &left_size), *b = read_text(in(folder, right), &right_size);
+    if (left_size != right_size || memcmp(a, b, left_size) != 0)
+        fail_msg("%s and %s differ", left, right);
+    free(a);
+    free(b);
+}
+
+static void rows_are_those_of_predict(void **state)
+{
+    static const char *const crystals[] = {"calcium_fluoride.cif", "silicon.cif", "strontium_titanate.cif"};
+    static const char *const models[] = {MODEL, NETWORK};
+    const char *folder = *state;
+    outcome r = {0};
+    for (int m = 0; m < 2; m++) {
+        char text[64];
+        run(&r, folder, "$KT predict %s " EXAMPLES " --format csv >$D/predicted.csv", models[m]);
+        assert_status(&r, 0);
+        snprintf(text, sizeof text, "%d.csv", m);
+        run(&r, folder, "$KT scan %s " EXAMPLES " --out $D/%s --quiet", models[m], text);
+        assert_status(&r, 0);
+        assert_string_equal(r.out, "");
+        assert_string_equal(r.err, "");
+        for (int i = 0; i < 3; i++)
+            for (int field = 1; field < 7; field++)
+                assert_string_equal(cell(in(folder, text), crystals[i], field),
+                                    cell(in(folder, "predicted.csv"), crystals[i], field));
+        /* The geometric mean stands before the interval. */
+        const int interval = m == 0 ? 2 : 0;
+        for (int field = 7; field < 7 + interval + 9; field++)
+            assert_string_equal(cell(in(folder, text), "silicon.cif", field + 1),
+                                cell(in(folder, "predicted.csv"), "silicon.cif", field));
+        const double geometric = strtod(cell(in(folder, text), "silicon.cif", 7), NULL);
+        assert_true(geometric > strtod(cell(in(folder, text), "silicon.cif", 5), NULL));
+        assert_true(geometric <= strtod(cell(in(folder, text), "silicon.cif", 3), NULL));
+    }
+    outcome_destroy(&r);
+}
+
+/* One crystal as text of each format, by their names. */
+static void write_sources(const char *folder)
+{
+    static const char silicon[] = "2\n"
+                                  "Lattice=\"0 2.7155 2.7155 2.7155 0 2.7155 2.7155 2.7155 0\" "
+                                  "Properties=species:S:1:pos:R:3\n"
+                                  "Si 0 0 0\nSi 1.35775 1.35775 1.35775\n";
+    static const char germanium[] = "2\n"
+                                    "Lattice=\"0 2.829 2.829 2.829 0 2.829 2.829 2.829 0\" "
+                                    "Properties=species:S:1:pos:R:3\n"
+                                    "Ge 0 0 0\nGe 1.4145 1.4145 1.4145\n";
+    char text[1024];
+    write_text(folder, "one.xyz", silicon);
+    write_text(folder, "other.xyz", germanium);
+    snprintf(text, sizeof text, "%s\n%s\n\n", silicon, germanium);
+    write_text(folder, "both.extxyz", text);
+}
+
+static void every_source_gives_the_same_rows(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    write_sources(folder);
+    run(&r, folder,
+        "mkdir -p $D/deep/er && cp " EXAMPLES "/*.cif $D/deep/er && cp $D/one.xyz $D/deep && "
+        "echo nothing >$D/deep/notes.md && (cat $D/deep/er/*.cif; printf 'data_empty\\n_x 1\\n') >$D/all.cif "
+        "&& "
+        "tar -C $D -czf $D/all.tar.gz deep && (cd $D && python3 -m zipfile -c all.zip deep/) && "
+        "printf '# of two\\n%%s\\n\\n%%s\\n' $D/deep/er/silicon.cif $D/other.xyz >$D/some.txt");
+    assert_status(&r, 0);
+    run(&r, folder,
+        "$KT scan " MODEL " $D/deep $D/all.cif $D/both.extxyz $D/all.tar.gz $D/all.zip $D/some.txt "
+        "--out $D/rows.csv");
+    assert_status(&r, 0);
+    assert_complains(&r, "19 crystals, 19 rows in");
+    const char *rows = in(folder, "rows.csv");
+    char silicon[64];
+    snprintf(silicon, sizeof silicon, "%s", cell(rows, "deep/er/silicon.cif", 3));
+    assert_true(strtod(silicon, NULL) > 50);
+    assert_string_equal(cell(rows, "all.cif#silicon", 3), silicon);
+    assert_string_equal(cell(rows, "all.tar.gz:deep/er/silicon.cif", 3), silicon);
+    assert_string_equal(cell(rows, "all.zip:deep/er/silicon.cif", 3), silicon);
+    assert_string_equal(cell(rows, "both.extxyz#1", 3), cell(rows, "deep/one.xyz", 3));
+    assert_string_equal(cell(rows, "both.extxyz#2", 3), cell(rows, "/other.xyz", 3));
+    assert_string_equal(cell(rows, "both.extxyz#2", 1), "Ge");
+    /* In the order of the names, folders among files. */
+    char *text = read_text(rows, NULL);
+    const char *const order[] = {"deep/er/calcium", "deep/er/silicon", "deep/er/strontium", "deep/one",
+                                 "all.cif#calcium", "all.cif#silicon", "both.extxyz#1",     "both.extxyz#2",
+                                 "all.tar.gz:",     "all.zip:",        "/other.xyz"};
+    const char *at = text;
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        at = strstr(at, order[i]);
+        if (!at)
+            fail_msg("%s is missing, or stands too early", order[i]);
+    }
+    free(text);
+    run(&r, folder, "ls $D/deep/er/*.cif | $KT scan " MODEL " - --out $D/piped.csv --quiet");
+    assert_status(&r, 0);
+    assert_string_equal(cell(in(folder, "piped.csv"), "silicon.cif", 3), silicon);
+    outcome_destroy(&r);
+}
+
+static void any_number_of_threads_writes_the_same(void **state)
+{
+    if (!have_shared())
+        skip();
+    const char *folder = *state;
+    outcome r = {0};
+    for (int threads = 1; threads <= 5; threads += 2) {
+        run(&r, folder, "$KT scan " NETWORK " " DATA "aflow_agl --out $D/%d.csv --threads %d --quiet",
+            threads, threads);
+        assert_status(&r, 3); /* six crystals without neighbours */
+    }
+    assert_same_files(folder, "1.csv", "3.csv");
+    assert_same_files(folder, "1.csv", "5.csv");
+    assert_same_files(folder, "1.rejects.csv", "5.rejects.csv");
+    char *rejects = read_text(in(folder, "1.rejects.csv"), NULL);
+    assert_int_equal(count_lines(rejects), 7);
+    assert_non_null(strstr(rejects, "Cs1_ICSD_42662.cif,,no two atoms are within"));
+    free(rejects);
+    outcome_destroy(&r);
+}
+
+static void killed_and_resumed_it_writes_the_same(void **state)
+{
+    if (!have_shared())
+        skip();
+    static const char *const signals[] = {"KILL", "TERM", "KILL", "INT"};
+    static const char sources[] = DATA "aflow_agl " DATA "togo15 " DATA "aflow_agl";
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder, "$KT scan " NETWORK " %s --out $D/whole.csv --quiet", sources);
+    assert_status(&r, 3);
+    int stopped = 0;
+    for (int i = 0; i < 4; i++) {
+        run(&r, folder,
+            "timeout -s %s 0.%d $KT scan " NETWORK " %s --out $D/rows.csv --resume --quiet --threads %d",
+            signals[i], 4 + 2 * i, sources, 1 + i % 2);
+        stopped += r.status != 3;
+    }
+    assert_true(stopped >= 2); /* a quick machine may be through by then */
+    run(&r, folder, "$KT scan " NETWORK " %s --out $D/rows.csv --resume", sources);
+    assert_status(&r, 3);
+    assert_same_files(folder, "whole.csv", "rows.csv");
+    assert_same_files(folder, "whole.rejects.csv", "rows.rejects.csv");
+    /* It is done: to resume once more changes nothing. */
+    run(&r, folder, "$KT scan " NETWORK " %s --out $D/rows.csv --resume", sources);
+    assert_status(&r, 3);
+    assert_same_files(folder, "whole.csv", "rows.csv");
+    outcome_destroy(&r);
+}
+
+/* Rows that no flush has said to be done are written again, whatever stands there. */
+static void what_a_kill_left_half_is_cut_off(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        "$KT scan " MODEL " " EXAMPLES " --out $D/whole.csv --quiet && cp $D/whole.csv $D/rows.csv && "
+        "cp $D/whole.rejects.csv $D/rows.rejects.csv && $KT scan " MODEL " " EXAMPLES
+        " --out $D/other.csv --quiet");
+    assert_status(&r, 0);
+    /* The state after two of the three crystals, and half a row more than it tells of. */
+    run(&r, folder,
+        "bytes=$(head -n 3 $D/whole.csv | wc -c) && sed -e 's/\"done\": 3/\"done\": 2/' -e "
+        "'s/\"written\": 3/\"written\": 2/' -e \"s/\\\"rows_bytes\\\": [0-9]*/\\\"rows_bytes\\\": $bytes/\" "
+        "-e "
+        "'s/\"complete\": true/\"complete\": false/' $D/whole.csv.state >$D/rows.csv.state && printf 'half' "
+        ">>$D/rows.csv && "
+        "$KT scan " MODEL " " EXAMPLES " --out $D/rows.csv --resume");
+    assert_status(&r, 0);
+    assert_complains(&r, "3 crystals, 3 rows in");
+    assert_same_files(folder, "whole.csv", "rows.csv");
+    outcome_destroy(&r);
+}
+
+static void what_is_broken_is_named(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        "mkdir $D/c && for i in 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29; do for f in "
+        "silicon "
+        "calcium_fluoride strontium_titanate; do cp " EXAMPLES "/$f.cif $D/c/$i-$f.cif; done; done && "
+        "head -c 5000 /dev/urandom >$D/c/15-noise.cif && : >$D/c/16-empty.cif && printf '3\\nno lattice\\nSi "
+        "0 0 0\\n' "
+        ">$D/c/17-short.xyz && mkfifo $D/c/18-pipe.cif && printf 'data_a\\n;\\nnever closed\\n' "
+        ">$D/c/19-open.cif && "
+        "printf 'data_x\\n_cell_length_a 1\\nloop_\\n_atom_site_label\\n_atom_site_fract_x\\nXx 0\\n' "
+        ">$D/c/20-cell.cif && "
+        "ln -s .. $D/c/loop && head -c 300 $D/c/15-noise.cif >$D/bad.zip && printf 'x y z\\n' "
+        ">$D/c/21-frames.extxyz");
+    assert_status(&r, 0);
+    run(&r, folder,
+        "timeout 60 $KT scan " MODEL " $D/c $D/bad.zip $D/missing.cif $D/notes.md --out $D/rows.csv --quiet");
+    assert_status(&r, 3);
+    static const char *const named[] = {"15-noise.cif", "16-empty.cif", "17-short.xyz",     "18-pipe.cif",
+                                        "19-open.cif",  "20-cell.cif",  "21-frames.extxyz", "bad.zip",
+                                        "missing.cif",  "notes.md"};
+    char *rejects = read_text(in(folder, "rows.rejects.csv"), NULL);
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++)
+        if (!strstr(rejects, named[i]))
+            fail_msg("%s is not among the rejects:\n%s", named[i], rejects);
+    assert_non_null(strstr(rejects, "is no regular file"));
+    free(rejects);
+    const char *rows = in(folder, "rows.csv");
+    for (int i = 10; i < 30; i++) {
+        char id[64];
+        snprintf(id, sizeof id, "c/%d-silicon.cif", i);
+        assert_string_equal(cell(rows, id, 1), "Si");
+    }
+    outcome_destroy(&r);
+}
+
+static void lines_of_a_block_are_those_of_the_file(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        "(cat " EXAMPLES "/silicon.cif; sed 's/^F1 F 0.25/F1 F nonsense/' " EXAMPLES
+        "/calcium_fluoride.cif) >$D/two.cif && grep -n nonsense $D/two.cif | cut -d: -f1 >$D/line");
+    assert_status(&r, 0);
+    run(&r, folder, "$KT scan " MODEL " $D/two.cif --out $D/rows.csv --quiet");
+    assert_status(&r, 3);
+    char *line = read_text(in(folder, "line"), NULL), expected[64];
+    snprintf(expected, sizeof expected, "%d", (int)strtol(line, NULL, 10));
+    assert_string_equal(cell(in(folder, "rows.rejects.csv"), "two.cif#calcium_fluoride", 1), expected);
+    free(line);
+    outcome_destroy(&r);
+}
+
+static void rows_can_be_chosen_and_shown(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        "$KT scan " MODEL " " EXAMPLES " --out $D/rows.csv --below 20 --top 1 --lowest 5 --quiet");
+    assert_status(&r, 0);
+    assert_string_equal(cell(in(folder, "rows.csv"), "silicon.cif", 1), "");
+    assert_string_equal(cell(in(folder, "rows.csv"), "calcium_fluoride.cif", 1), "CaF2");
+    const char *greatest = strstr(r.out, "greatest:"), *least = strstr(r.out, "least:");
+    assert_non_null(greatest);
+    assert_non_null(least);
+    assert_true(greatest < least);
+    assert_int_equal(count_lines(least), 2 + 2); /* both rows, of five that were asked for */
+    outcome_destroy(&r);
+}
+
+static void wrong_use_is_explained(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder, "$KT scan " MODEL " " EXAMPLES " --out $D/rows.csv --quiet");
+    assert_status(&r, 0);
+    run(&r, folder, "$KT scan " MODEL " " EXAMPLES " --out $D/rows.csv");
+    assert_status(&r, 1);
+    assert_complains(&r, "is there already; --resume goes on");
+    run(&r, folder, "$KT scan " NETWORK " " EXAMPLES " --out $D/rows.csv --resume");
+    assert_status(&r, 1);
+    assert_complains(&r, "is of another scan");
+    run(&r, folder, "rm $D/rows.csv.state && $KT scan " MODEL " " EXAMPLES " --out $D/rows.csv --resume");
+    assert_status(&r, 1);
+    assert_complains(&r, "there is no telling how far");
+    run(&r, folder, "$KT scan " MODEL " " EXAMPLES " --out $D/no/rows.csv");
+    assert_status(&r, 1);
+    assert_complains(&r, "no/rows.csv: No such file");
+    run(&r, folder, "$KT scan " MODEL " " EXAMPLES " --out /dev/full --rejects $D/x.csv");
+    assert_status(&r, 1);
+    run(&r, folder, "$KT scan " MODEL);
+    assert_status(&r, 2);
+    assert_complains(&r, "name what to scan after the model");
+    run(&r, folder, "$KT scan nowhere " EXAMPLES " --out $D/y.csv");
+    assert_status(&r, 1);
+    outcome_destroy(&r);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(rows_are_those_of_predict),
+        TEST(every_source_gives_the_same_rows),
+        TEST(any_number_of_threads_writes_the_same),
+        TEST(killed_and_resumed_it_writes_the_same),
+        TEST(what_a_kill_left_half_is_cut_off),
+        TEST(what_is_broken_is_named),
+        TEST(lines_of_a_block_are_those_of_the_file),
+        TEST(rows_can_be_chosen_and_shown),
+        TEST(wrong_use_is_explained),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
