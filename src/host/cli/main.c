@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/analyze.h"
 #include "cli/bench.h"
 #include "cli/data.h"
 #include "cli/evaluate.h"
@@ -25,6 +26,7 @@ static const command commands[] = {
     {"train", "train or fine-tune nine folds on a data set", kti_cli_train},
     {"predict", "thermal conductivity or formation energy of crystals", kti_cli_predict},
     {"scan", "the same for a folder, an archive or a list of many crystals, as rows of a file", kti_cli_scan},
+    {"analyze", "what a scan's predictions and their spread go with", kti_cli_analyze},
     {"evaluate", "scores of trained models on their own and other data sets", kti_cli_evaluate},
     {"reproduce", "the paper's tables and figures beside ours, under both protocols", kti_cli_reproduce},
     {"weights", "import, inspect and fetch weights", kti_cli_weights},

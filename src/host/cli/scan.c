@@ -34,6 +34,10 @@ static const char help[] =
     "--out FILE.csv)\n"
     "  --resume              go on with a scan that was stopped or killed, to the same files\n"
     "  --below K             a row only for crystals whose mean is below K\n"
+    "  --features            columns of what the crystal is too: volume (Å^3), density (g/cm^3), "
+    "atomic_density "
+    "(1/Å^3),\n"
+    "                        mean_mass (u), elements, space_group (number, by spglib)\n"
     "  --top N, --lowest N   show the N rows with the greatest or the least mean when it is done\n"
     "  --property NAME       kappa (default), W/(m K), or eform, the formation energy, eV/atom\n"
     "  --threads N           workers (default: all processors)\n"
@@ -217,6 +221,7 @@ enum {
     OPTION_REJECTS,
     OPTION_RESUME,
     OPTION_BELOW,
+    OPTION_FEATURES,
     OPTION_TOP,
     OPTION_LOWEST,
     OPTION_PROPERTY,
@@ -232,6 +237,7 @@ static const struct option long_options[] = {
     {"rejects", required_argument, NULL, OPTION_REJECTS},
     {"resume", no_argument, NULL, OPTION_RESUME},
     {"below", required_argument, NULL, OPTION_BELOW},
+    {"features", no_argument, NULL, OPTION_FEATURES},
     {"top", required_argument, NULL, OPTION_TOP},
     {"lowest", required_argument, NULL, OPTION_LOWEST},
     {"property", required_argument, NULL, OPTION_PROPERTY},
@@ -265,6 +271,7 @@ static int read_options(int argc, char **argv, request *r)
         case OPTION_BELOW:
             good = kti_option_number("--below", optarg, -INFINITY, INFINITY, &r->scan.below);
             break;
+        case OPTION_FEATURES: r->scan.features = true; break;
         case OPTION_TOP: good = kti_option_integer("--top", optarg, 1, MOST_SHOWN, &r->top); break;
         case OPTION_LOWEST: good = kti_option_integer("--lowest", optarg, 1, MOST_SHOWN, &r->lowest); break;
         case OPTION_PROPERTY:

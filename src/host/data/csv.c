@@ -8,9 +8,14 @@
 
 kt_status kti_csv_open(const char *path, kti_csv *csv, kt_error *error)
 {
+    return kti_csv_open_within(path, KTI_CSV_FILE_LIMIT, csv, error);
+}
+
+kt_status kti_csv_open_within(const char *path, size_t limit, kti_csv *csv, kt_error *error)
+{
     size_t size;
     *csv = (kti_csv){.path = path, .next_line = 1};
-    kt_status status = kti_file_read(path, KTI_CSV_FILE_LIMIT, &csv->content, &size, error);
+    kt_status status = kti_file_read(path, limit, &csv->content, &size, error);
     if (status != KT_OK)
         return status;
     const char *zero = memchr(csv->content, '\0', size);

@@ -9,6 +9,7 @@
 #define KTI_DATA_CSV_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <kappatune/error.h>
 
@@ -34,6 +35,8 @@ typedef struct kti_csv {
 /* Reads the file into memory and skips mark and comments. KT_IO; KT_BAD_FORMAT for a zero byte or a file
  * above the limit. Close it in any case. */
 kt_status kti_csv_open(const char *path, kti_csv *csv, kt_error *error);
+/* The same with another limit, in bytes. */
+kt_status kti_csv_open_within(const char *path, size_t limit, kti_csv *csv, kt_error *error);
 
 /* Reads one record; *found is false at the end of the file. KT_BAD_FORMAT names the line; nothing can be read
  * after it. */

@@ -11,6 +11,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "crystal/description.h"
 #include "scan/ledger.h"
 #include "scan/source.h"
 
@@ -69,6 +70,8 @@ static kt_status write_header(const kti_scan_options *o, const kt_model *model, 
         kti_text_add(header, ",%s_low,%s_high", q, q);
     for (int i = 0; i < kt_model_members(model); i++)
         kti_text_add(header, ",fold_%d", kt_model_member_fold(model, i));
+    if (o->features)
+        kti_text_add(header, ",volume,density,atomic_density,mean_mass,elements,space_group");
     return header->failed ? kti_fail_memory(error, "the scan") : KT_OK;
 }
 
@@ -107,6 +110,11 @@ static void write_row(const worker *w, chunk *c, const kti_item *item, const kt_
         kti_text_add(&c->rows, ",%.9g,%.9g", all.low, all.high);
     for (int i = 0; i < members; i++)
         kti_text_add(&c->rows, ",%.9g", value[i]);
+    if (o->features) {
+        const kti_description d = kti_describe(structure);
+        kti_text_add(&c->rows, ",%.9g,%.9g,%.9g,%.9g,%d,%d", d.volume, d.density, d.atomic_density,
+                     d.mean_mass, d.elements, d.space_group);
+    }
     kti_text_add(&c->rows, "\n");
     c->written++;
 }
@@ -341,9 +349,10 @@ static json_t *describe(const kti_scan_options *o)
     json_t *sources = json_array();
     for (int i = 0; i < o->source_count; i++)
         json_array_append_new(sources, json_stringn_nocheck(o->sources[i], strlen(o->sources[i])));
-    return json_pack("{s:o, s:o, s:s, s:b, s:o}", "model", json_stringn_nocheck(o->model, strlen(o->model)),
-                     "sources", sources, "property", quantity(o), "quotient", o->model_options.quotient,
-                     "below", isfinite(o->below) ? json_real(o->below) : json_null());
+    return json_pack("{s:o, s:o, s:s, s:b, s:b, s:o}", "model",
+                     json_stringn_nocheck(o->model, strlen(o->model)), "sources", sources, "property",
+                     quantity(o), "quotient", o->model_options.quotient, "features", o->features, "below",
+                     isfinite(o->below) ? json_real(o->below) : json_null());
 }
 
 /* Passes over what earlier calls have done. */

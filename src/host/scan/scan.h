@@ -25,7 +25,8 @@ typedef struct kti_scan_options {
     int source_count;
     const char *out, *rejects; /* CSV files */
     bool resume;
-    double below; /* only crystals whose mean is below it get a row; INFINITY: all */
+    double below;  /* only crystals whose mean is below it get a row; INFINITY: all */
+    bool features; /* columns of what the crystal is (crystal/description.h) behind the others */
     int threads;
     /* After some crystals; non-zero asks to stop. From one thread at a time. NULL: none. */
     int (*progress)(void *user, const kti_scan_progress *progress);

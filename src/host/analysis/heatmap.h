@@ -1,0 +1,15 @@
+/* The correlations of many columns with one another as a picture, by gnuplot. */
+#ifndef KTI_ANALYSIS_HEATMAP_H
+#define KTI_ANALYSIS_HEATMAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <kappatune/error.h>
+
+/* Writes FOLDER/correlation.gp, with its numbers, and draws correlation.png and .svg from it: r [size, size], NaN where there is none,
+ * under names[size]. *drawn is false where there is no gnuplot: the script is there all the same. The folder is made if missing. */
+kt_status kti_heatmap_draw(const char *folder, const char *title, const char *const *names, const double *r,
+                           size_t size, bool *drawn, kt_error *error);
+
+#endif

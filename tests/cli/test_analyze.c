@@ -1,0 +1,171 @@
+/* kappatune analyze: SciPy's numbers for a small table joined with a user's columns, the figure, and what is wrong said plainly. */
+#include "cli/program.h"
+
+#include "data/csv.h"
+
+static const char scan[] = "id,formula,atoms,kappa_mean,kappa_std,kappa_min,kappa_max,fold_1\n"
+                           "a/x-1.cif,AB,2,1.0,0.1,1,1,1\n"
+                           "a/x-2.cif,AC,4,2.5,0.2,1,1,1\n"
+                           "z.tar:b/x-3.vasp,AD,2,4.0,0.5,1,1,1\n"
+                           "many.cif#x-4,AE,8,8.5,0.7,1,1,1\n"
+                           "x-5,AF,3,20.0,1.0,1,1,1\n"
+                           "a/x-6.cif,AG,5,0.5,0.3,1,1,1\n";
+
+/* By the name of a file, without folder, archive and ending; one id is the scan's own, one is of no crystal. */
+static const char gaps[] = "id,band gap,note\n"
+                           "x-1,0.2,a\nx-2,1.1,b\nx-3,0.9,c\nx-5,3.3,d\nx-6,0.1,e\nx-9,7,f\n";
+
+/* The line of the target and the feature. */
+static void find(const char *path, const char *target, const char *feature, double value[9])
+{
+    kt_error error = KT_ERROR_NONE;
+    kti_csv csv;
+    bool found = true, there = false;
+    assert_ok(kti_csv_open(path, &csv, &error), &error);
+    while (kti_csv_next(&csv, &found, &error) == KT_OK && found)
+        if (strcmp(csv.field[0], target) == 0 && strcmp(csv.field[1], feature) == 0) {
+            there = true;
+            assert_int_equal(csv.fields, 11);
+            for (int i = 0; i < 9; i++)
+                value[i] = strtod(csv.field[i + 2], NULL);
+        }
+    assert_ok(error.status, &error);
+    if (!there)
+        fail_msg("there is no line of %s and %s", target, feature);
+    kti_csv_close(&csv);
+}
+
+static void assert_line(const char *path, const char *target, const char *feature, int size, double pearson,
+                        double pearson_p, double spearman, double spearman_p)
+{
+    double value[9];
+    find(path, target, feature, value);
+    assert_true(is_close(value[0], size, 0, 0));
+    assert_true(is_close(value[1], pearson, 1e-10, 0));
+    assert_true(is_close(value[2], pearson_p, 1e-10, 0));
+    assert_true(is_close(value[5], spearman, 1e-10, 0));
+    assert_true(is_close(value[6], spearman_p, 1e-10, 0));
+}
+
+static void numbers_are_scipys(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    double value[9];
+    write_text(folder, "scan.csv", scan);
+    write_text(folder, "gaps.csv", gaps);
+    run(&r, folder, "$KT analyze $D/scan.csv --features $D/gaps.csv --format csv");
+    assert_status(&r, 0);
+    assert_complains(&r, "has 5 of the scan's 6 crystals");
+    write_text(folder, "result.csv", r.out);
+    const char *result = in(folder, "result.csv");
+    assert_line(result, "mean", "atoms", 6, 0.05334353958496317, 0.9200605860294148, 0.02898855178262242,
+                0.9565293523898406);
+    assert_line(result, "variance", "atoms", 6, 0.12221371788559021, 0.8175921270005955, 0.28988551782622424,
+                0.5773517870348748);
+    assert_line(result, "mean", "band gap", 5, 0.9764702507254153, 0.004317387428985983, 0.9,
+                0.03738607346849874);
+    assert_line(result, "variance", "band gap", 5, 0.9446406156866076, 0.015505335404689657, 0.5,
+                0.3910022189557703);
+    find(result, "mean", "band gap", value);
+    assert_true(is_close(value[3], 2 * 0.004317387428985983, 1e-10, 0));
+    assert_true(is_close(value[4], 2 * 0.004317387428985983, 1e-10, 0));
+    assert_int_equal(count_lines(r.out), 1 + 2 * 2); /* texts, predictions and folds are no features */
+
+    run(&r, folder, "$KT analyze $D/scan.csv --below 10 --format csv");
+    assert_status(&r, 0);
+    write_text(folder, "result.csv", r.out);
+    find(in(folder, "result.csv"), "mean", "atoms", value);
+    assert_true(is_close(value[0], 5, 0, 0) && is_close(value[1], 0.6624223769256645, 1e-10, 0));
+
+    run(&r, folder, "$KT analyze $D/scan.csv --log --format csv");
+    assert_status(&r, 0);
+    write_text(folder, "result.csv", r.out);
+    find(in(folder, "result.csv"), "mean", "atoms", value);
+    assert_true(is_close(value[1], 0.135606481567884, 1e-10, 0));
+
+    run(&r, folder, "$KT analyze $D/scan.csv --features $D/gaps.csv");
+    assert_status(&r, 0);
+    assert_says(&r, "6 of 6 crystals");
+    assert_says(&r, "band gap");
+    run(&r, folder, "$KT analyze $D/scan.csv --format json");
+    assert_says(&r, "\"pearson_holm\"");
+    outcome_destroy(&r);
+}
+
+static void a_scan_is_analysed_and_drawn(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        "$KT scan models/togo15-hh143 datasets/examples --features --out $D/rows.csv --quiet && "
+        "cut -d, -f1,21- $D/rows.csv");
+    assert_status(&r, 0);
+    assert_says(&r, "density,atomic_density,mean_mass,elements,space_group");
+    assert_says(&r, "silicon.cif,2.32"); /* g/cm^3 */
+    assert_says(&r, ",28.085,1,227");
+    assert_says(&r, ",2,225");
+    assert_says(&r, ",3,221");
+    run(&r, folder, "$KT analyze $D/rows.csv --figure $D/a/map");
+    assert_status(&r, 0);
+    char *script = read_text(in(folder, "a/map/correlation.gp"), NULL);
+    assert_non_null(strstr(script, "'space_group' 8"));
+    free(script);
+    if (system("command -v gnuplot >/dev/null") == 0) {
+        size_t size;
+        char *picture = read_text(in(folder, "a/map/correlation.png"), &size);
+        assert_true(size > 5000 && memcmp(picture, "\x89PNG", 4) == 0);
+        free(picture);
+        picture = read_text(in(folder, "a/map/correlation.svg"), &size);
+        assert_non_null(strstr(picture, "atomic_density"));
+        free(picture);
+    }
+    outcome_destroy(&r);
+}
+
+static void wrong_tables_are_explained(void **state)
+{
+    static const struct {
+        const char *scan, *features, *says;
+    } cases[] = {
+        {"id,formula,kappa\nx,A,1\n", NULL, "is no scan"},
+        {"id\nx\n", NULL, "no header with at least two columns"},
+        {"", NULL, "no header"},
+        {"id,atoms,kappa_mean,kappa_std\nx,1,2\n", NULL, "table.csv:2: has 3 fields, the header 4"},
+        {"id,atoms,atoms,kappa_mean,kappa_std\n", NULL, "the column 'atoms' is there twice"},
+        {"id,kappa_mean,kappa_std\nx,1,2\n", NULL, "has nothing to correlate with"},
+        {"id,atoms,kappa_mean,kappa_std\nx,1,1,2\n", "id,gap\nx,1\nx,2\n",
+         "features.csv:3: the id 'x' is there twice"},
+        {"id,atoms,kappa_mean,kappa_std\nx,1,1,2\n", "id,atoms\nx,1\n", "the column 'atoms' is there twice"},
+    };
+    const char *folder = *state;
+    outcome r = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        write_text(folder, "table.csv", cases[i].scan);
+        write_text(folder, "features.csv", cases[i].features ? cases[i].features : "");
+        run(&r, folder, "$KT analyze $D/table.csv %s", cases[i].features ? "--features $D/features.csv" : "");
+        assert_status(&r, 1);
+        assert_complains(&r, cases[i].says);
+    }
+    write_text(folder, "table.csv", "id,atoms,kappa_mean,kappa_std\nx,1,1,2\n");
+    run(&r, folder, "$KT analyze $D/table.csv --above 5");
+    assert_status(&r, 1);
+    assert_complains(&r, "has no row that counts");
+    run(&r, folder, "$KT analyze $D/missing.csv");
+    assert_status(&r, 1);
+    run(&r, folder, "$KT analyze");
+    assert_status(&r, 2);
+    outcome_destroy(&r);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(numbers_are_scipys),
+        TEST(a_scan_is_analysed_and_drawn),
+        TEST(wrong_tables_are_explained),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
