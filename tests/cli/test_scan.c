@@ -315,6 +315,14 @@ static void wrong_use_is_explained(void **state)
     assert_complains(&r, "no/rows.csv: No such file");
     run(&r, folder, "$KT scan " MODEL " " EXAMPLES " --out /dev/full --rejects $D/x.csv");
     assert_status(&r, 1);
+    run(&r, folder, "$KT scan " MODEL " " EXAMPLES " --out $D/z.csv --rejects $D/z.csv");
+    assert_status(&r, 1);
+    assert_complains(&r, "cannot hold both the rows and the rejects");
+    run(&r, folder,
+        "name=$(printf 'b\\377.cif') && cp " EXAMPLES "/silicon.cif \"$D/$name\" && $KT scan " MODEL
+        " \"$D/$name\" --out $D/bytes.csv --quiet && $KT scan " MODEL
+        " \"$D/$name\" --out $D/bytes.csv --resume --quiet");
+    assert_status(&r, 0);
     run(&r, folder, "$KT scan " MODEL);
     assert_status(&r, 2);
     assert_complains(&r, "name what to scan after the model");

@@ -92,6 +92,8 @@ kt_status kti_ledger_open(const char *rows, const char *rejects, const char *row
     ledger->state_path = kti_allocate(room, 1);
     if (!ledger->state_path || !request)
         return kti_fail_memory(error, "the scan's files");
+    if (strcmp(rows, rejects) == 0)
+        return kti_fail_file(error, KT_BAD_ARGUMENT, rows, "cannot hold both the rows and the rejects");
     snprintf(ledger->state_path, room, "%s.state", rows);
     if (resume && kti_file_exists(ledger->state_path)) {
         json_t *state;

@@ -343,16 +343,29 @@ static void worker_destroy(worker *w)
 
 /* ---- the scan ---- */
 
+/* A path as JSON; of one that is no UTF-8, every byte beyond ASCII as %XX. */
+static json_t *describe_path(const char *path)
+{
+    json_t *plain = json_string(path);
+    if (plain)
+        return plain;
+    kti_text text = {0};
+    for (const char *c = path; *c; c++)
+        kti_text_add(&text, (unsigned char)*c < 0x80 ? "%c" : "%%%02X", (unsigned char)*c);
+    json_t *escaped = text.failed ? NULL : json_string(text.data);
+    kti_text_destroy(&text);
+    return escaped;
+}
+
 /* What makes a resumed scan another one than that which began. */
 static json_t *describe(const kti_scan_options *o)
 {
     json_t *sources = json_array();
     for (int i = 0; i < o->source_count; i++)
-        json_array_append_new(sources, json_stringn_nocheck(o->sources[i], strlen(o->sources[i])));
-    return json_pack("{s:o, s:o, s:s, s:b, s:b, s:o}", "model",
-                     json_stringn_nocheck(o->model, strlen(o->model)), "sources", sources, "property",
-                     quantity(o), "quotient", o->model_options.quotient, "features", o->features, "below",
-                     isfinite(o->below) ? json_real(o->below) : json_null());
+        json_array_append_new(sources, describe_path(o->sources[i]));
+    return json_pack("{s:o, s:o, s:s, s:b, s:b, s:o}", "model", describe_path(o->model), "sources", sources,
+                     "property", quantity(o), "quotient", o->model_options.quotient, "features", o->features,
+                     "below", isfinite(o->below) ? json_real(o->below) : json_null());
 }
 
 /* Passes over what earlier calls have done. */
