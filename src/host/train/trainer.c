@@ -861,6 +861,17 @@ static void tell_journals(team *t, const char *event, const char *text)
         kti_journal_event(&t->journal[i], event, 0, 0, 0, text);
 }
 
+/* What a later reader cannot find out of the other files; none of it decides a result. */
+static void tell_environment(team *t, int threads)
+{
+    char text[256];
+    const kti_places *places = &t->run->places;
+    snprintf(text, sizeof text, "kappatune %s; %s; %d device%s; %d worker thread%s", KAPPATUNE_VERSION,
+             kti_device_description(places->place[0].device), places->size, places->size == 1 ? "" : "s",
+             threads, threads == 1 ? "" : "s");
+    tell_journals(t, "environment", text);
+}
+
 kt_status kti_run_train(kti_run *run, kt_error *error)
 {
     team t = {.run = run, .started = kti_seconds()};
@@ -884,6 +895,7 @@ kt_status kti_run_train(kti_run *run, kt_error *error)
     pthread_mutex_init(&t.lock, NULL);
     pthread_cond_init(&t.decided, NULL);
     tell_journals(&t, t.epochs_before ? "resumed" : "started", run->dataset->name);
+    tell_environment(&t, threads);
     t.status = keep_crystals(&t, &t.error);
     if (t.status == KT_OK)
         t.status = create_workers(&t, workers, threads, &t.error);
