@@ -16,16 +16,16 @@
 
 static folder place;
 
-/* Every record as "line:field|field;" in one text; the status of the first error ends it. */
-static kt_status flatten(const char *content, size_t size, char text[1024], kt_error *error)
+typedef kt_status opener(const char *path, kti_csv *csv, kt_error *error);
+
+static kt_status flatten_by(opener *open_table, char text[1024], kt_error *error)
 {
     char path[256];
     kti_csv csv;
     bool found = true;
     size_t used = 0;
-    folder_write_bytes(&place, "x.csv", content, size);
     text[0] = '\0';
-    kt_status status = kti_csv_open(folder_path(&place, "x.csv", path), &csv, error);
+    kt_status status = open_table(folder_path(&place, "x.csv", path), &csv, error);
     while (status == KT_OK) {
         status = kti_csv_next(&csv, &found, error);
         if (status != KT_OK || !found)
@@ -36,6 +36,21 @@ static kt_status flatten(const char *content, size_t size, char text[1024], kt_e
                                      i + 1 == csv.fields ? ';' : '|');
     }
     kti_csv_close(&csv);
+    return status;
+}
+
+/* Every record as "line:field|field;" in one text; the status of the first error ends it. A file that is read piece by piece gives
+ * the same of either. */
+static kt_status flatten(const char *content, size_t size, char text[1024], kt_error *error)
+{
+    char streamed[1024];
+    kt_error other = KT_ERROR_NONE;
+    folder_write_bytes(&place, "x.csv", content, size);
+    const kt_status status = flatten_by(kti_csv_open, text, error);
+    assert_int_equal(flatten_by(kti_csv_open_stream, streamed, &other), status);
+    assert_string_equal(streamed, text);
+    assert_string_equal(other.message, error->message);
+    assert_int_equal(other.line, error->line);
     return status;
 }
 
@@ -163,6 +178,70 @@ static void writes_what_it_reads(void **state)
     kti_text_destroy(&content);
 }
 
+/* Records of all lengths, so that pieces end anywhere in one. */
+static void streams_what_is_longer_than_a_piece(void **state)
+{
+    enum { RECORDS = 40000 };
+    char path[256];
+    kti_text content = {0};
+    kt_error error = KT_ERROR_NONE;
+    kti_csv csv;
+    bool found = true;
+    (void)state;
+    kti_text_add(&content, "# a comment\n");
+    for (int i = 0; i < RECORDS; i++)
+        kti_text_add(&content, "%d,\"%.*s \"\"quoted\"\"\n\",%d%s", i, i % 70,
+                     "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz", -i,
+                     i % 3 ? "\n" : "\r\n");
+    assert_true(content.size > 2 << 20);
+    folder_write_bytes(&place, "x.csv", content.data, content.size);
+    assert_int_equal(kti_csv_open_stream(folder_path(&place, "x.csv", path), &csv, &error), KT_OK);
+    for (int i = 0; i < RECORDS; i++) {
+        assert_int_equal(kti_csv_next(&csv, &found, &error), KT_OK);
+        assert_true(found);
+        assert_int_equal(csv.fields, 3);
+        assert_int_equal(csv.line, 2 + 2 * i);
+        assert_int_equal(atoi(csv.field[0]), i);
+        assert_int_equal(strlen(csv.field[1]), i % 70 + 10);
+        assert_int_equal(atoi(csv.field[2]), -i);
+    }
+    assert_int_equal(kti_csv_next(&csv, &found, &error), KT_OK);
+    assert_false(found);
+    kti_csv_close(&csv);
+
+    /* A zero byte far behind, by its place in the file. */
+    content.data[content.size - 3] = '\0';
+    folder_write_bytes(&place, "x.csv", content.data, content.size);
+    assert_int_equal(kti_csv_open_stream(folder_path(&place, "x.csv", path), &csv, &error), KT_OK);
+    kt_status status = KT_OK;
+    for (found = true; status == KT_OK && found;)
+        status = kti_csv_next(&csv, &found, &error);
+    assert_int_equal(status, KT_BAD_FORMAT);
+    assert_int_equal(error.byte, content.size - 3);
+    kti_csv_close(&csv);
+    kti_text_destroy(&content);
+}
+
+static void refuses_a_record_that_is_too_long_to_stream(void **state)
+{
+    char path[256];
+    kti_text content = {0};
+    kt_error error = KT_ERROR_NONE;
+    kti_csv csv;
+    bool found = true;
+    (void)state;
+    kti_text_add(&content, "a,b\n");
+    for (int i = 0; i < 3 << 20; i++)
+        kti_text_add(&content, ",");
+    folder_write_bytes(&place, "x.csv", content.data, content.size);
+    assert_int_equal(kti_csv_open_stream(folder_path(&place, "x.csv", path), &csv, &error), KT_OK);
+    assert_int_equal(kti_csv_next(&csv, &found, &error), KT_OK);
+    assert_int_equal(kti_csv_next(&csv, &found, &error), KT_BAD_FORMAT);
+    assert_int_equal(error.line, 2);
+    kti_csv_close(&csv);
+    kti_text_destroy(&content);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -186,6 +265,8 @@ int main(void)
         cmocka_unit_test(refuses_long_fields_and_files),
         cmocka_unit_test(counts_fields_that_it_does_not_keep),
         cmocka_unit_test(writes_what_it_reads),
+        cmocka_unit_test(streams_what_is_longer_than_a_piece),
+        cmocka_unit_test(refuses_a_record_that_is_too_long_to_stream),
     };
     return cmocka_run_group_tests_name("csv", tests, set_up, tear_down);
 }

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <kappatune/error.h>
 
@@ -24,6 +25,10 @@ typedef struct kti_csv {
     char *content;    /* owned */
     char *next, *end; /* the unread rest of content */
     int64_t next_line;
+    bool streams;     /* the file is read piece by piece: */
+    bool complete;    /* all of it has been read */
+    int handle;       /* -1 if it is not open */
+    int64_t piece_at; /* the byte of the file that content begins with */
 
     /* The record read last. */
     int64_t line;                /* 1-based line that it begins on */
@@ -37,6 +42,10 @@ typedef struct kti_csv {
 kt_status kti_csv_open(const char *path, kti_csv *csv, kt_error *error);
 /* The same with another limit, in bytes. */
 kt_status kti_csv_open_within(const char *path, size_t limit, kti_csv *csv, kt_error *error);
+
+/* For a file of any size, in little memory: it is read piece by piece, and a record's fields are valid until the next one. The
+ * longest record is half a MiB. */
+kt_status kti_csv_open_stream(const char *path, kti_csv *csv, kt_error *error);
 
 /* Reads one record; *found is false at the end of the file. KT_BAD_FORMAT names the line; nothing can be read
  * after it. */
