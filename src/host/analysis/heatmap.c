@@ -8,7 +8,6 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "base/text.h"
 
 enum { CELL = 62, LETTER = 9, LEAST_MARGIN = 90, TITLE = 40, BAR = 110 }; /* pixels */
 
@@ -53,29 +52,25 @@ static int margin_of(const char *const *names, size_t size)
     return wanted > LEAST_MARGIN ? wanted : LEAST_MARGIN;
 }
 
-static void write_script(kti_text *s, const char *title, const char *const *names, const double *r,
-                         size_t size)
+void kti_heatmap_add(kti_text *s, const char *const *names, const double *r, size_t size, int *width,
+                     int *height)
 {
-    const int margin = margin_of(names, size), width = margin + CELL * (int)size + BAR,
-              height = TITLE + CELL * (int)size + margin;
-    kti_text_add(
-        s, "# Drawn by kappatune analyze; draw it again: gnuplot on this file, in its folder.\n$r << EOD\n");
+    const int margin = margin_of(names, size);
+    *width = margin + CELL * (int)size + BAR;
+    *height = TITLE + CELL * (int)size + margin;
+    kti_text_add(s, "$r << EOD\n");
     for (size_t row = 0; row < size; row++)
         for (size_t column = 0; column < size; column++)
             if (isfinite(r[row * size + column]))
                 kti_text_add(s, "%zu %zu %.6f\n", column, row, r[row * size + column]);
     kti_text_add(
-        s, "EOD\nset terminal pngcairo noenhanced size %d,%d font 'Sans,12'\nset output 'correlation.png'\n",
-        width, height);
-    kti_text_add(s,
-                 "set lmargin at screen %.4f\nset rmargin at screen %.4f\nset bmargin at screen %.4f\nset "
-                 "tmargin at screen "
-                 "%.4f\n",
-                 (double)margin / width, (double)(margin + CELL * (int)size) / width, (double)margin / height,
-                 (double)(margin + CELL * (int)size) / height);
-    kti_text_add(s, "set title ");
-    add_quoted(s, title);
-    kti_text_add(s, "\nset xrange [-0.5:%.1f]\nset yrange [%.1f:-0.5]\nset cbrange [-1:1]\n",
+        s,
+        "EOD\nset lmargin at screen %.4f\nset rmargin at screen %.4f\nset bmargin at screen %.4f\nset "
+        "tmargin at screen "
+        "%.4f\n",
+        (double)margin / *width, (double)(margin + CELL * (int)size) / *width, (double)margin / *height,
+        (double)(margin + CELL * (int)size) / *height);
+    kti_text_add(s, "set xrange [-0.5:%.1f]\nset yrange [%.1f:-0.5]\nset cbrange [-1:1]\n",
                  (double)size - 0.5, (double)size - 0.5);
     kti_text_add(
         s, "set cblabel \"Pearson's r\"\nset palette defined (-1 '#2166ac', -0.5 '#92c5de', 0 '#f7f7f7', 0.5 "
@@ -87,10 +82,27 @@ static void write_script(kti_text *s, const char *title, const char *const *name
     /* Cells as boxes, since `with image` of pngcairo blurs them. */
     kti_text_add(s,
                  "plot $r using 1:2:(0.49):(0.49):3 with boxxyerror fillstyle solid noborder lc palette\n");
+}
+
+static void write_script(kti_text *s, const char *title, const char *const *names, const double *r,
+                         size_t size)
+{
+    kti_text body = {0};
+    int width, height;
+    kti_heatmap_add(&body, names, r, size, &width, &height);
+    kti_text_add(s,
+                 "# Drawn by kappatune analyze; draw it again: gnuplot on this file, in its folder.\n"
+                 "set terminal pngcairo noenhanced size %d,%d font 'Sans,12'\nset output "
+                 "'correlation.png'\nset title ",
+                 width, height);
+    add_quoted(s, title);
+    kti_text_add(s, "\n%s", body.data ? body.data : "");
     kti_text_add(s,
                  "set terminal svg noenhanced size %d,%d font 'Sans,12' background 'white'\nset output "
                  "'correlation.svg'\nreplot\n",
                  width, height);
+    s->failed = s->failed || body.failed;
+    kti_text_destroy(&body);
 }
 
 kt_status kti_heatmap_draw(const char *folder, const char *title, const char *const *names, const double *r,

@@ -5,11 +5,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <kappatune/error.h>
+#include "base/text.h"
 
 /* Writes FOLDER/correlation.gp, with its numbers, and draws correlation.png and .svg from it: r [size, size], NaN where there is none,
  * under names[size]. *drawn is false where there is no gnuplot: the script is there all the same. The folder is made if missing. */
 kt_status kti_heatmap_draw(const char *folder, const char *title, const char *const *names, const double *r,
                            size_t size, bool *drawn, kt_error *error);
+
+/* Adds data, axes and plot command of the same picture, whose size in pixels it says, to a script that has its terminal. */
+void kti_heatmap_add(kti_text *script, const char *const *names, const double *r, size_t size, int *width,
+                     int *height);
 
 #endif

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/fail.h"
-#include "cli/duplicates.h"
+#include "analysis/statistics.h"
 #include "cli/fetch.h"
 #include "cli/options.h"
 #include "cli/text.h"
@@ -106,104 +106,12 @@ static int check(const request *r)
     return exit_status;
 }
 
-/* ---- statistics ---- */
-
-enum { DECADES = 12, FIRST_DECADE = -4 /* the lowest bin begins at 1e-4, or holds what is below */ };
-
-typedef struct size_summary {
-    double mean;
-    int64_t most;
-} size_summary;
-
-typedef struct statistics {
-    double least, median, mean, greatest; /* kappa, W/(m K) */
-    int decade[DECADES];
-    size_summary sites, edges, quotient_nodes, quotient_edges;
-    int crystals_with[KTI_ATOMIC_NUMBERS + 1]; /* usable crystals that hold the element */
-    bool outside[KTI_ATOMIC_NUMBERS + 1];      /* elements of rejects that the network does not know */
-    kti_duplicate *pairs;                      /* owned */
-    size_t pairs_size;
-} statistics;
-
-static int compare_doubles(const void *a, const void *b)
-{
-    const double left = *(const double *)a, right = *(const double *)b;
-    return (left > right) - (left < right);
-}
-
-static kt_status describe_kappa(const kti_dataset *dataset, statistics *s, kt_error *error)
-{
-    const int size = dataset->size;
-    double *sorted = malloc((size_t)size * sizeof *sorted);
-    if (!sorted)
-        return kti_fail_memory(error, "the statistics");
-    for (int i = 0; i < size; i++) {
-        sorted[i] = dataset->crystals[i].kappa;
-        s->mean += sorted[i] / size;
-        int decade = (int)floor(log10(sorted[i])) - FIRST_DECADE;
-        decade = decade < 0 ? 0 : decade >= DECADES ? DECADES - 1 : decade;
-        s->decade[decade]++;
-    }
-    qsort(sorted, (size_t)size, sizeof *sorted, compare_doubles);
-    s->least = sorted[0];
-    s->median = (sorted[(size - 1) / 2] + sorted[size / 2]) / 2;
-    s->greatest = sorted[size - 1];
-    free(sorted);
-    return KT_OK;
-}
-
-static void add_size(size_summary *sum, int64_t value, int size)
-{
-    sum->mean += (double)value / size;
-    if (value > sum->most)
-        sum->most = value;
-}
-
-static void describe_graph(const kti_graph *graph, int size, statistics *s)
-{
-    bool present[KTI_ELEMENT_TYPES] = {false};
-    add_size(&s->sites, graph->sites, size);
-    add_size(&s->edges, graph->directed_edges, size);
-    add_size(&s->quotient_nodes, graph->nodes, size);
-    add_size(&s->quotient_edges, graph->edges, size);
-    for (int i = 0; i < graph->nodes; i++)
-        present[graph->node_type[i]] = true;
-    for (int number = 1; number <= KTI_ATOMIC_NUMBERS; number++)
-        if (kti_element_type(number) >= 0)
-            s->crystals_with[number] += present[kti_element_type(number)];
-}
-
-/* A rejected crystal that can be read as a structure may hold an element that the network does not know. */
-static void look_outside(const kti_reject *reject, statistics *s)
-{
-    kt_structure structure = {0};
-    if (reject->error.status == KT_BAD_CRYSTAL &&
-        kt_structure_read(reject->error.file, &structure, NULL) == KT_OK)
-        for (int i = 0; i < structure.sites; i++)
-            if (kti_element_type(structure.atomic_number[i]) < 0)
-                s->outside[structure.atomic_number[i]] = true;
-    kt_structure_destroy(&structure);
-}
-
-static kt_status describe(const kti_dataset *dataset, statistics *s, kt_error *error)
-{
-    *s = (statistics){0};
-    kt_status status = describe_kappa(dataset, s, error);
-    for (int i = 0; i < dataset->size; i++)
-        describe_graph(&dataset->crystals[i].graph, dataset->size, s);
-    for (int i = 0; i < dataset->rejected; i++)
-        look_outside(&dataset->rejects[i], s);
-    if (status == KT_OK)
-        status = kti_find_duplicates(dataset, &s->pairs, &s->pairs_size, error);
-    return status;
-}
-
 /* ---- as a table ---- */
 
-static void print_histogram(const statistics *s, int size)
+static void print_histogram(const kti_statistics *s, int size)
 {
     enum { WIDTH = 40 };
-    int first = 0, last = DECADES - 1, most = 1;
+    int first = 0, last = KTI_DECADES - 1, most = 1;
     while (first < last && s->decade[first] == 0)
         first++;
     while (last > first && s->decade[last] == 0)
@@ -213,15 +121,15 @@ static void print_histogram(const statistics *s, int size)
             most = s->decade[i];
     for (int i = first; i <= last; i++) {
         const int bar = s->decade[i] > 0 ? 1 + (WIDTH - 1) * s->decade[i] / most : 0;
-        printf("  %7g .. %-7g %6d %5.1f %%  ", pow(10, FIRST_DECADE + i), pow(10, FIRST_DECADE + i + 1),
-               s->decade[i], 100.0 * s->decade[i] / size);
+        printf("  %7g .. %-7g %6d %5.1f %%  ", pow(10, KTI_FIRST_DECADE + i),
+               pow(10, KTI_FIRST_DECADE + i + 1), s->decade[i], 100.0 * s->decade[i] / size);
         for (int j = 0; j < bar; j++)
             putchar('#');
         putchar('\n');
     }
 }
 
-static void add_size_row(kti_table *table, const char *name, size_summary full, size_summary quotient)
+static void add_size_row(kti_table *table, const char *name, kti_size_summary full, kti_size_summary quotient)
 {
     kti_table_add(table, "%s", name);
     kti_table_add(table, "%.1f", full.mean);
@@ -230,7 +138,7 @@ static void add_size_row(kti_table *table, const char *name, size_summary full, 
     kti_table_add(table, "%lld", (long long)quotient.most);
 }
 
-static kt_status print_sizes(const statistics *s, kt_error *error)
+static kt_status print_sizes(const kti_statistics *s, kt_error *error)
 {
     kti_table table = {.columns = 5, .left = 1};
     static const char *const header[] = {"per crystal", "mean", "max", "quotient mean", "max"};
@@ -264,7 +172,7 @@ static int count_chosen(const bool chosen[KTI_ATOMIC_NUMBERS + 1])
     return count;
 }
 
-static kt_status print_duplicates(const kti_dataset *dataset, const statistics *s, kt_error *error)
+static kt_status print_duplicates(const kti_dataset *dataset, const kti_statistics *s, kt_error *error)
 {
     if (s->pairs_size == 0) {
         puts("no two crystals look the same to the network");
@@ -293,7 +201,7 @@ static kt_status print_duplicates(const kti_dataset *dataset, const statistics *
     return lost ? kti_fail_memory(error, "a table") : KT_OK;
 }
 
-static kt_status print_table(const kti_dataset *dataset, const statistics *s, kt_error *error)
+static kt_status print_table(const kti_dataset *dataset, const kti_statistics *s, kt_error *error)
 {
     bool covered[KTI_ATOMIC_NUMBERS + 1] = {false}, missing[KTI_ATOMIC_NUMBERS + 1] = {false};
     for (int number = 1; number <= KTI_ATOMIC_NUMBERS; number++) {
@@ -323,21 +231,21 @@ static kt_status print_table(const kti_dataset *dataset, const statistics *s, kt
 
 /* ---- as JSON ---- */
 
-static json_t *size_to_json(size_summary size)
+static json_t *size_to_json(kti_size_summary size)
 {
     return json_pack("{s:f, s:I}", "mean", size.mean, "max", (json_int_t)size.most);
 }
 
-static kt_status print_json(const kti_dataset *dataset, const statistics *s, kt_error *error)
+static kt_status print_json(const kti_dataset *dataset, const kti_statistics *s, kt_error *error)
 {
     json_t *histogram = json_array(), *elements = json_object(), *outside = json_array(),
            *pairs = json_array();
     int lost = 0;
-    for (int i = 0; i < DECADES; i++)
+    for (int i = 0; i < KTI_DECADES; i++)
         if (s->decade[i] > 0)
             lost |= json_array_append_new(
-                histogram, json_pack("{s:f, s:f, s:i}", "from", pow(10, FIRST_DECADE + i), "to",
-                                     pow(10, FIRST_DECADE + i + 1), "crystals", s->decade[i]));
+                histogram, json_pack("{s:f, s:f, s:i}", "from", pow(10, KTI_FIRST_DECADE + i), "to",
+                                     pow(10, KTI_FIRST_DECADE + i + 1), "crystals", s->decade[i]));
     for (int number = 1; number <= KTI_ATOMIC_NUMBERS; number++) {
         if (s->crystals_with[number] > 0)
             lost |= json_object_set_new(elements, kti_element_symbol(number),
@@ -366,11 +274,11 @@ static int show_statistics(const request *r)
 {
     kt_error error = KT_ERROR_NONE;
     kti_dataset dataset = {0};
-    statistics s = {0};
+    kti_statistics s = {0};
     int exit_status = KTI_EXIT_FAILED;
     kt_status status = read_data(r, &dataset, &error);
     if (status == KT_OK)
-        status = describe(&dataset, &s, &error);
+        status = kti_describe_dataset(&dataset, &s, &error);
     if (status == KT_OK) {
         exit_status = name_rejects(&dataset);
         status = r->format == KTI_OUTPUT_JSON ? print_json(&dataset, &s, &error)
@@ -378,7 +286,7 @@ static int show_statistics(const request *r)
     }
     if (status != KT_OK)
         exit_status = kti_cli_fail(&error);
-    free(s.pairs);
+    kti_statistics_destroy(&s);
     kti_dataset_destroy(&dataset);
     return exit_status;
 }

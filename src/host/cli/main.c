@@ -12,6 +12,7 @@
 #include "cli/evaluate.h"
 #include "cli/options.h"
 #include "cli/predict.h"
+#include "cli/report.h"
 #include "cli/reproduce.h"
 #include "cli/scan.h"
 #include "cli/train.h"
@@ -27,6 +28,7 @@ static const command commands[] = {
     {"predict", "thermal conductivity or formation energy of crystals", kti_cli_predict},
     {"scan", "the same for a folder, an archive or a list of many crystals, as rows of a file", kti_cli_scan},
     {"analyze", "what a scan's predictions and their spread go with", kti_cli_analyze},
+    {"report", "one HTML file of what a run, a data set or a scan shows", kti_cli_report},
     {"evaluate", "scores of trained models on their own and other data sets", kti_cli_evaluate},
     {"reproduce", "the paper's tables and figures beside ours, under both protocols", kti_cli_reproduce},
     {"weights", "import, inspect and fetch weights", kti_cli_weights},

@@ -1,6 +1,6 @@
 /* Crystals of a data set that the network cannot tell apart. */
-#ifndef KTI_CLI_DUPLICATES_H
-#define KTI_CLI_DUPLICATES_H
+#ifndef KTI_ANALYSIS_DUPLICATES_H
+#define KTI_ANALYSIS_DUPLICATES_H
 
 #include <stddef.h>
 

@@ -1,4 +1,4 @@
-#include "cli/duplicates.h"
+#include "analysis/duplicates.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,0 +1,53 @@
+/* Reports: what a run, a data set or a scan shows, as one HTML file. */
+#ifndef KTI_ANALYSIS_REPORT_H
+#define KTI_ANALYSIS_REPORT_H
+
+#include "analysis/plot.h"
+
+typedef enum kti_report_kind {
+    KTI_REPORT_RUN,     /* a folder with recipe.json */
+    KTI_REPORT_DATASET, /* a folder with id_prop.csv, or a prototype table */
+    KTI_REPORT_SCAN     /* a table with X_mean and X_std */
+} kti_report_kind;
+
+typedef struct kti_report_options {
+    const char *subject;       /* run folder, data set or scan */
+    const char *const *others; /* [other_count] data sets to hold a data set against */
+    int other_count;
+    const char *rejects; /* of a scan; NULL: beside it, as kappatune scan names them, if they are there */
+    const char *out;     /* the HTML file */
+    const char *folder;  /* where figures are drawn; exists */
+    unsigned formats;    /* of kti_plot_format: files to keep in `folder` */
+    int threads;         /* that read a data set */
+    const char *version; /* of the program */
+    void (*message)(void *user, const char *text); /* one line for a person; may be NULL */
+    void *user;
+} kti_report_options;
+
+typedef struct kti_report_result {
+    kti_report_kind kind;
+    int figures;
+    bool no_gnuplot; /* figures are missing */
+    int rejected;    /* rows of a data set that could not be read */
+} kti_report_result;
+
+/* What `path` is. KT_BAD_ARGUMENT for what is none of them, saying what each would have. */
+kt_status kti_report_find_kind(const char *path, kti_report_kind *kind, kt_error *error);
+
+/* Writes the report. A scan may have however many rows. */
+kt_status kti_report_write(const kti_report_options *options, kti_report_result *result, kt_error *error);
+
+/* ---- the three of them: each adds its page ---- */
+
+typedef struct kti_report {
+    const kti_report_options *options;
+    kti_report_result *result;
+    kti_plots plots;
+    kti_text html;
+} kti_report;
+
+kt_status kti_report_run(kti_report *report, kt_error *error);
+kt_status kti_report_dataset(kti_report *report, kt_error *error);
+kt_status kti_report_scan(kti_report *report, kt_error *error);
+
+#endif

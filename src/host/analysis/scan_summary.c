@@ -1,0 +1,318 @@
+#include "analysis/scan_summary.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fail.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/random.h"
+
+enum { SAMPLE_STREAM = 0x72657031 };
+
+/* Fields of a record; -1: there is none. */
+typedef struct fields {
+    int count, formula, mean, sd, lower, upper, warnings;
+} fields;
+
+void kti_scan_summary_destroy(kti_scan_summary *s)
+{
+    for (int i = 0; i < s->features; i++) {
+        free(s->feature[i].name);
+        free(s->feature[i].value);
+    }
+    for (int i = 0; i < s->top_size; i++) {
+        free(s->top[i].id);
+        free(s->top[i].formula);
+    }
+    for (int i = 0; i < s->low_size; i++) {
+        free(s->low[i].id);
+        free(s->low[i].formula);
+    }
+    for (int i = 0; i < s->warnings; i++)
+        free(s->warning[i]);
+    free(s->feature);
+    free(s->count);
+    free(s->mean);
+    free(s->sd);
+    kti_cloud_destroy(&s->spread);
+    *s = (kti_scan_summary){0};
+}
+
+/* ---- the header ---- */
+
+static int find_field(const kti_csv *csv, const char *name)
+{
+    for (int i = 0; i < csv->fields && i < KTI_CSV_FIELDS; i++)
+        if (strcmp(csv->field[i], name) == 0)
+            return i;
+    return -1;
+}
+
+/* A column of the quantity whose name holds `part`, as kappa_interval_lower does. */
+static int find_part(const kti_csv *csv, const char *quantity, const char *part)
+{
+    const size_t stem = strlen(quantity);
+    for (int i = 1; i < csv->fields && i < KTI_CSV_FIELDS; i++)
+        if (strncmp(csv->field[i], quantity, stem) == 0 && strstr(csv->field[i] + stem, part))
+            return i;
+    for (int i = 1; i < csv->fields && i < KTI_CSV_FIELDS; i++)
+        if (strncmp(csv->field[i], "interval_", 9) == 0 && strstr(csv->field[i], part))
+            return i;
+    return -1;
+}
+
+static kt_status find_quantity(const kti_csv *csv, kti_scan_summary *s, fields *f, kt_error *error)
+{
+    for (int i = 1; i < csv->fields && i < KTI_CSV_FIELDS; i++) {
+        const size_t length = strlen(csv->field[i]);
+        char sd[48];
+        if (length <= 5 || length > 36 || strcmp(csv->field[i] + length - 5, "_mean") != 0)
+            continue;
+        snprintf(sd, sizeof sd, "%.*s_std", (int)(length - 5), csv->field[i]);
+        f->mean = i;
+        f->sd = find_field(csv, sd);
+        if (f->sd < 0)
+            continue;
+        snprintf(s->quantity, sizeof s->quantity, "%.*s", (int)(length - 5), csv->field[i]);
+        s->logarithmic = strcmp(s->quantity, "kappa") == 0;
+        return KT_OK;
+    }
+    return kti_fail_file(error, KT_BAD_FORMAT, csv->path,
+                         "is no scan: it has no columns kappa_mean and kappa_std");
+}
+
+/* Whether a column says something of the crystal, not of its prediction. */
+static bool is_feature(const kti_scan_summary *s, const char *name)
+{
+    const size_t stem = strlen(s->quantity);
+    return strncmp(name, "fold_", 5) != 0 && strncmp(name, "interval_", 9) != 0 &&
+           strcmp(name, "formula") != 0 && strcmp(name, "warnings") != 0 &&
+           !(strncmp(name, s->quantity, stem) == 0 && name[stem] == '_');
+}
+
+static kt_status read_header(kti_csv *csv, kti_scan_summary *s, fields *f, kt_error *error)
+{
+    bool found;
+    kt_status status = kti_csv_next(csv, &found, error);
+    if (status == KT_OK && csv->fields > KTI_CSV_FIELDS)
+        status = kti_fail_line(error, KT_BAD_FORMAT, csv->path, csv->line, "has more than %d columns",
+                               KTI_CSV_FIELDS);
+    if (status == KT_OK)
+        status = find_quantity(csv, s, f, error);
+    if (status != KT_OK)
+        return status;
+    f->count = csv->fields;
+    f->formula = find_field(csv, "formula");
+    f->lower = find_part(csv, s->quantity, "lower");
+    f->upper = find_part(csv, s->quantity, "upper");
+    f->lower = f->lower < 0 ? find_part(csv, s->quantity, "_low") : f->lower;
+    f->upper = f->upper < 0 ? find_part(csv, s->quantity, "_high") : f->upper;
+    f->warnings = find_field(csv, "warnings");
+    s->has_interval = f->lower >= 0 && f->upper >= 0;
+    s->has_warnings = f->warnings >= 0;
+    s->feature = kti_allocate((size_t)csv->fields, sizeof *s->feature);
+    if (!s->feature)
+        return kti_fail_memory(error, "the report");
+    for (int i = 1; i < csv->fields; i++)
+        if (is_feature(s, csv->field[i])) {
+            kti_scan_feature *made = &s->feature[s->features++];
+            *made = (kti_scan_feature){kti_duplicate_text(csv->field[i]), i,
+                                       kti_allocate(KTI_SCAN_SAMPLE, sizeof(double))};
+            if (!made->name || !made->value)
+                return kti_fail_memory(error, "the report");
+        }
+    return KT_OK;
+}
+
+/* ---- a row ---- */
+
+static double number_of(const kti_csv *csv, int field)
+{
+    double value;
+    return field >= 0 && kti_number_parse(csv->field[field], &value) ? value : NAN;
+}
+
+/* Keeps the row if it is among the most extreme; sign 1: the greatest. */
+static kt_status keep(kti_scan_row *list, int *size, const kti_scan_row *row, int sign, kt_error *error)
+{
+    int at = *size;
+    while (at > 0 && sign * list[at - 1].mean < sign * row->mean)
+        at--;
+    if (at == KTI_SCAN_EXTREMES)
+        return KT_OK;
+    kti_scan_row copy = *row;
+    copy.id = kti_duplicate_text(row->id);
+    copy.formula = kti_duplicate_text(row->formula);
+    if (!copy.id || !copy.formula) {
+        free(copy.id);
+        free(copy.formula);
+        return kti_fail_memory(error, "the report");
+    }
+    if (*size == KTI_SCAN_EXTREMES) {
+        (*size)--;
+        free(list[*size].id);
+        free(list[*size].formula);
+    }
+    memmove(&list[at + 1], &list[at], (size_t)(*size - at) * sizeof *list);
+    list[at] = copy;
+    (*size)++;
+    return KT_OK;
+}
+
+static kt_status count_warning(kti_scan_summary *s, const char *text, size_t length, kt_error *error)
+{
+    for (int i = 0; i < s->warnings; i++)
+        if (strlen(s->warning[i]) == length && memcmp(s->warning[i], text, length) == 0) {
+            s->warned[i]++;
+            return KT_OK;
+        }
+    if (s->warnings == KTI_SCAN_WARNINGS) {
+        s->other_warnings++;
+        return KT_OK;
+    }
+    char *copy = kti_allocate(length + 1, 1);
+    if (!copy)
+        return kti_fail_memory(error, "the report");
+    memcpy(copy, text, length);
+    s->warning[s->warnings] = copy;
+    s->warned[s->warnings++] = 1;
+    return KT_OK;
+}
+
+/* "one; another": a number in it, as in "0.42 beyond", would make every one different, so that a warning is its text to a colon. */
+static kt_status count_warnings(kti_scan_summary *s, const char *text, kt_error *error)
+{
+    kt_status status = KT_OK;
+    bool any = false;
+    while (*text && status == KT_OK) {
+        text += strspn(text, "; ");
+        const size_t length = strcspn(text, ";"), shown = strcspn(text, ";:");
+        if (length > 0) {
+            status = count_warning(s, text, shown, error);
+            any = true;
+        }
+        text += length;
+    }
+    s->warned_rows += any;
+    return status;
+}
+
+/* Reservoir sampling: every row is as likely to stay. */
+static void sample(kti_scan_summary *s, const kti_csv *csv, const kti_scan_row *row, kti_random *random)
+{
+    size_t at = s->sampled;
+    if (at == KTI_SCAN_SAMPLE) {
+        const double drawn = kti_random_uniform(random) * (double)s->rows;
+        if (drawn >= KTI_SCAN_SAMPLE)
+            return;
+        at = (size_t)drawn;
+    } else {
+        s->sampled++;
+    }
+    s->mean[at] = row->mean;
+    s->sd[at] = row->sd;
+    for (int i = 0; i < s->features; i++)
+        s->feature[i].value[at] = number_of(csv, s->feature[i].field);
+}
+
+static kt_status add_row(kti_scan_summary *s, const kti_csv *csv, const fields *f, kti_random *random,
+                         kt_error *error)
+{
+    if (csv->fields != f->count)
+        return kti_fail_line(error, KT_BAD_FORMAT, csv->path, csv->line, "has %d fields, the header %d",
+                             csv->fields, f->count);
+    char none[] = "";
+    const kti_scan_row row = {csv->field[0],
+                              f->formula >= 0 ? csv->field[f->formula] : none,
+                              number_of(csv, f->mean),
+                              number_of(csv, f->sd),
+                              number_of(csv, f->lower),
+                              number_of(csv, f->upper)};
+    s->rows++;
+    kt_status status = f->warnings >= 0 ? count_warnings(s, csv->field[f->warnings], error) : KT_OK;
+    if (!isfinite(row.mean)) {
+        s->without++;
+        return status;
+    }
+    s->sum += row.mean;
+    s->least = fmin(s->least, row.mean);
+    s->greatest = fmax(s->greatest, row.mean);
+    const int bin = kti_axis_bin(&s->axis, row.mean);
+    if (bin >= 0)
+        s->count[bin]++;
+    kti_cloud_add(&s->spread, row.mean, s->logarithmic ? row.sd / row.mean : row.sd);
+    s->beyond += s->logarithmic && row.sd > row.mean / 2;
+    sample(s, csv, &row, random);
+    if (status == KT_OK)
+        status = keep(s->top, &s->top_size, &row, 1, error);
+    return status == KT_OK ? keep(s->low, &s->low_size, &row, -1, error) : status;
+}
+
+static kt_status prepare(kti_scan_summary *s, kt_error *error)
+{
+    const kti_axis kappa = kti_axis_of_kappa(), energy = {.low = -6, .step = 0.1, .size = 120},
+                   ratio = {.low = -4, .step = 0.05, .size = 120, .logarithmic = true};
+    s->axis = s->logarithmic ? kappa : energy;
+    s->least = INFINITY;
+    s->greatest = -INFINITY;
+    s->count = kti_allocate((size_t)s->axis.size, sizeof *s->count);
+    s->mean = kti_allocate(KTI_SCAN_SAMPLE, sizeof *s->mean);
+    s->sd = kti_allocate(KTI_SCAN_SAMPLE, sizeof *s->sd);
+    if (!s->count || !s->mean || !s->sd)
+        return kti_fail_memory(error, "the report");
+    return kti_cloud_create(s->axis, ratio, &s->spread, error);
+}
+
+/* Columns of texts are no features; warnings by how often. */
+static void tidy(kti_scan_summary *s)
+{
+    int kept = 0;
+    for (int i = 0; i < s->features; i++) {
+        bool numbers = false;
+        for (size_t row = 0; row < s->sampled && !numbers; row++)
+            numbers = isfinite(s->feature[i].value[row]) != 0;
+        if (numbers) {
+            s->feature[kept++] = s->feature[i];
+            continue;
+        }
+        free(s->feature[i].name);
+        free(s->feature[i].value);
+    }
+    s->features = kept;
+    for (int i = 1; i < s->warnings; i++)
+        for (int j = i; j > 0 && s->warned[j] > s->warned[j - 1]; j--) {
+            char *const text = s->warning[j];
+            const int64_t count = s->warned[j];
+            s->warning[j] = s->warning[j - 1];
+            s->warned[j] = s->warned[j - 1];
+            s->warning[j - 1] = text;
+            s->warned[j - 1] = count;
+        }
+}
+
+kt_status kti_scan_summarise(const char *path, kti_scan_summary *s, kt_error *error)
+{
+    kti_csv csv;
+    fields f = {0};
+    bool found = true;
+    kti_random random = kti_random_stream(0, SAMPLE_STREAM, 0, 0);
+    *s = (kti_scan_summary){0};
+    kt_status status = kti_csv_open_stream(path, &csv, error);
+    if (status == KT_OK)
+        status = read_header(&csv, s, &f, error);
+    if (status == KT_OK)
+        status = prepare(s, error);
+    while (status == KT_OK && found) {
+        status = kti_csv_next(&csv, &found, error);
+        if (status == KT_OK && found)
+            status = add_row(s, &csv, &f, &random, error);
+    }
+    kti_csv_close(&csv);
+    tidy(s);
+    if (status == KT_OK && s->rows == s->without)
+        status = kti_fail_file(error, KT_BAD_ARGUMENT, path, "has no row with a prediction");
+    return status;
+}

@@ -1,0 +1,187 @@
+/* kappatune report */
+#include "cli/report.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "analysis/report.h"
+#include "base/fail.h"
+#include "base/file.h"
+#include "cli/options.h"
+
+static const char help[] =
+    "usage: kappatune report RUN|DATA|SCAN.csv [OPTION...]\n"
+    "\n"
+    "Writes what a run, a data set or a scan shows as one HTML file, which needs no other file and no "
+    "network.\n"
+    "\n"
+    "  RUN                   a run folder, of one stage or several: scores, parity, residuals, losses, the "
+    "published\n"
+    "                        folds beside ours, recipe, environment\n"
+    "  DATA                  a folder with id_prop.csv, or a prototype table: kappa, elements, duplicates, "
+    "rejects\n"
+    "  SCAN.csv              rows of `kappatune scan`: distribution, extremes, spread, correlations, "
+    "rejects\n"
+    "\n"
+    "  --out FILE            the report (default report.html)\n"
+    "  --with DATA           of a data set: another one to hold it against; can be repeated\n"
+    "  --rejects FILE        of a scan: its rejects (default: FILE.rejects.csv of FILE.csv, where that is)\n"
+    "  --figures DIR         leave every figure there too, as a file, with gnuplot's script\n"
+    "  --format LIST         of svg (default), png, pdf: the files of --figures\n"
+    "  --threads N           that read a data set (default: all processors)\n"
+    "  -h, --help            this text\n"
+    "\n"
+    "Figures need gnuplot (Debian: gnuplot-nox); without it the report has its tables alone, and says so.\n"
+    "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some rows of the data set rejected.\n"
+    "\n"
+    "Examples:\n"
+    "  kappatune report runs/togo15 --out togo15.html\n"
+    "  kappatune report datasets/togo15.csv --with my_crystals/ --figures figures --format png,pdf\n";
+
+enum { MOST_THREADS = 1024, MOST_OTHERS = 16 };
+
+typedef struct request {
+    kti_report_options report;
+    const char *figures;
+    const char *others[MOST_OTHERS];
+    bool formatted;
+} request;
+
+/* ---- options ---- */
+
+enum { OPTION_OUT = 256, OPTION_WITH, OPTION_REJECTS, OPTION_FIGURES, OPTION_FORMAT, OPTION_THREADS };
+
+static const struct option long_options[] = {
+    {"out", required_argument, NULL, OPTION_OUT},
+    {"with", required_argument, NULL, OPTION_WITH},
+    {"rejects", required_argument, NULL, OPTION_REJECTS},
+    {"figures", required_argument, NULL, OPTION_FIGURES},
+    {"format", required_argument, NULL, OPTION_FORMAT},
+    {"threads", required_argument, NULL, OPTION_THREADS},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+/* "png,pdf" */
+static bool read_formats(const char *list, unsigned *formats)
+{
+    static const char *const names[] = {"svg", "png", "pdf", NULL};
+    *formats = 0;
+    for (const char *at = list;; at++) {
+        char word[32];
+        const size_t length = strcspn(at, ",");
+        snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), at);
+        const int choice = kti_option_choice("--format", word, names);
+        if (choice < 0)
+            return false;
+        *formats |= 1u << choice;
+        at += length;
+        if (!*at)
+            return true;
+    }
+}
+
+static bool add_other(const char *argument, request *r)
+{
+    if (r->report.other_count == MOST_OTHERS) {
+        kti_cli_usage("report", "--with can be given %d times", MOST_OTHERS);
+        return false;
+    }
+    r->others[r->report.other_count++] = argument;
+    return true;
+}
+
+/* Returns an exit status, or -1 to go on. */
+static int read_options(int argc, char **argv, request *r)
+{
+    bool good = true;
+    int option;
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t threads = processors < 1 ? 1 : processors > MOST_THREADS ? MOST_THREADS : processors;
+    while (good && (option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
+        switch (option) {
+        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
+        case OPTION_OUT: r->report.out = optarg; break;
+        case OPTION_WITH: good = add_other(optarg, r); break;
+        case OPTION_REJECTS: r->report.rejects = optarg; break;
+        case OPTION_FIGURES: r->figures = optarg; break;
+        case OPTION_FORMAT:
+            r->formatted = true;
+            good = read_formats(optarg, &r->report.formats);
+            break;
+        case OPTION_THREADS: good = kti_option_integer("--threads", optarg, 1, MOST_THREADS, &threads); break;
+        default: return KTI_EXIT_USAGE;
+        }
+    }
+    if (!good)
+        return KTI_EXIT_USAGE;
+    if (r->formatted && !r->figures)
+        return kti_cli_usage(argv[0], "--format is of the files of --figures DIR");
+    if (argc - optind != 1)
+        return kti_cli_usage(argv[0], "name one run, data set or scan");
+    r->report.subject = argv[optind];
+    r->report.others = r->others;
+    r->report.threads = (int)threads;
+    return -1;
+}
+
+/* ---- the command ---- */
+
+static void warn(void *user, const char *text)
+{
+    (void)user;
+    kti_cli_warn("%s", text);
+}
+
+/* Where figures are drawn: DIR, or a folder of our own, into *made, to be removed. */
+static kt_status prepare_folder(request *r, char made[256], kt_error *error)
+{
+    const char *temporary = getenv("TMPDIR");
+    made[0] = '\0';
+    if (r->figures) {
+        r->report.folder = r->figures;
+        return kti_make_folder(r->figures, error);
+    }
+    if (snprintf(made, 256, "%s/kappatune-report-XXXXXX", temporary && *temporary ? temporary : "/tmp") >=
+            256 ||
+        !mkdtemp(made)) {
+        made[0] = '\0';
+        return kti_fail(error, KT_IO, "no temporary folder for the figures can be made: %s", strerror(errno));
+    }
+    r->report.folder = made;
+    return KT_OK;
+}
+
+static int finish(const request *r, const kti_report_result *result)
+{
+    static const char *const kinds[] = {"run", "data set", "scan"};
+    if (result->no_gnuplot)
+        kti_cli_warn("there is no gnuplot: the report has no figures");
+    printf("%s: the %s %s, %d figures\n", r->report.out, kinds[result->kind], r->report.subject,
+           result->figures);
+    if (result->rejected > 0)
+        kti_cli_warn("%d row%s of %s cannot be used; the report names them", result->rejected,
+                     result->rejected == 1 ? "" : "s", r->report.subject);
+    return result->rejected > 0 ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
+}
+
+int kti_cli_report(int argc, char **argv)
+{
+    kt_error error = KT_ERROR_NONE;
+    kti_report_result result = {0};
+    request r = {.report = {.out = "report.html", .version = KAPPATUNE_VERSION, .message = warn}};
+    char made[256];
+    const int exit_status = read_options(argc, argv, &r);
+    if (exit_status >= 0)
+        return exit_status;
+    r.report.formats = r.figures && !r.formatted ? KTI_PLOT_SVG : r.report.formats;
+    kt_status status = prepare_folder(&r, made, &error);
+    if (status == KT_OK)
+        status = kti_report_write(&r.report, &result, &error);
+    if (made[0])
+        rmdir(made); /* a script that gnuplot refused stays in it, for its message */
+    return status == KT_OK ? finish(&r, &result) : kti_cli_fail(&error);
+}
