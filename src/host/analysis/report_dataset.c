@@ -12,18 +12,11 @@
 
 enum { MOST_LISTED = 50, MOST_OVERLAYS = 4 };
 
-static kt_status read_all(const kti_report *report, const char *const *paths, kti_dataset *dataset,
-                          kt_error *error)
+static kt_status read_set(const kti_report *report, const char *path, kti_dataset *dataset, kt_error *error)
 {
     kti_dataset_options options = kti_dataset_options_default();
     options.threads = report->options->threads;
-    return kti_dataset_read_all(paths, &options, dataset, error);
-}
-
-static kt_status read_one(const kti_report *report, const char *path, kti_dataset *dataset, kt_error *error)
-{
-    const char *paths[KT_MOST_DATA_SETS] = {path};
-    return read_all(report, paths, dataset, error);
+    return kti_dataset_read(path, &options, dataset, error);
 }
 
 /* ---- kappa ---- */
@@ -156,27 +149,36 @@ static int root_of(int *leader, int i)
     return i;
 }
 
-/* How many crystals of each of two joined sets have a partner in the other. */
-static kt_status count_overlap(const kti_dataset *joined, int shared[2], kt_error *error)
+/* How many crystals of each of two sets have a partner in the other. */
+static kt_status count_overlap(const kti_dataset *first, const kti_dataset *second, int shared[2],
+                               kt_error *error)
 {
     kti_duplicate *pairs = NULL;
     size_t size = 0;
-    int *leader = kti_allocate((size_t)joined->size, sizeof *leader); /* of groups of equal crystals */
+    const int all = first->size + second->size;
+    /* Both sets' crystals, borrowed. */
+    const kti_dataset both = {.size = all, .crystals = kti_allocate((size_t)all, sizeof *both.crystals)};
+    int *leader = kti_allocate((size_t)all, sizeof *leader); /* of groups of equal crystals */
     bool(*has)[2] =
-        kti_allocate((size_t)joined->size, sizeof *has); /* which sets a group has crystals of, at its root */
-    kt_status status = leader && has ? kti_find_duplicates(joined, &pairs, &size, error)
-                                     : kti_fail_memory(error, "the report");
+        kti_allocate((size_t)all, sizeof *has); /* which sets a group has crystals of, at its root */
+    kt_status status = both.crystals && leader && has ? KT_OK : kti_fail_memory(error, "the report");
     shared[0] = shared[1] = 0;
-    for (int i = 0; i < joined->size && status == KT_OK; i++)
+    if (status == KT_OK) {
+        memcpy(both.crystals, first->crystals, (size_t)first->size * sizeof *both.crystals);
+        memcpy(both.crystals + first->size, second->crystals, (size_t)second->size * sizeof *both.crystals);
+        status = kti_find_duplicates(&both, &pairs, &size, error);
+    }
+    for (int i = 0; i < all && status == KT_OK; i++)
         leader[i] = i;
     for (size_t i = 0; i < size; i++)
         leader[root_of(leader, pairs[i].second)] = root_of(leader, pairs[i].first);
-    for (int i = 0; i < joined->size && status == KT_OK; i++)
-        has[root_of(leader, i)][joined->crystals[i].part] = true;
-    for (int i = 0; i < joined->size && status == KT_OK; i++) {
+    for (int i = 0; i < all && status == KT_OK; i++)
+        has[root_of(leader, i)][i >= first->size] = true;
+    for (int i = 0; i < all && status == KT_OK; i++) {
         const int root = root_of(leader, i);
-        shared[joined->crystals[i].part] += has[root][0] && has[root][1];
+        shared[i >= first->size] += has[root][0] && has[root][1];
     }
+    free(both.crystals);
     free(pairs);
     free(leader);
     free(has);
@@ -193,12 +195,14 @@ static kt_status add_overlap(kti_report *report, const kti_dataset *sets, kt_err
     kti_html_heading(html, 2, "Overlap with other data sets");
     kti_html_table_begin(html, 1, header, 5);
     for (int i = 0; i < o->other_count && status == KT_OK; i++) {
-        const char *paths[KT_MOST_DATA_SETS] = {o->subject, o->others[i]};
-        kti_dataset joined = {0};
         int shared[2];
-        status = read_all(report, paths, &joined, error);
-        if (status == KT_OK)
-            status = count_overlap(&joined, shared, error);
+        if (sets[i + 1].size > INT32_MAX - sets[0].size)
+            status = kti_fail(error, KT_BAD_ARGUMENT, "the data sets are too large together");
+        else if (kti_dataset_fingerprint(&sets[i + 1]) == kti_dataset_fingerprint(&sets[0]))
+            status = kti_fail_file(error, KT_BAD_ARGUMENT, o->others[i], "holds the same crystals as %s",
+                                   o->subject);
+        else
+            status = count_overlap(&sets[0], &sets[i + 1], shared, error);
         if (status == KT_OK) {
             kti_html_row_begin(html);
             kti_html_cell(html, "%s", o->others[i]);
@@ -208,7 +212,6 @@ static kt_status add_overlap(kti_report *report, const kti_dataset *sets, kt_err
             kti_html_cell(html, "%d", shared[1]);
             kti_html_row_end(html);
         }
-        kti_dataset_destroy(&joined);
     }
     kti_html_table_end(html);
     kti_html_paragraph(
@@ -281,9 +284,9 @@ kt_status kti_report_dataset(kti_report *report, kt_error *error)
     const kti_report_options *o = report->options;
     kti_dataset *sets = kti_allocate((size_t)o->other_count + 1, sizeof *sets);
     kt_status status =
-        sets ? read_one(report, o->subject, &sets[0], error) : kti_fail_memory(error, "the report");
+        sets ? read_set(report, o->subject, &sets[0], error) : kti_fail_memory(error, "the report");
     for (int i = 0; i < o->other_count && status == KT_OK; i++)
-        status = read_one(report, o->others[i], &sets[i + 1], error);
+        status = read_set(report, o->others[i], &sets[i + 1], error);
     if (status == KT_OK) {
         report->result->rejected = sets[0].rejected;
         kti_html_begin(&report->html, "Data set", o->subject);
