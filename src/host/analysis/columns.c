@@ -72,12 +72,6 @@ static kt_status next_row(kti_csv *csv, int fields, bool *found, kt_error *error
     return status;
 }
 
-static double number_of(const char *text)
-{
-    double value;
-    return kti_number_parse(text, &value) ? value : NAN;
-}
-
 /* Room for one more row, in all columns alike. */
 static kt_status make_room(kti_columns *c, kt_error *error)
 {
@@ -134,7 +128,7 @@ kt_status kti_columns_read(const char *path, kti_columns *c, kt_error *error)
         if (status != KT_OK)
             break;
         for (int i = 1; i < fields; i++)
-            c->column[i - 1].value[c->rows] = number_of(csv.field[i]);
+            c->column[i - 1].value[c->rows] = kti_number_or_nan(csv.field[i]);
         c->id[c->rows++] = id;
     }
     kti_csv_close(&csv);
@@ -205,7 +199,7 @@ static void give(kti_columns *c, size_t first, const kti_csv *csv, const key *ke
         *matched += !seen[row];
         seen[row] = true;
         for (int field = 1; field < csv->fields; field++)
-            c->column[first + (size_t)field - 1].value[row] = number_of(csv->field[field]);
+            c->column[first + (size_t)field - 1].value[row] = kti_number_or_nan(csv->field[field]);
     }
 }
 

@@ -5,10 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The colours of figures are analysis/plot's; here is what they become on either ground. */
+#include "analysis/plot.h"
+
+/* In light, colours are those of figures; here is what they become in dark. */
 static const char style[] =
-    ":root{--ground:#ffffff;--ink:#202124;--muted:#5f6368;--rule:#dfe2e6;--soft:#f5f6f8;--blue:#2b6cb0;"
-    "--orange:#c05621;--green:#2f855a;--purple:#6b46c1;--warn:#8a4b00;color-scheme:light dark}\n"
+    ":root{--ground:#ffffff;--ink:" KTI_INK ";--muted:" KTI_MUTED ";--rule:" KTI_RULE ";--soft:#f5f6f8;"
+    "--blue:" KTI_BLUE ";--orange:" KTI_ORANGE ";--green:" KTI_GREEN ";--purple:" KTI_PURPLE
+    ";--warn:#8a4b00;color-scheme:light dark}\n"
     "@media (prefers-color-scheme:dark){:root{--ground:#16181b;--ink:#e6e7e9;--muted:#a0a6ad;--rule:#363a40;"
     "--soft:#1f2226;--blue:#7db3ea;--orange:#f0a06a;--green:#74c69d;--purple:#b79cf5;--warn:#f2c078}}\n"
     "*{box-sizing:border-box}\n"

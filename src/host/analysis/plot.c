@@ -12,11 +12,9 @@
 enum { SVG_LIMIT = 64 << 20, PNG_SCALE = 2, PIXELS_AN_INCH = 96 };
 
 static const struct {
-    int red, green, blue;
-    const char *name;
-} colours[] = {{0x20, 0x21, 0x24, "ink"},   {0x5f, 0x63, 0x68, "muted"},  {0xdf, 0xe2, 0xe6, "rule"},
-               {0x2b, 0x6c, 0xb0, "blue"},  {0xc0, 0x56, 0x21, "orange"}, {0x2f, 0x85, 0x5a, "green"},
-               {0x6b, 0x46, 0xc1, "purple"}};
+    const char *colour, *name;
+} colours[] = {{KTI_INK, "ink"},       {KTI_MUTED, "muted"}, {KTI_RULE, "rule"},    {KTI_BLUE, "blue"},
+               {KTI_ORANGE, "orange"}, {KTI_GREEN, "green"}, {KTI_PURPLE, "purple"}};
 
 void kti_plot_begin(kti_text *script)
 {
@@ -40,11 +38,13 @@ void kti_plot_quote(kti_text *script, const char *text)
 /* rgb(R,G,B) with blanks anywhere, as one of our names; what it takes of `at`, 0 if it is none. */
 static size_t add_colour(kti_text *html, const char *at)
 {
+    char colour[40];
     int red, green, blue, length = 0;
     if (sscanf(at, "rgb( %d , %d , %d )%n", &red, &green, &blue, &length) != 3 || length == 0)
         return 0;
+    snprintf(colour, sizeof colour, "#%02x%02x%02x", red, green, blue);
     for (size_t i = 0; i < sizeof colours / sizeof colours[0]; i++)
-        if (colours[i].red == red && colours[i].green == green && colours[i].blue == blue) {
+        if (strcmp(colours[i].colour, colour) == 0) {
             kti_text_add(html, "var(--%s)", colours[i].name);
             return (size_t)length;
         }

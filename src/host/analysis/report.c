@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "analysis/html.h"
+#include "analysis/scan_summary.h"
 #include "base/file.h"
-#include "data/csv.h"
 
 static kt_status holds(const char *folder, const char *name, bool *found, kt_error *error)
 {
@@ -21,18 +21,14 @@ static kt_status is_scan(const char *path, bool *found, kt_error *error)
 {
     kti_csv csv;
     bool record;
+    int mean, sd;
+    char quantity[32];
     *found = false;
     kt_status status = kti_csv_open_stream(path, &csv, error);
     if (status == KT_OK)
         status = kti_csv_next(&csv, &record, error);
-    for (int i = 0; status == KT_OK && i < csv.fields && i < KTI_CSV_FIELDS; i++) {
-        const size_t length = strlen(csv.field[i]);
-        if (length <= 5 || strcmp(csv.field[i] + length - 5, "_mean") != 0)
-            continue;
-        for (int j = 0; j < csv.fields && j < KTI_CSV_FIELDS; j++)
-            *found = *found || (strncmp(csv.field[i], csv.field[j], length - 4) == 0 &&
-                                strcmp(csv.field[j] + length - 4, "std") == 0);
-    }
+    if (status == KT_OK)
+        *found = kti_scan_find_quantity(&csv, &mean, &sd, quantity);
     kti_csv_close(&csv);
     return status;
 }

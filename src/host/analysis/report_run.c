@@ -124,44 +124,54 @@ static void add_recipe(kti_text *html, const json_t *recipe)
     kti_html_details_end(html);
 }
 
-/* The last of the log's events of that name as text, and when it was; a line that is no JSON is passed over. */
-static void add_event(kti_text *html, const char *log, const char *event, const char *name, bool time)
+enum { STARTED, FINISHED, ENVIRONMENT, EVENTS };
+
+/* The last event of each of these names in the log, NULL where there is none; a line that is no JSON is passed over. */
+static void find_events(const char *log, json_t *last[EVENTS])
 {
-    json_t *last = NULL;
-    for (const char *line = log; line && *line;) {
+    static const char *const names[EVENTS] = {"started", "finished", "environment"};
+    for (const char *line = log; *line;) {
         const size_t length = strcspn(line, "\n");
         json_t *object = json_loadb(line, length, 0, NULL);
         const char *is = json_string_value(json_object_get(object, "event"));
-        if (is && strcmp(is, event) == 0) {
-            json_decref(last);
-            last = json_incref(object);
-        }
+        for (int i = 0; is && i < EVENTS; i++)
+            if (strcmp(is, names[i]) == 0) {
+                json_decref(last[i]);
+                last[i] = json_incref(object);
+            }
         json_decref(object);
         line += length + (line[length] == '\n');
     }
-    const char *text = json_string_value(json_object_get(last, time ? "time" : "text"));
+}
+
+static void add_event(kti_text *html, const char *name, const json_t *event, const char *key)
+{
+    const char *text = json_string_value(json_object_get(event, key));
     if (text)
         kti_html_fact(html, name, "%s", text);
-    json_decref(last);
 }
 
 static kt_status add_environment(kti_report *report, const kti_report_stage *stage, kt_error *error)
 {
     char *path = NULL, *log = NULL;
     size_t size;
+    json_t *last[EVENTS] = {NULL};
     kti_text *html = &report->html;
     kt_status status = kti_report_find_file(stage, "log.jsonl", &path, error);
     if (status == KT_OK && path)
         status = kti_file_read(path, LOG_LIMIT, &log, &size, error);
+    if (log)
+        find_events(log, last);
     kti_html_facts_begin(html);
-    if (log) {
-        add_event(html, log, "started", "begun", true);
-        add_event(html, log, "finished", "finished", true);
-        add_event(html, log, "environment", "ran on", false);
-    }
-    if (!log || !strstr(log, "\"environment\""))
+    add_event(html, "begun", last[STARTED], "time");
+    add_event(html, "finished", last[FINISHED], "time");
+    if (last[ENVIRONMENT])
+        add_event(html, "ran on", last[ENVIRONMENT], "text");
+    else
         kti_html_fact(html, "ran on", "not recorded in this folder");
     kti_html_facts_end(html);
+    for (int i = 0; i < EVENTS; i++)
+        json_decref(last[i]);
     free(log);
     free(path);
     return status;

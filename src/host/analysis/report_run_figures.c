@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/ranking.h"
 #include "data/csv.h"
 #include "train/fold.h"
 
@@ -37,19 +38,12 @@ static void name_figure(const kti_report_stage *stage, const char *what, char na
             *c = '-';
 }
 
-static double number_of(const char *text)
-{
-    double value;
-    return kti_number_parse(text, &value) ? value : NAN;
-}
-
 /* ---- epochs ---- */
 
 typedef struct curves {
     kti_text loss, mape;
-    int fold, folds, epochs,
-        columns; /* of the last line; how many folds; most epochs; 1 with a selection's error */
-    bool thinned;
+    int fold, folds, epochs; /* of the last line; how many folds; most epochs */
+    bool has_mape;           /* of a selection */
 } curves;
 
 /* A line of epochs.csv; folds are apart by two empty lines, as gnuplot's `index` has it. */
@@ -59,8 +53,8 @@ static kt_status add_epoch(curves *c, const kti_csv *csv, kt_error *error)
     if (csv->fields < 2 + KTI_HISTORY_COLUMNS || !kti_number_parse(csv->field[0], &fold) ||
         !kti_number_parse(csv->field[1], &epoch) || fold < 1 || fold > MOST_FOLDS || epoch < 1 || epoch > 1e9)
         return kti_fail_line(error, KT_BAD_FORMAT, csv->path, csv->line, "is no line of a run's epochs");
-    const double loss = number_of(csv->field[2 + KTI_TRAIN_LOSS]),
-                 mape = number_of(csv->field[2 + KTI_SELECT_MAPE]);
+    const double loss = kti_number_or_nan(csv->field[2 + KTI_TRAIN_LOSS]),
+                 mape = kti_number_or_nan(csv->field[2 + KTI_SELECT_MAPE]);
     if ((int)fold != c->fold) {
         kti_text_add(&c->loss, c->folds ? "\n\n" : "");
         kti_text_add(&c->mape, c->folds ? "\n\n" : "");
@@ -72,7 +66,7 @@ static kt_status add_epoch(curves *c, const kti_csv *csv, kt_error *error)
         kti_text_add(&c->loss, "%d %.5g\n", (int)epoch, loss);
     if (isfinite(mape)) {
         kti_text_add(&c->mape, "%d %.5g\n", (int)epoch, mape);
-        c->columns = 1;
+        c->has_mape = true;
     }
     return KT_OK;
 }
@@ -129,7 +123,7 @@ kt_status kti_report_epochs(kti_report *report, const kti_report_stage *stage, k
         status = read_curves(path, &c, error);
     if (status == KT_OK && c.folds > 0 && c.loss.size > 0)
         status = draw_curves(report, stage, &c, true, error);
-    if (status == KT_OK && c.columns > 0)
+    if (status == KT_OK && c.has_mape)
         status = draw_curves(report, stage, &c, false, error);
     kti_text_destroy(&c.loss);
     kti_text_destroy(&c.mape);
@@ -140,7 +134,7 @@ kt_status kti_report_epochs(kti_report *report, const kti_report_stage *stage, k
 /* ---- predictions ---- */
 
 typedef struct miss {
-    char *id;
+    char *id; /* owned */
     int fold;
     double kappa, predicted,
         decades; /* |log10 of their ratio|; infinite for a prediction that is not above 0 */
@@ -149,26 +143,29 @@ typedef struct miss {
 typedef struct predictions {
     kti_cloud parity, residuals;
     int64_t rows, without; /* without: no finite prediction above 0 */
-    miss worst[WORST];     /* the largest first */
-    int worst_size;
+    kti_ranking worst;     /* of miss */
 } predictions;
 
-static kt_status keep_worst(predictions *p, const miss *m, const char *id, kt_error *error)
+static void destroy_miss(void *item)
 {
-    int at = p->worst_size;
-    while (at > 0 && p->worst[at - 1].decades < m->decades)
-        at--;
-    if (at == WORST)
+    free(((miss *)item)->id);
+    free(item);
+}
+
+static kt_status keep_worst(kti_ranking *worst, const miss *m, const char *id, kt_error *error)
+{
+    if (!kti_ranking_takes(worst, m->decades))
         return KT_OK;
-    char *copy = kti_duplicate_text(id);
+    miss *copy = kti_allocate(1, sizeof *copy);
     if (!copy)
         return kti_fail_memory(error, "the report");
-    if (p->worst_size == WORST)
-        free(p->worst[--p->worst_size].id);
-    memmove(&p->worst[at + 1], &p->worst[at], (size_t)(p->worst_size - at) * sizeof *p->worst);
-    p->worst[at] = *m;
-    p->worst[at].id = copy;
-    p->worst_size++;
+    *copy = *m;
+    copy->id = kti_duplicate_text(id);
+    if (!copy->id) {
+        free(copy);
+        return kti_fail_memory(error, "the report");
+    }
+    kti_ranking_add(worst, m->decades, copy);
     return KT_OK;
 }
 
@@ -178,7 +175,7 @@ static kt_status add_prediction(predictions *p, const kti_csv *csv, kt_error *er
     if (csv->fields < 4 || !kti_number_parse(csv->field[0], &fold) ||
         !kti_number_parse(csv->field[2], &kappa) || !(kappa > 0) || fold < 1 || fold > MOST_FOLDS)
         return kti_fail_line(error, KT_BAD_FORMAT, csv->path, csv->line, "is no line of a run's predictions");
-    const double predicted = number_of(csv->field[3]);
+    const double predicted = kti_number_or_nan(csv->field[3]);
     const bool good = predicted > 0;
     const double ratio = good ? log10(predicted / kappa) : NAN;
     const miss m = {NULL, (int)fold, kappa, predicted, good ? fabs(ratio) : INFINITY};
@@ -188,7 +185,7 @@ static kt_status add_prediction(predictions *p, const kti_csv *csv, kt_error *er
         kti_cloud_add(&p->parity, kappa, predicted);
         kti_cloud_add(&p->residuals, kappa, ratio);
     }
-    return keep_worst(p, &m, csv->field[1], error);
+    return keep_worst(&p->worst, &m, csv->field[1], error);
 }
 
 static kt_status read_predictions(const char *path, predictions *p, kt_error *error)
@@ -264,13 +261,14 @@ static void add_worst(kti_text *html, const predictions *p)
     kti_text_add(html, "<div>");
     kti_html_heading(html, 3, "Largest residuals");
     kti_html_table_begin(html, 1, header, 5);
-    for (int i = 0; i < p->worst_size; i++) {
+    for (int i = 0; i < p->worst.size; i++) {
+        const miss *m = p->worst.entry[i].item;
         kti_html_row_begin(html);
-        kti_html_cell(html, "%s", p->worst[i].id);
-        kti_html_cell(html, "%d", p->worst[i].fold);
-        kti_html_number(html, p->worst[i].kappa);
-        kti_html_number(html, p->worst[i].predicted);
-        kti_html_number(html, p->worst[i].decades);
+        kti_html_cell(html, "%s", m->id);
+        kti_html_cell(html, "%d", m->fold);
+        kti_html_number(html, m->kappa);
+        kti_html_number(html, m->predicted);
+        kti_html_number(html, m->decades);
         kti_html_row_end(html);
     }
     kti_html_table_end(html);
@@ -288,7 +286,9 @@ kt_status kti_report_predictions(kti_report *report, const kti_report_stage *sta
     kt_status status = kti_report_find_file(stage, "predictions.csv", &path, error);
     if (status != KT_OK || !path)
         return status;
-    status = kti_cloud_create(kappa, kappa, &p.parity, error);
+    status = kti_ranking_create(WORST, destroy_miss, &p.worst, error);
+    if (status == KT_OK)
+        status = kti_cloud_create(kappa, kappa, &p.parity, error);
     if (status == KT_OK)
         status = kti_cloud_create(kappa, decades, &p.residuals, error);
     if (status == KT_OK)
@@ -299,8 +299,7 @@ kt_status kti_report_predictions(kti_report *report, const kti_report_stage *sta
         status = draw_residuals(report, stage, &p, error);
     if (status == KT_OK && p.rows > 0)
         add_worst(&report->html, &p);
-    for (int i = 0; i < p.worst_size; i++)
-        free(p.worst[i].id);
+    kti_ranking_destroy(&p.worst);
     kti_cloud_destroy(&p.parity);
     kti_cloud_destroy(&p.residuals);
     free(path);

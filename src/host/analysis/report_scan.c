@@ -68,21 +68,21 @@ static kt_status draw_spread(kti_report *report, const kti_scan_summary *s, kt_e
 static void add_extremes(kti_text *html, const kti_scan_summary *s, bool low)
 {
     const char *const header[] = {"crystal", "formula", "mean", "std", "lower", "upper"};
-    const kti_scan_row *list = low ? s->low : s->top;
-    const int size = low ? s->low_size : s->top_size;
+    const kti_ranking *list = low ? &s->low : &s->top;
     char title[96];
     snprintf(title, sizeof title, "%s %s, %s", low ? "Lowest" : "Highest", s->quantity, unit_of(s));
     kti_html_heading(html, 3, title);
     kti_html_table_begin(html, 2, header, s->has_interval ? 6 : 4);
-    for (int i = 0; i < size; i++) {
+    for (int i = 0; i < list->size; i++) {
+        const kti_scan_row *row = list->entry[i].item;
         kti_html_row_begin(html);
-        kti_html_cell(html, "%s", list[i].id);
-        kti_html_cell(html, "%s", list[i].formula);
-        kti_html_number(html, list[i].mean);
-        kti_html_number(html, list[i].sd);
+        kti_html_cell(html, "%s", row->id);
+        kti_html_cell(html, "%s", row->formula);
+        kti_html_number(html, row->mean);
+        kti_html_number(html, row->sd);
         if (s->has_interval) {
-            kti_html_number(html, list[i].lower);
-            kti_html_number(html, list[i].upper);
+            kti_html_number(html, row->lower);
+            kti_html_number(html, row->upper);
         }
         kti_html_row_end(html);
     }
@@ -253,18 +253,6 @@ static kt_status add_correlations(kti_report *report, const kti_scan_summary *s,
 
 /* ---- rejects ---- */
 
-/* FILE.rejects.csv of FILE.csv, as kappatune scan names it; the caller's. */
-static char *default_rejects(const char *scan)
-{
-    const size_t length = strlen(scan),
-                 stem = length > 4 && strcmp(scan + length - 4, ".csv") == 0 ? length - 4 : length,
-                 room = length + sizeof ".rejects.csv";
-    char *path = kti_allocate(room, 1);
-    if (path)
-        snprintf(path, room, "%.*s.rejects.csv", (int)stem, scan);
-    return path;
-}
-
 static kt_status list_rejects(kti_text *html, const char *path, kt_error *error)
 {
     static const char *const header[] = {"crystal", "reason"};
@@ -308,7 +296,7 @@ static kt_status list_rejects(kti_text *html, const char *path, kt_error *error)
 static kt_status add_rejects(kti_report *report, kt_error *error)
 {
     const kti_report_options *o = report->options;
-    char *beside = default_rejects(o->subject);
+    char *beside = kti_scan_rejects_beside(o->subject);
     const char *path = o->rejects ? o->rejects : beside;
     kt_status status = beside ? KT_OK : kti_fail_memory(error, "a path");
     kti_html_heading(&report->html, 2, "Rejects");

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/fail.h"
 #include "base/json.h"
@@ -23,14 +24,8 @@ void kti_scan_summary_destroy(kti_scan_summary *s)
         free(s->feature[i].name);
         free(s->feature[i].value);
     }
-    for (int i = 0; i < s->top_size; i++) {
-        free(s->top[i].id);
-        free(s->top[i].formula);
-    }
-    for (int i = 0; i < s->low_size; i++) {
-        free(s->low[i].id);
-        free(s->low[i].formula);
-    }
+    kti_ranking_destroy(&s->top);
+    kti_ranking_destroy(&s->low);
     for (int i = 0; i < s->warnings; i++)
         free(s->warning[i]);
     free(s->feature);
@@ -64,24 +59,21 @@ static int find_part(const kti_csv *csv, const char *quantity, const char *part)
     return -1;
 }
 
-static kt_status find_quantity(const kti_csv *csv, kti_scan_summary *s, fields *f, kt_error *error)
+bool kti_scan_find_quantity(const kti_csv *csv, int *mean, int *sd, char quantity[32])
 {
     for (int i = 1; i < csv->fields && i < KTI_CSV_FIELDS; i++) {
         const size_t length = strlen(csv->field[i]);
-        char sd[48];
+        char name[48];
         if (length <= 5 || length > 36 || strcmp(csv->field[i] + length - 5, "_mean") != 0)
             continue;
-        snprintf(sd, sizeof sd, "%.*s_std", (int)(length - 5), csv->field[i]);
-        f->mean = i;
-        f->sd = find_field(csv, sd);
-        if (f->sd < 0)
-            continue;
-        snprintf(s->quantity, sizeof s->quantity, "%.*s", (int)(length - 5), csv->field[i]);
-        s->logarithmic = strcmp(s->quantity, "kappa") == 0;
-        return KT_OK;
+        snprintf(name, sizeof name, "%.*s_std", (int)(length - 5), csv->field[i]);
+        *mean = i;
+        *sd = find_field(csv, name);
+        snprintf(quantity, 32, "%.*s", (int)(length - 5), csv->field[i]);
+        if (*sd >= 0)
+            return true;
     }
-    return kti_fail_file(error, KT_BAD_FORMAT, csv->path,
-                         "is no scan: it has no columns kappa_mean and kappa_std");
+    return false;
 }
 
 /* Whether a column says something of the crystal, not of its prediction. */
@@ -100,10 +92,12 @@ static kt_status read_header(kti_csv *csv, kti_scan_summary *s, fields *f, kt_er
     if (status == KT_OK && csv->fields > KTI_CSV_FIELDS)
         status = kti_fail_line(error, KT_BAD_FORMAT, csv->path, csv->line, "has more than %d columns",
                                KTI_CSV_FIELDS);
-    if (status == KT_OK)
-        status = find_quantity(csv, s, f, error);
+    if (status == KT_OK && !kti_scan_find_quantity(csv, &f->mean, &f->sd, s->quantity))
+        status = kti_fail_file(error, KT_BAD_FORMAT, csv->path,
+                               "is no scan: it has no columns kappa_mean and kappa_std");
     if (status != KT_OK)
         return status;
+    s->logarithmic = strcmp(s->quantity, "kappa") == 0;
     f->count = csv->fields;
     f->formula = find_field(csv, "formula");
     f->lower = find_part(csv, s->quantity, "lower");
@@ -131,34 +125,33 @@ static kt_status read_header(kti_csv *csv, kti_scan_summary *s, fields *f, kt_er
 
 static double number_of(const kti_csv *csv, int field)
 {
-    double value;
-    return field >= 0 && kti_number_parse(csv->field[field], &value) ? value : NAN;
+    return field >= 0 ? kti_number_or_nan(csv->field[field]) : NAN;
 }
 
-/* Keeps the row if it is among the most extreme; sign 1: the greatest. */
-static kt_status keep(kti_scan_row *list, int *size, const kti_scan_row *row, int sign, kt_error *error)
+static void destroy_row(void *item)
 {
-    int at = *size;
-    while (at > 0 && sign * list[at - 1].mean < sign * row->mean)
-        at--;
-    if (at == KTI_SCAN_EXTREMES)
+    kti_scan_row *row = item;
+    free(row->id);
+    free(row->formula);
+    free(row);
+}
+
+/* Keeps a copy of the row if it is among the most extreme. */
+static kt_status keep(kti_ranking *list, double value, const kti_scan_row *row, kt_error *error)
+{
+    if (!kti_ranking_takes(list, value))
         return KT_OK;
-    kti_scan_row copy = *row;
-    copy.id = kti_duplicate_text(row->id);
-    copy.formula = kti_duplicate_text(row->formula);
-    if (!copy.id || !copy.formula) {
-        free(copy.id);
-        free(copy.formula);
+    kti_scan_row *copy = kti_allocate(1, sizeof *copy);
+    if (!copy)
+        return kti_fail_memory(error, "the report");
+    *copy = *row;
+    copy->id = kti_duplicate_text(row->id);
+    copy->formula = kti_duplicate_text(row->formula);
+    if (!copy->id || !copy->formula) {
+        destroy_row(copy);
         return kti_fail_memory(error, "the report");
     }
-    if (*size == KTI_SCAN_EXTREMES) {
-        (*size)--;
-        free(list[*size].id);
-        free(list[*size].formula);
-    }
-    memmove(&list[at + 1], &list[at], (size_t)(*size - at) * sizeof *list);
-    list[at] = copy;
-    (*size)++;
+    kti_ranking_add(list, value, copy);
     return KT_OK;
 }
 
@@ -247,8 +240,8 @@ static kt_status add_row(kti_scan_summary *s, const kti_csv *csv, const fields *
     s->beyond += s->logarithmic && row.sd > row.mean / 2;
     sample(s, csv, &row, random);
     if (status == KT_OK)
-        status = keep(s->top, &s->top_size, &row, 1, error);
-    return status == KT_OK ? keep(s->low, &s->low_size, &row, -1, error) : status;
+        status = keep(&s->top, row.mean, &row, error);
+    return status == KT_OK ? keep(&s->low, -row.mean, &row, error) : status;
 }
 
 static kt_status prepare(kti_scan_summary *s, kt_error *error)
@@ -263,7 +256,10 @@ static kt_status prepare(kti_scan_summary *s, kt_error *error)
     s->sd = kti_allocate(KTI_SCAN_SAMPLE, sizeof *s->sd);
     if (!s->count || !s->mean || !s->sd)
         return kti_fail_memory(error, "the report");
-    return kti_cloud_create(s->axis, ratio, &s->spread, error);
+    kt_status status = kti_ranking_create(KTI_SCAN_EXTREMES, destroy_row, &s->top, error);
+    if (status == KT_OK)
+        status = kti_ranking_create(KTI_SCAN_EXTREMES, destroy_row, &s->low, error);
+    return status == KT_OK ? kti_cloud_create(s->axis, ratio, &s->spread, error) : status;
 }
 
 /* Columns of texts are no features; warnings by how often. */
@@ -315,4 +311,17 @@ kt_status kti_scan_summarise(const char *path, kti_scan_summary *s, kt_error *er
     if (status == KT_OK && s->rows == s->without)
         status = kti_fail_file(error, KT_BAD_ARGUMENT, path, "has no row with a prediction");
     return status;
+}
+
+char *kti_scan_rejects_beside(const char *scan)
+{
+    static const char end[] = ".rejects.csv";
+    const size_t length = strlen(scan),
+                 stem = length > 4 && strcasecmp(scan + length - 4, ".csv") == 0 ? length - 4 : length;
+    char *path = kti_allocate(stem + sizeof end, 1);
+    if (path) {
+        memcpy(path, scan, stem);
+        memcpy(path + stem, end, sizeof end);
+    }
+    return path;
 }

@@ -5,6 +5,7 @@
 #define KTI_ANALYSIS_SCAN_SUMMARY_H
 
 #include "analysis/bins.h"
+#include "base/ranking.h"
 #include "data/csv.h"
 
 enum { KTI_SCAN_SAMPLE = 50000, KTI_SCAN_EXTREMES = 20, KTI_SCAN_WARNINGS = 32 };
@@ -25,12 +26,11 @@ typedef struct kti_scan_summary {
     bool logarithmic;      /* kappa, which spans decades */
     int64_t rows, without; /* without: rows whose mean is no number */
     double sum, least, greatest;
-    kti_axis axis;    /* of means */
-    int64_t *count;   /* [axis.size] owned */
-    kti_cloud spread; /* mean and relative standard deviation */
-    int64_t beyond;   /* rows whose standard deviation is more than half the mean */
-    kti_scan_row top[KTI_SCAN_EXTREMES], low[KTI_SCAN_EXTREMES]; /* the most extreme first */
-    int top_size, low_size;
+    kti_axis axis;        /* of means */
+    int64_t *count;       /* [axis.size] owned */
+    kti_cloud spread;     /* mean and relative standard deviation */
+    int64_t beyond;       /* rows whose standard deviation is more than half the mean */
+    kti_ranking top, low; /* of kti_scan_row: the greatest mean first, and the least */
     bool has_interval;
 
     /* Rows drawn evenly from all, of which none is left out while they are few. */
@@ -49,5 +49,12 @@ typedef struct kti_scan_summary {
 /* Reads the rows of kappatune scan: columns by name. KT_BAD_FORMAT, with the line, for a row of another length. */
 kt_status kti_scan_summarise(const char *path, kti_scan_summary *summary, kt_error *error);
 void kti_scan_summary_destroy(kti_scan_summary *summary);
+
+/* Whether a header is a scan's: columns X_mean and X_std, whose places and X it gives then. */
+bool kti_scan_find_quantity(const kti_csv *csv, int *mean, int *sd, char quantity[32]);
+
+/* The file of rejects of a scan without a file of its own for them, FILE.rejects.csv of FILE.csv. The caller's: free(); NULL when memory is
+ * short. */
+char *kti_scan_rejects_beside(const char *scan);
 
 #endif

@@ -155,6 +155,12 @@ bool kti_number_text(double value, char *text, size_t capacity)
     return exact;
 }
 
+double kti_number_or_nan(const char *text)
+{
+    double value;
+    return kti_number_parse(text, &value) ? value : NAN;
+}
+
 bool kti_number_parse(const char *text, double *value)
 {
     json_t *number = json_loads(text, JSON_DECODE_ANY, NULL);

@@ -52,6 +52,8 @@ bool kti_number_text(double value, char *text, size_t capacity);
 
 /* Reads a whole text as one finite JSON number, whatever the locale. */
 bool kti_number_parse(const char *text, double *value);
+/* The same; NaN for what is none. */
+double kti_number_or_nan(const char *text);
 
 #ifdef __cplusplus
 }

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/fail.h"
 #include "analysis/statistics.h"
+#include "base/fail.h"
 #include "cli/fetch.h"
 #include "cli/options.h"
 #include "cli/text.h"

@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
+#include "analysis/scan_summary.h"
 #include "base/fail.h"
 #include "base/memory.h"
+#include "base/ranking.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/stop.h"
@@ -70,11 +71,6 @@ typedef struct request {
 
 /* ---- the rows to show ---- */
 
-typedef struct shown {
-    double mean;
-    char *line; /* owned */
-} shown;
-
 /* The mean of a row, behind id, formula and number of atoms; NaN for what is none. */
 static double mean_of(const char *line)
 {
@@ -91,26 +87,16 @@ static double mean_of(const char *line)
     return at && end > at ? mean : NAN;
 }
 
-/* Keeps `line` among the `most` of the list if it belongs there: greatest first, or least. Equal ones in the order of the file. */
-static bool keep(shown *list, int64_t *size, int64_t most, bool least, const char *line)
+/* Keeps a copy of the line if it belongs there. */
+static kt_status keep(kti_ranking *list, double value, const char *line, kt_error *error)
 {
-    const double mean = mean_of(line);
-    int64_t place = *size;
-    if (isnan(mean))
-        return true;
-    while (place > 0 && (least ? mean < list[place - 1].mean : mean > list[place - 1].mean))
-        place--;
-    if (place == most)
-        return true;
+    if (!kti_ranking_takes(list, value))
+        return KT_OK;
     char *copy = kti_duplicate_text(line);
     if (!copy)
-        return false;
-    if (*size == most)
-        free(list[--*size].line);
-    memmove(&list[place + 1], &list[place], (size_t)(*size - place) * sizeof *list);
-    list[place] = (shown){mean, copy};
-    (*size)++;
-    return true;
+        return kti_fail_memory(error, "the rows to show");
+    kti_ranking_add(list, value, copy);
+    return KT_OK;
 }
 
 /* The first five fields of a row into the table. */
@@ -137,29 +123,24 @@ static void add_cells(kti_table *table, char *line)
 static kt_status show_some(const request *r, bool least, kt_error *error)
 {
     const int64_t most = least ? r->lowest : r->top;
-    shown *list = kti_allocate((size_t)most + 1, sizeof *list);
+    kti_ranking list;
     FILE *file = fopen(r->scan.out, "r");
     char *line = NULL;
     size_t capacity = 0;
-    int64_t size = 0;
     kti_table table = {.columns = 5, .left = 2};
-    kt_status status = list ? KT_OK : kti_fail_memory(error, "the rows to show");
-    if (!file)
+    kt_status status = kti_ranking_create((int)most, free, &list, error);
+    if (status == KT_OK && !file)
         status = kti_fail_file(error, KT_IO, r->scan.out, "%s", strerror(errno));
     while (status == KT_OK && getline(&line, &capacity, file) >= 0)
-        if (!keep(list, &size, most, least, line))
-            status = kti_fail_memory(error, "the rows to show");
+        status = keep(&list, least ? -mean_of(line) : mean_of(line), line, error);
     const bool kappa = r->scan.model_options.property == KT_KAPPA;
     kti_table_add(&table, "id");
     kti_table_add(&table, "formula");
     kti_table_add(&table, "atoms");
     kti_table_add(&table, "%s", kappa ? "kappa, W/(m K)" : "eform, eV/atom");
     kti_table_add(&table, "std");
-    for (int64_t i = 0; i < size; i++) {
-        if (status == KT_OK)
-            add_cells(&table, list[i].line);
-        free(list[i].line);
-    }
+    for (int i = 0; i < list.size && status == KT_OK; i++)
+        add_cells(&table, list.entry[i].item);
     if (status == KT_OK && table.out_of_memory)
         status = kti_fail_memory(error, "the rows to show");
     if (status == KT_OK) {
@@ -170,7 +151,7 @@ static kt_status show_some(const request *r, bool least, kt_error *error)
     if (file)
         fclose(file);
     free(line);
-    free(list);
+    kti_ranking_destroy(&list);
     return status;
 }
 
@@ -305,20 +286,6 @@ static int read_options(int argc, char **argv, request *r)
     return -1;
 }
 
-/* "kappa.csv" has "kappa.rejects.csv". */
-static char *rejects_beside(const char *out)
-{
-    static const char end[] = ".rejects.csv";
-    const size_t length = strlen(out),
-                 stem = length > 4 && strcasecmp(out + length - 4, ".csv") == 0 ? length - 4 : length;
-    char *path = kti_allocate(stem + sizeof end, 1);
-    if (path) {
-        memcpy(path, out, stem);
-        memcpy(path + stem, end, sizeof end);
-    }
-    return path;
-}
-
 int kti_cli_scan(int argc, char **argv)
 {
     request r = {0};
@@ -327,7 +294,7 @@ int kti_cli_scan(int argc, char **argv)
     if (exit_status >= 0)
         return exit_status;
     if (!r.scan.rejects)
-        r.scan.rejects = r.rejects = rejects_beside(r.scan.out);
+        r.scan.rejects = r.rejects = kti_scan_rejects_beside(r.scan.out);
     if (!r.scan.rejects) {
         kti_fail_memory(&error, "a path");
         return kti_cli_fail(&error);
