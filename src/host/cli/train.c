@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
@@ -15,6 +14,7 @@
 #include "cli/train.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/ranks.h"
 #include "cli/scores.h"
 #include "cli/stop.h"
 #include "data/dataset.h"
@@ -87,6 +87,7 @@ static const char help[] =
 
 typedef struct screen {
     kti_progress progress;
+    bool quiet;
 } screen;
 
 static int show_progress(void *user, const kt_train_progress *p)
@@ -110,7 +111,7 @@ static void show_message(void *user, const char *text)
 {
     screen *s = user;
     kti_progress_end(&s->progress);
-    if (!s->progress.quiet)
+    if (!s->quiet)
         fprintf(stderr, "%s\n", text);
 }
 
@@ -180,7 +181,8 @@ typedef struct request {
     kt_recipe recipe;
     const char *file; /* the recipe's; NULL without one */
     int data_sets;    /* named by --data */
-    bool head_named, epochs_named;
+    bool head_named, epochs_named, threads_named;
+    kt_communicator *ranks;
     int replicas; /* 0: not asked for */
     const char *out;
     char default_out[512];
@@ -296,6 +298,7 @@ static bool apply(request *r, kt_train_options *o, int option)
     case OPTION_THREADS:
         fine = kti_option_integer("--threads", optarg, 1, 1024, &integer);
         o->threads = (int)integer;
+        r->threads_named = true;
         break;
     case OPTION_OUT: r->out = optarg; break;
     case OPTION_RESUME: r->resume = true; break;
@@ -308,12 +311,6 @@ static bool apply(request *r, kt_train_options *o, int option)
     default: fine = false; /* getopt has said what is wrong */
     }
     return fine;
-}
-
-static int processors(void)
-{
-    const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online < 1 ? 1 : online > 1024 ? 1024 : (int)online;
 }
 
 static kt_status single_stage(const kt_train_options *options, kt_recipe *recipe, kt_error *error)
@@ -346,7 +343,6 @@ static int read_request(int argc, char **argv, request *r)
             return KTI_EXIT_USAGE;
     }
     kt_train_options common = kt_train_options_default((kt_protocol)choice);
-    common.threads = processors();
     if (argc - optind > 1)
         return kti_cli_usage(command, "one recipe at a time; `%s` is one too many", argv[optind + 1]);
     r->file = optind < argc ? argv[optind] : NULL;
@@ -542,13 +538,16 @@ static int train_replicas(const request *r, kti_progress *progress)
     kt_status status = results ? kt_train_replicas(&options, r->replicas, results, &error)
                                : kti_fail_memory(&error, "the results");
     kti_progress_end(progress);
-    if (status == KT_OK)
+    const bool root = kti_communicator_is_root(r->ranks);
+    if (status == KT_OK && root)
         status = kti_print_replicas(&options, results, r->replicas, &error);
-    int exit_status = status == KT_OK ? KTI_EXIT_DONE : kti_cli_fail(&error);
-    if (status == KT_OK)
+    int exit_status = status == KT_OK ? KTI_EXIT_DONE : kti_cli_fail_together(r->ranks, &error);
+    if (status == KT_OK && root)
         printf("results in %s/seed-*\n", r->out);
     for (int i = 0; i < r->replicas && status == KT_OK; i++) {
         char below[64];
+        if (!root)
+            break;
         snprintf(below, sizeof below, "/seed-%llu", (unsigned long long)options.seed + (unsigned)i);
         exit_status = judge(&results[i], r->out, below, exit_status);
     }
@@ -565,32 +564,62 @@ static int train_recipe(const request *r, kti_progress *progress)
     const kt_status status = kt_train_recipe(&r->recipe, r->out, r->resume, &result, &error);
     kti_progress_end(progress);
     if (status != KT_OK)
-        return kti_cli_fail(&error);
-    const int exit_status = report(r, &result);
+        return kti_cli_fail_together(r->ranks, &error);
+    /* The results are rank 0's. */
+    const int exit_status = kti_communicator_is_root(r->ranks) ? report(r, &result) : KTI_EXIT_DONE;
     kt_recipe_result_destroy(&result);
     return exit_status;
+}
+
+/* What each stage is to know of the ranks; returns an exit status, or -1 to go on. */
+static int share_out(request *r)
+{
+    for (int i = 0; i < r->recipe.stages; i++) {
+        kt_train_options *o = &r->recipe.stage[i].options;
+        o->ranks = r->ranks;
+        if (!r->threads_named)
+            o->threads = kti_communicator_processors(r->ranks);
+        if (r->ranks && (o->gpus > 1 || (o->device && strcmp(o->device, "cuda-auto") == 0))) {
+            kt_error error = KT_ERROR_NONE;
+            kti_fail(&error, KT_BAD_ARGUMENT,
+                     o->gpus > 1 ? "each rank has one GPU; leave out --gpus and start a rank for each"
+                                 : "cuda-auto times one GPU, and the ranks' would choose differently; use "
+                                   "--device cuda, cuda-cublas or cuda-cudnn");
+            return kti_cli_fail_together(r->ranks, &error);
+        }
+    }
+    return -1;
+}
+
+static int train(request *r)
+{
+    const bool root = kti_communicator_is_root(r->ranks);
+    screen s = {kti_progress_create(r->quiet || !root, r->progress), r->quiet};
+    for (int i = 0; i < r->recipe.stages; i++) {
+        r->recipe.stage[i].options.progress = show_progress;
+        r->recipe.stage[i].options.message = show_message;
+        r->recipe.stage[i].options.user = &s;
+    }
+    kti_stop_on_signals();
+    return r->replicas > 0 ? train_replicas(r, &s.progress) : train_recipe(r, &s.progress);
 }
 
 int kti_cli_train(int argc, char **argv)
 {
     request r = {0};
     int exit_status = read_request(argc, argv, &r);
+    if (exit_status < 0)
+        exit_status = kti_cli_join(argc, argv, &r.ranks);
     if (exit_status >= 0)
         goto done;
     if (!r.out)
         default_out(&r);
-    if (r.dry_run) {
-        exit_status = dry_run(&r);
-        goto done;
-    }
-    screen s = {kti_progress_create(r.quiet, r.progress)};
-    for (int i = 0; i < r.recipe.stages; i++) {
-        r.recipe.stage[i].options.progress = show_progress;
-        r.recipe.stage[i].options.message = show_message;
-        r.recipe.stage[i].options.user = &s;
-    }
-    kti_stop_on_signals();
-    exit_status = r.replicas > 0 ? train_replicas(&r, &s.progress) : train_recipe(&r, &s.progress);
+    exit_status = share_out(&r);
+    if (exit_status < 0 && r.dry_run)
+        exit_status = kti_communicator_is_root(r.ranks) ? dry_run(&r) : KTI_EXIT_DONE;
+    else if (exit_status < 0)
+        exit_status = train(&r);
+    exit_status = kti_cli_leave(r.ranks, exit_status);
 done:
     kt_recipe_destroy(&r.recipe);
     return exit_status;
