@@ -116,7 +116,7 @@ typedef struct kt_train_options {
      * the same number of GPUs. */
     int gpus;
     struct kt_communicator *ranks; /* NULL: this process alone. Else every rank calls with the same options */
-    double gpu_timeout; /* seconds without progress after which GPUs that share a fold give up */
+    double gpu_timeout;            /* seconds without progress after which GPUs that share a fold give up */
     uint64_t seed;
     double learning_rate, least_learning_rate; /* cosine from the first to the second ... */
     int schedule_period;                       /* ... over this many ticks (0: the run's length); */

@@ -118,9 +118,9 @@ typedef struct outcome {
 
 static size_t size_of(const outcome *o, const kti_fold *fold)
 {
-    return sizeof *o + ((size_t)o->epoch * KTI_HISTORY_COLUMNS +
-                        (o->ended ? 2 * (size_t)fold->validate_rows : 0)) *
-                           sizeof(double);
+    return sizeof *o +
+           ((size_t)o->epoch * KTI_HISTORY_COLUMNS + (o->ended ? 2 * (size_t)fold->validate_rows : 0)) *
+               sizeof(double);
 }
 
 static kt_status send_fold(kt_communicator *ranks, const kti_fold *fold, const kti_validation *v,
@@ -128,7 +128,8 @@ static kt_status send_fold(kt_communicator *ranks, const kti_fold *fold, const k
 {
     const outcome o = {fold->number,  fold->epoch,      fold->best_epoch,          fold->skipped,
                        fold->rescues, fold->gp.gp.rows, v->best && v->last ? 1 : 0};
-    const size_t size = size_of(&o, fold), history = (size_t)fold->epoch * KTI_HISTORY_COLUMNS * sizeof(double),
+    const size_t size = size_of(&o, fold),
+                 history = (size_t)fold->epoch * KTI_HISTORY_COLUMNS * sizeof(double),
                  rows = (size_t)fold->validate_rows * sizeof(double);
     char *message = kti_allocate(size, 1);
     if (!message)
@@ -151,7 +152,8 @@ static kt_status unpack(const char *message, size_t size, kti_fold *fold, kti_va
     outcome o = {0};
     if (size >= sizeof o)
         memcpy(&o, message, sizeof o);
-    if (o.number != fold->number || o.epoch < 0 || o.epoch > fold->options->epochs || size != size_of(&o, fold))
+    if (o.number != fold->number || o.epoch < 0 || o.epoch > fold->options->epochs ||
+        size != size_of(&o, fold))
         return kti_fail(error, KT_IO, "another rank's fold %d came back as something else", fold->number);
     const size_t history = (size_t)o.epoch * KTI_HISTORY_COLUMNS * sizeof(double);
     fold->epoch = o.epoch;

@@ -15,10 +15,11 @@ static kt_status load(const kti_communicator_kind **kind, kt_error *error)
 {
     static const char remedy[] = "start one process, without mpirun or srun's -n";
     if (KTI_MPI_MODULE[0] == '\0')
-        return kti_fail(error, KT_DEVICE,
-                        "several processes were launched to share the work, but this build of kappatune has no "
-                        "MPI: it was not found when it was built (libopenmpi-dev); %s",
-                        remedy);
+        return kti_fail(
+            error, KT_DEVICE,
+            "several processes were launched to share the work, but this build of kappatune has no "
+            "MPI: it was not found when it was built (libopenmpi-dev); %s",
+            remedy);
     /* Global, since MPI's own plug-ins look for its symbols; and never closed, since it cannot begin twice. */
     void *module = dlopen(KTI_MPI_MODULE, RTLD_NOW | RTLD_GLOBAL);
     const kti_communicator_kind *found = module ? dlsym(module, "kti_mpi_kind") : NULL;
@@ -47,10 +48,11 @@ kt_status kti_communicator_open(int launched, void (*lost)(const char *text), kt
     if (status != KT_OK)
         return status;
     if (launched > 0 && made->size != launched) {
-        status = kti_fail(error, KT_DEVICE,
-                          "%d processes were launched, but MPI sees %d: was kappatune built with the MPI whose "
-                          "mpirun this is? (with srun: --mpi=pmix, see srun --mpi=list)",
-                          launched, made->size);
+        status =
+            kti_fail(error, KT_DEVICE,
+                     "%d processes were launched, but MPI sees %d: was kappatune built with the MPI whose "
+                     "mpirun this is? (with srun: --mpi=pmix, see srun --mpi=list)",
+                     launched, made->size);
         kind->close(made, true);
     } else if (made->size == 1) {
         kind->close(made, true);
@@ -128,8 +130,8 @@ static kt_status receive_into(kt_communicator *ranks, int from, kti_idle idle, v
     size_t there;
     kt_status status = kti_communicator_receive(ranks, from, idle, user, &found, &there, error);
     if (status == KT_OK && there != size)
-        status =
-            kti_fail(error, KT_IO, "rank %d sent %zu bytes instead of %zu: it does something else", from, there, size);
+        status = kti_fail(error, KT_IO, "rank %d sent %zu bytes instead of %zu: it does something else", from,
+                          there, size);
     if (status == KT_OK)
         memcpy(data, found, size);
     free(found);
@@ -149,9 +151,9 @@ kt_status kti_communicator_broadcast(kt_communicator *ranks, void *data, size_t 
 /* Whether `other` says more of why the work failed. */
 static bool is_worse(const kt_error *own, const kt_error *other)
 {
-    return own->status == KT_OK ? other->status != KT_OK
-                                : own->status == KT_INTERRUPTED && other->status != KT_OK &&
-                                      other->status != KT_INTERRUPTED;
+    return own->status == KT_OK
+               ? other->status != KT_OK
+               : own->status == KT_INTERRUPTED && other->status != KT_OK && other->status != KT_INTERRUPTED;
 }
 
 /* The message says whose it is. */

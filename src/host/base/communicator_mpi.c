@@ -66,7 +66,7 @@ typedef struct mpi_communicator {
     pthread_mutex_t lock; /* of MPI and of what follows */
     peer *peer;           /* [size] */
     packet own;
-    int since_beat; /* ticks */
+    int since_beat;       /* ticks */
     atomic_int lost_rank; /* -1: none; the first one */
     atomic_bool leaving;
     char why[256]; /* the lost one is lost; set before lost_rank */
@@ -380,7 +380,8 @@ static kt_status open_mpi(void (*lost)(const char *text), kt_communicator **rank
         status = kti_fail_memory(error, "the ranks");
     if (status == KT_OK) {
         introduce(&self);
-        const int code = MPI_Allgather(&self, sizeof self, MPI_BYTE, all, sizeof self, MPI_BYTE, MPI_COMM_WORLD);
+        const int code =
+            MPI_Allgather(&self, sizeof self, MPI_BYTE, all, sizeof self, MPI_BYTE, MPI_COMM_WORLD);
         status = code == MPI_SUCCESS ? KT_OK : complain(code, "join the ranks", error);
     }
     if (status == KT_OK) {
@@ -426,12 +427,12 @@ static void close_mpi(kt_communicator *ranks, bool in_order)
 }
 
 const kti_communicator_kind kti_mpi_kind = {.version = KTI_COMMUNICATOR_VERSION,
-                                           .open = open_mpi,
-                                           .close = close_mpi,
-                                           .send = send_bytes,
-                                           .receive = receive_bytes,
-                                           .set_duty = set_duty,
-                                           .tell = tell,
-                                           .hear = hear,
-                                           .stop = stop,
-                                           .stops = stops};
+                                            .open = open_mpi,
+                                            .close = close_mpi,
+                                            .send = send_bytes,
+                                            .receive = receive_bytes,
+                                            .set_duty = set_duty,
+                                            .tell = tell,
+                                            .hear = hear,
+                                            .stop = stop,
+                                            .stops = stops};

@@ -38,9 +38,10 @@ static kt_status compare_arguments(kt_communicator *ranks, int argc, char **argv
     uint64_t root = own;
     kt_status status = kti_communicator_broadcast(ranks, &root, sizeof root, error);
     if (status == KT_OK && root != own)
-        status = kti_fail(error, KT_BAD_ARGUMENT,
-                          "was started with other arguments than rank 0; runs that have nothing to do with each "
-                          "other are jobs of their own, or steps of one task (srun -n 1)");
+        status =
+            kti_fail(error, KT_BAD_ARGUMENT,
+                     "was started with other arguments than rank 0; runs that have nothing to do with each "
+                     "other are jobs of their own, or steps of one task (srun -n 1)");
     return kti_communicator_agree(ranks, status, NULL, NULL, error);
 }
 

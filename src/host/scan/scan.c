@@ -468,8 +468,8 @@ static bool take_over(scan *s, int rank, bool end)
         store(s, message + sizeof p, message + sizeof p + p.rows + 1, p.size, p.rejected, p.written);
     else if (!p.end && s->status == KT_OK)
         end_with(s,
-                 kti_fail(&error, KT_IO, "rank %d finds more crystals than others: do all see the same files?",
-                          rank),
+                 kti_fail(&error, KT_IO,
+                          "rank %d finds more crystals than others: do all see the same files?", rank),
                  &error);
     if (s->status != KT_OK)
         kti_communicator_stop(s->options->ranks);
@@ -506,8 +506,10 @@ static void merge(scan *s)
     kt_error error = KT_ERROR_NONE;
     pthread_mutex_lock(&s->lock);
     if (s->status == KT_OK && s->put != s->taken)
-        end_with(s, kti_fail(&error, KT_IO, "rank %d finds fewer crystals: do all see the same files?", first_ended),
-                 &error);
+        end_with(
+            s,
+            kti_fail(&error, KT_IO, "rank %d finds fewer crystals: do all see the same files?", first_ended),
+            &error);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -650,8 +652,9 @@ static kt_status check_sources(const kti_scan_options *o, kt_error *error)
 {
     for (int i = 0; i < o->source_count && o->ranks; i++)
         if (strcmp(o->sources[i], "-") == 0)
-            return kti_fail(error, KT_BAD_ARGUMENT,
-                            "standard input reaches one rank alone; write the list to a file that ends in .list");
+            return kti_fail(
+                error, KT_BAD_ARGUMENT,
+                "standard input reaches one rank alone; write the list to a file that ends in .list");
     return KT_OK;
 }
 
@@ -664,8 +667,7 @@ kt_status kti_scan(const kti_scan_options *options, kti_scan_result *result, kt_
               .ranks = kti_communicator_size(options->ranks),
               .ring = kti_allocate(CHUNKS_AHEAD, sizeof *s.ring)};
     worker *workers = kti_allocate((size_t)threads, sizeof *workers);
-    kt_status status =
-        s.ring && workers ? check_sources(options, error) : kti_fail_memory(error, "a scan");
+    kt_status status = s.ring && workers ? check_sources(options, error) : kti_fail_memory(error, "a scan");
     *result = (kti_scan_result){0};
     pthread_mutex_init(&s.lock, NULL);
     pthread_cond_init(&s.moved, NULL);

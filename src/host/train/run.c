@@ -31,8 +31,7 @@ static kt_status split_fold(kti_run *run, uint64_t data_fingerprint, const kt_tr
 
 int kti_run_fold_number(const kt_train_options *options, int rank, int share)
 {
-    return options->only_fold ? options->only_fold
-                              : share * kti_communicator_size(options->ranks) + rank + 1;
+    return options->only_fold ? options->only_fold : share * kti_communicator_size(options->ranks) + rank + 1;
 }
 
 /* One of those who share a run's fold `first`. */
@@ -43,8 +42,8 @@ static kt_status create_fold(kti_run *run, uint64_t data_fingerprint, int first,
     const kt_train_options *options = &run->options[first / own];
     int place, index, found = 0;
     kti_places_find(&run->places, first, sharer, &place, &index);
-    kt_status status = split_fold(run, data_fingerprint, options, kti_run_fold_number(options, rank, first % own),
-                                  index, fold, error);
+    kt_status status = split_fold(run, data_fingerprint, options,
+                                  kti_run_fold_number(options, rank, first % own), index, fold, error);
     if (status != KT_OK)
         return status;
     fold->place = place;
@@ -73,8 +72,8 @@ kt_status kti_run_create(const kt_train_options *options, int replicas, const kt
                          kti_run *run, kt_error *error)
 {
     *run = (kti_run){.options = options, .replicas = replicas, .dataset = dataset};
-    const int rank = kti_communicator_rank(options->ranks),
-              folds = replicas * kti_fold_share(options, rank), all = replicas * kti_fold_count(options);
+    const int rank = kti_communicator_rank(options->ranks), folds = replicas * kti_fold_share(options, rank),
+              all = replicas * kti_fold_count(options);
     kt_status status = kti_places_create(options, replicas, &run->places, error);
     if (status == KT_OK)
         status = kti_start_open(options, &run->start, error);

@@ -18,10 +18,11 @@ typedef struct kti_run {
     const kti_dataset *dataset;
     kti_places places;
     kti_start start;
-    int folds;                  /* of this rank */
-    kti_fold *fold;             /* [folds], replica by replica; then the copies of those who share them, or other ranks' */
-    int copies;                 /* all of them */
-    int all;                    /* folds of all ranks */
+    int folds; /* of this rank */
+    kti_fold
+        *fold;  /* [folds], replica by replica; then the copies of those who share them, or other ranks' */
+    int copies; /* all of them */
+    int all;    /* folds of all ranks */
     kti_validation *validation; /* [all], in the order of `fold`; filled for folds that have finished */
 } kti_run;
 
