@@ -1,5 +1,8 @@
 /* Several ranks, started by Open MPI's mpirun: the same files as one process, also after a rank was killed at a random moment and for any
- * number of ranks that go on; one job a run folder. Skipped where there is no mpirun of Open MPI, or the build has no MPI. */
+ * number of ranks that go on; one job a run folder. Skipped where there is no mpirun of Open MPI, or the build has no MPI.
+ *
+ *     test_cli_ranks [KILLS [SEED]]      from the project's root; 2 kills by default, of training and of a scan each
+ */
 #include <stdbool.h>
 
 #include "cli/program.h"
@@ -13,7 +16,8 @@
 #define SAME "diff -r -x lock -x 'log*.jsonl' "
 #define TOGO "--data datasets/togo15.csv "
 
-enum { KILLS = 4 };
+static int kills_wanted = 2;
+static uint64_t seed = 2024;
 
 static bool have_mpirun(void)
 {
@@ -95,21 +99,21 @@ static void run_and_kill(outcome *r, const char *folder, int ranks, int victim, 
 
 static void a_rank_may_die(void **state)
 {
-#define RUN TOGO "--folds 4 --epochs 40 --checkpoint-every 0"
+#define RUN TOGO "--folds 4 --epochs 40 --checkpoint-every 0.1"
     const char *folder = *state;
     outcome r = {0};
     int kills = 0;
-    kti_random random = kti_random_stream(7, 101, 0, 0);
+    kti_random random = kti_random_stream(seed, 101, 0, 0);
     skip_without_mpirun();
     run(&r, folder,
         "date +%%s.%%N; $KT train " RUN " --threads 1 --out $D/one --quiet >$D/text; date +%%s.%%N");
     assert_status(&r, 0);
     char *end;
     const double started = strtod(r.out, &end), seconds = strtod(end, NULL) - started;
-    for (int i = 0; i < 4 * KILLS && kills < KILLS; i++) {
+    for (int i = 0; i < 4 * kills_wanted && kills < kills_wanted; i++) {
         const int ranks = 2 + i % 2, victim = i % ranks;
         char text[64];
-        run_and_kill(&r, folder, ranks, victim, 0.5 * seconds * kti_random_uniform(&random), RUN);
+        run_and_kill(&r, folder, ranks, victim, 0.6 * seconds * kti_random_uniform(&random), RUN);
         if (r.status != 0) {
             kills++;
             assert_status(&r, 128 + 9);
@@ -125,7 +129,7 @@ static void a_rank_may_die(void **state)
         assert_status(&r, 0);
         run(&r, folder, "rm -r $D/run");
     }
-    assert_in_range(kills, 1, KILLS);
+    assert_in_range(kills, 1, kills_wanted);
     print_message("%d ranks killed\n", kills);
     outcome_destroy(&r);
 }
@@ -172,7 +176,7 @@ static void ranks_scan_the_same_rows(void **state)
 {
     const char *folder = *state;
     outcome r = {0};
-    kti_random random = kti_random_stream(8, 101, 0, 0);
+    kti_random random = kti_random_stream(seed, 102, 0, 0);
     skip_without_mpirun();
     write_crystals(folder, 500);
 #define SCAN "scan models/togo15 $D/many.xyz datasets/examples --quiet"
@@ -187,7 +191,7 @@ static void ranks_scan_the_same_rows(void **state)
         assert_status(&r, 0);
         run(&r, folder, "rm $D/run.*");
     }
-    for (int i = 0; i < KILLS; i++) {
+    for (int i = 0; i < kills_wanted; i++) {
         run(&r, folder,
             RANKS "$M 3 $KT " SCAN " --threads 1 --out $D/run.csv 2>/dev/null & m=$!; sleep %.3f; "
                   "set -- x x x $(cat /proc/$m/task/$m/children); shift %d; kill -9 $3 2>/dev/null; wait $m; "
@@ -227,8 +231,12 @@ static void what_cannot_be_shared_is_refused(void **state)
     outcome_destroy(&r);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        kills_wanted = atoi(argv[1]);
+    if (argc > 2)
+        seed = strtoull(argv[2], NULL, 10);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ranks_train_the_same_bits, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(ranks_train_stages, folder_setup, folder_teardown),
