@@ -56,6 +56,8 @@ static const char help[] =
     "number of\n"
     "threads, and after a kill and --resume; scan.csv.state beside them says how far the scan is.\n"
     "Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 stop it with everything written that was done.\n"
+    "Under mpirun -n N, or srun with MPI, the processes share the crystals, to the same files "
+    "(docs/ranks.md).\n"
     "Exit status: 0 done, 1 failed or stopped, 2 wrong usage, 3 done with some crystals rejected.\n"
     "\n"
     "Examples:\n"

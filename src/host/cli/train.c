@@ -70,7 +70,8 @@ static const char help[] =
     "                         N / FOLDS share each fold, a part of every batch each\n"
     "  --gpu-timeout S        seconds without progress after which GPUs that share a fold give up (default "
     "300)\n"
-    "  --threads N            workers; each takes folds (default: all processors)\n"
+    "  --threads N            workers; each takes folds (default: all processors; under mpirun, the rank's "
+    "share of them)\n"
     "  --out RUN              run folder (default: runs/NAME of the data set; of several stages, of the "
     "recipe)\n"
     "  --resume               go on from the run folder's checkpoints\n"
@@ -83,6 +84,7 @@ static const char help[] =
     "and\n"
     "--resume trains only what is not finished, stages that were added to the recipe included. Ctrl-C, "
     "SIGTERM, SIGHUP and SIGUSR1 checkpoint, then stop.\n"
+    "Under mpirun -n N, or srun with MPI, the processes share the folds, to the same files (docs/ranks.md).\n"
     "Exit status: 0 done, 1 failed or stopped, 2 wrong usage, 3 done with some rows rejected.\n";
 
 typedef struct screen {
