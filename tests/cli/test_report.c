@@ -11,9 +11,9 @@ static const char hostile[] = "id,formula,prototype,a,kappa\n"
                               "a/b<i>,NaCl,rocksalt,5.7,7\n";
 
 /* Interval, warnings and features as a scan may have them; the middle row has no prediction. */
-static const char rows[] = "id,formula,atoms,kappa_mean,kappa_std,kappa_interval_lower,kappa_interval_upper,"
+static const char rows[] = "id,formula,atoms,kappa_mean,kappa_std,kappa_low_90,kappa_high_90,"
                            "fold_1,warnings,density\n"
-                           "<img src=x>,MgO,2,50,10,20,90,50,element unseen: Xx; far,3.5\n"
+                           "<img src=x>,MgO,2,50,10,20,90,50,element:Xx;far,3.5\n"
                            "b,NaCl,2,7,5,1,20,7,,2.1\n"
                            "c,KCl,2,nan,nan,,,nan,far,2.0\n"
                            "d,KBr,2,3,0.3,1,9,3,far,2.7\n"
@@ -174,7 +174,7 @@ static void a_scan_is_reported(void **state)
     assert_page_says(page, "min 3, median 10.5, mean 18.5, max 50 W/(m K)");
     assert_page_says(page, "3 of 5 crystals have one.");
     assert_page_says(page, "<td>far</td><td>3</td><td>60</td>");
-    assert_page_says(page, "<td>element unseen</td><td>1</td>");
+    assert_page_says(page, "<td>element</td><td>1</td>");
     assert_page_says(page, "<td>d</td><td>KBr</td><td>3</td><td>0.3</td><td>1</td><td>9</td>");
     assert_page_says(page, "1 crystals (25.0 %) have a standard deviation above half the mean");
     assert_page_says(page, "is &quot;no&quot; crystal");

@@ -91,11 +91,13 @@ static const kti_column *find_mean(const kti_columns *columns, char quantity[32]
 /* Whether the column is a prediction itself. */
 static bool is_prediction(const analysis *a, const kti_column *column)
 {
-    static const char *const ends[] = {"mean", "std", "min", "max", "geometric", "low", "high"};
+    static const char *const ends[] = {"mean",    "std", "min",  "max",    "geometric",
+                                       "log_std", "low", "high", "low_90", "high_90"};
     const size_t stem = strlen(a->quantity);
     if (column->features)
         return false;
-    if (strncmp(column->name, "fold_", 5) == 0)
+    if (strncmp(column->name, "fold_", 5) == 0 || strcmp(column->name, "distance") == 0 ||
+        strcmp(column->name, "warnings") == 0)
         return true;
     if (strncmp(column->name, a->quantity, stem) != 0 || column->name[stem] != '_')
         return false;
