@@ -222,6 +222,57 @@ static void what_a_kill_left_half_is_cut_off(void **state)
     outcome_destroy(&r);
 }
 
+/* Of a thousand files one in twenty is broken, in ten ways: each is named, and the rows of the others are those that they have without
+ * such company. */
+static void one_in_twenty_is_broken(void **state)
+{
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+    enum { GOOD = 190, WAYS = 10 };
+#else
+    enum { GOOD = 950, WAYS = 50 };
+#endif
+    static const char *const ways[10] = {
+        "head -c 400 $f",                                 /* cut short */
+        "head -c 3000 /dev/urandom",                      /* noise */
+        ":",                                              /* empty */
+        "sed 's/_cell_length_a .*/_cell_length_a 0/' $f", /* flat cells, and endless ones */
+        "sed 's/_cell_length_b .*/_cell_length_b 1e308/' $f",
+        "sed 's/_cell_angle_alpha .*/_cell_angle_alpha 180/' $f",
+        "sed 's/_cell_length_c .*/_cell_length_c ?/' $f",
+        "cat $f; printf ';\\nnever closed\\n'", /* text that goes on */
+        "tr 'O-Zo-z' 'X' <$f",                  /* elements and tags that are none */
+        "cat $f | tr '\\n' '\\0'",              /* zero bytes */
+    };
+    const char *folder = *state;
+    outcome r = {0};
+    if (!have_shared())
+        skip();
+    run(&r, folder,
+        "mkdir $D/good $D/all && ls $PWD/../shared/data/aflow_agl/*_ICSD_*.cif | head -n %d | "
+        "xargs -I@ ln -s @ $D/good && cp -P $D/good/* $D/all",
+        GOOD);
+    assert_status(&r, 0);
+    for (int i = 0; i < WAYS; i++) {
+        run(&r, folder,
+            "f=../shared/data/aflow_agl/Ag1Cl1_ICSD_56542.cif; ls $f >/dev/null && { %s; } >$D/all/M%02d.cif",
+            ways[i % 10], i);
+        assert_status(&r, 0);
+    }
+    run(&r, folder,
+        "$KT scan " NETWORK " $D/good --out $D/good.csv --quiet; "
+        "$KT scan " NETWORK " $D/all --out $D/all.csv --quiet");
+    assert_status(&r, 3);
+    run(&r, folder, "cut -d, -f1 $D/all.rejects.csv | grep -c 'all/M[0-9][0-9].cif$'");
+    assert_int_equal(atoi(r.out), WAYS);
+    run(&r, folder,
+        "for n in good all; do sed \"s#^.*/$n/##\" $D/$n.csv >$D/$n.rows; done; cmp $D/good.rows $D/all.rows "
+        "&& "
+        "wc -l <$D/good.rows");
+    assert_status(&r, 0);
+    assert_true(atoi(r.out) > GOOD * 99 / 100); /* all but those that have no two atoms within the cutoff */
+    outcome_destroy(&r);
+}
+
 static void what_is_broken_is_named(void **state)
 {
     const char *folder = *state;
@@ -341,6 +392,7 @@ int main(void)
         TEST(killed_and_resumed_it_writes_the_same),
         TEST(what_a_kill_left_half_is_cut_off),
         TEST(what_is_broken_is_named),
+        TEST(one_in_twenty_is_broken),
         TEST(lines_of_a_block_are_those_of_the_file),
         TEST(rows_can_be_chosen_and_shown),
         TEST(wrong_use_is_explained),
