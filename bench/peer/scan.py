@@ -100,7 +100,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kappatune", help="the program")
     parser.add_argument("--data", type=Path, default=HERE / "../../../shared/data/aflow_agl")
-    parser.add_argument("--every", type=int, default=10)
+    parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--worker", action="store_true")

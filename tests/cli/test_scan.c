@@ -273,6 +273,47 @@ static void one_in_twenty_is_broken(void **state)
     outcome_destroy(&r);
 }
 
+/* Of an archive too: what can't be used is named, what stands behind it is read. */
+static void what_is_broken_in_an_archive_is_named(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        "mkdir $D/in && cd $D/in && cp $OLDPWD/" EXAMPLES
+        "/silicon.cif a.cif && : >b.cif && ln -s a.cif c.cif && "
+        "ln a.cif d.cif && mkdir e.cif && cp a.cif e.cif/f.cif && cp a.cif z.cif && "
+        "tar -cf ../all.tar --sort=name . && cat a.cif a.cif >g.cif && rm c.cif && "
+        "python3 - <<'END'\n"
+        "import zipfile\n"
+        "with zipfile.ZipFile('../all.zip', 'w') as made:\n"
+        "    for name in ('a.cif', 'g.cif', 'z.cif'): made.write(name)\n"
+        "data = bytearray(open('../all.zip', 'rb').read())\n"
+        "data[data.index(b'g.cif') + 60] ^= 255\n"
+        "open('../all.zip', 'wb').write(data)\n"
+        "END\n:");
+    assert_status(&r, 0);
+    run(&r, folder, "$KT scan " MODEL " $D/all.tar $D/all.zip --out $D/rows.csv --quiet");
+    assert_status(&r, 3);
+    char *rejects = read_text(in(folder, "rows.rejects.csv"), NULL);
+    static const char *const reasons[] = {"b.cif,,is empty",
+                                          "c.cif,,\"is a link to a.cif, which is not followed\"",
+                                          "which is not followed", "all.zip:g.cif,,is damaged: "};
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        if (!strstr(rejects, reasons[i]))
+            fail_msg("%s is missing in\n%s", reasons[i], rejects);
+    assert_int_equal(count_lines(rejects), 5);
+    free(rejects);
+    char *rows = read_text(in(folder, "rows.csv"), NULL);
+    static const char *const read[] = {"a.cif,Si", "e.cif/f.cif,Si", "z.cif,Si", "all.zip:a.cif,Si",
+                                       "all.zip:z.cif,Si"};
+    for (size_t i = 0; i < sizeof read / sizeof read[0]; i++)
+        if (!strstr(rows, read[i]))
+            fail_msg("%s is missing in\n%s", read[i], rows);
+    assert_int_equal(count_lines(rows), 6);
+    free(rows);
+    outcome_destroy(&r);
+}
+
 static void what_is_broken_is_named(void **state)
 {
     const char *folder = *state;
@@ -392,6 +433,7 @@ int main(void)
         TEST(killed_and_resumed_it_writes_the_same),
         TEST(what_a_kill_left_half_is_cut_off),
         TEST(what_is_broken_is_named),
+        TEST(what_is_broken_in_an_archive_is_named),
         TEST(one_in_twenty_is_broken),
         TEST(lines_of_a_block_are_those_of_the_file),
         TEST(rows_can_be_chosen_and_shown),
