@@ -220,8 +220,8 @@ static void what_is_wrong_is_said(void **state)
         const char *command, *error;
         int status;
     } cases[] = {
-        {"$KT report", "name one run, data set or scan", 2},
-        {"$KT report a b", "name one run, data set or scan", 2},
+        {"$KT report", "name one run, data set, scan or reproduction", 2},
+        {"$KT report a b", "name one run, data set, scan or reproduction", 2},
         {"$KT report datasets/togo15.csv --format png", "--format is of the files of --figures", 2},
         {"$KT report datasets/togo15.csv --figures $D/f --format png,gif", "not 'gif'", 2},
         {"$KT report datasets/togo15.csv --threads 0", "--threads takes an integer", 2},
@@ -341,6 +341,18 @@ static void pages_are_clean_in_a_browser(void **state)
         "$D/s.csv --out $D/s.html");
     assert_status(&r, 0);
     look(folder, "s.html");
+    run(&r, folder,
+        "mkdir $D/data && cp datasets/togo15.csv $D/data && "
+        "$KT reproduce --out $D/paper --steps 1 --sets togo15 --data-root $D/data --folds 2 --epochs 2 "
+        "--scan datasets/examples --quiet");
+    assert_status(&r, 0);
+    look(folder, "paper/report.html");
+    run(&r, folder, "$KT report $D/paper --out $D/paper.html && cmp $D/paper.html $D/paper/report.html");
+    assert_status(&r, 0);
+    assert_says(&r, "the reproduction ");
+    run(&r, folder, "$KT report $D/paper --out $D/paper.html --figures $D/figures");
+    assert_status(&r, 1);
+    assert_complains(&r, "is a reproduction");
     outcome_destroy(&r);
 }
 

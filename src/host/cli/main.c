@@ -29,7 +29,7 @@ static const command commands[] = {
     {"predict", "thermal conductivity or formation energy of crystals", kti_cli_predict},
     {"scan", "the same for a folder, an archive or a list of many crystals, as rows of a file", kti_cli_scan},
     {"analyze", "what a scan's predictions and their spread go with", kti_cli_analyze},
-    {"report", "one HTML file of what a run, a data set or a scan shows", kti_cli_report},
+    {"report", "one HTML file of what a run, a data set, a scan or a reproduction shows", kti_cli_report},
     {"evaluate", "scores of trained models on their own and other data sets", kti_cli_evaluate},
     {"reproduce", "the paper's tables and figures beside ours, under both protocols", kti_cli_reproduce},
     {"calibrate", "make or renew what a model's intervals and warnings come from", kti_cli_calibrate},

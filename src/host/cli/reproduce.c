@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "analysis/figures.h"
+#include "analysis/report.h"
 #include "analysis/reproduce.h"
 #include "analysis/reproduced_scans.h"
 #include "analysis/scan_summary.h"
@@ -31,7 +32,7 @@ static const char help[] =
     "\n"
     "  --out DIR              gets published/ and sound/, runs of several stages, tables.md, tables.json, "
     "figures/,\n"
-    "                         scans/, scans.md\n"
+    "                         scans/, scans.md, and report.html, all on one page\n"
     "  --data-root DIR        holds togo15, hh143 and aflow_agl: folders, or tables togo15.csv, ... "
     "(default: "
     "data)\n"
@@ -395,6 +396,19 @@ static kt_status scan(const request *asked, const kti_reproduction *r, screen *s
     return status;
 }
 
+/* DIR/report.html: all of it on one page. */
+static kt_status write_page(const kti_reproduction *r, kt_error *error)
+{
+    char *page = kti_path_join(r->options.out, "report.html");
+    kti_report_result result;
+    const kti_report_options options = {
+        .subject = r->options.out, .out = page, .version = KAPPATUNE_VERSION, .threads = 1};
+    const kt_status status =
+        page ? kti_report_write(&options, &result, error) : kti_fail_memory(error, "a path");
+    free(page);
+    return status;
+}
+
 static int report(const request *asked, const kti_reproduction *r, screen *s)
 {
     kt_error error = KT_ERROR_NONE;
@@ -415,10 +429,14 @@ static int report(const request *asked, const kti_reproduction *r, screen *s)
         exit_status = kti_cli_fail(&error);
     else if (!asked->no_scan && scan(asked, r, s, &drawn, &error) != KT_OK)
         exit_status = kti_cli_fail(&error);
+    if (error.status == KT_OK && write_page(r, &error) != KT_OK)
+        exit_status = kti_cli_fail(&error);
     if (error.status == KT_OK && !drawn)
         kti_cli_warn("there is no gnuplot, so no figure was drawn: install it (Debian: apt-get install "
                      "gnuplot-nox) and start again with --resume");
-    printf("tables in %s/tables.md and tables.json, figures in %s/figures\n", r->options.out, r->options.out);
+    printf(
+        "tables in %s/tables.md and tables.json, figures in %s/figures, all on one page in %s/report.html\n",
+        r->options.out, r->options.out, r->options.out);
     return exit_status;
 }
 
