@@ -78,13 +78,13 @@ kt_status kti_communicator_agree(kt_communicator *ranks, kt_status status, kti_i
 
 /* ---- news ---- */
 
-/* From any thread. */
+/* From any thread. A new piece of work forgets that the one before was to be stopped. */
 void kti_communicator_tell(kt_communicator *ranks, const kti_news *news);
 
 /* The last that rank 0 has heard of another; its own as it told it. */
 kti_news kti_communicator_hear(const kt_communicator *ranks, int rank);
 
-/* Asks all ranks to stop soon, and whether one has. For good: the work is over. */
+/* Asks all ranks to stop the present piece of work soon, and whether one has, or one was lost. */
 void kti_communicator_stop(kt_communicator *ranks);
 bool kti_communicator_stops(const kt_communicator *ranks);
 

@@ -118,7 +118,8 @@ static void receive_news(mpi_communicator *c)
         peer *p = &c->peer[status.MPI_SOURCE];
         p->heard = found;
         p->silent = 0;
-        c->own.stop |= found.stop; /* and rank 0 tells all */
+        if (found.news.piece == c->own.news.piece)
+            c->own.stop |= found.stop; /* and rank 0 tells all */
     }
 }
 
@@ -153,7 +154,6 @@ static void notice_losses(mpi_communicator *c)
         snprintf(text, sizeof text, "%s %s%s%s", who, p->lost, *rank->duty ? "; it had " : "", rank->duty);
         if (first)
             c->tell_lost(text);
-        c->own.stop = 1;
         if (atomic_load(&c->lost_rank) < 0) {
             snprintf(c->why, sizeof c->why, "%s %s", who, p->lost);
             atomic_store(&c->lost_rank, i);
@@ -197,6 +197,8 @@ static void tell(kt_communicator *ranks, const kti_news *news)
 {
     mpi_communicator *c = own(ranks);
     pthread_mutex_lock(&c->lock);
+    if (news->piece != c->own.news.piece)
+        c->own.stop = 0;
     c->own.news = *news;
     pthread_mutex_unlock(&c->lock);
 }
@@ -222,7 +224,7 @@ static bool stops(const kt_communicator *ranks)
 {
     mpi_communicator *c = own((kt_communicator *)ranks);
     pthread_mutex_lock(&c->lock);
-    const bool asked = c->own.stop != 0;
+    const bool asked = c->own.stop != 0 || atomic_load(&c->lost_rank) >= 0;
     pthread_mutex_unlock(&c->lock);
     return asked;
 }
