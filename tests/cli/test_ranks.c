@@ -187,16 +187,19 @@ static void ranks_scan_the_same_rows(void **state)
     assert_status(&r, 3);
     for (int ranks = 2; ranks <= 4; ranks += 2) {
         run(&r, folder,
-            RANKS "$M %d $KT " SCAN " --out $D/run.csv 2>/dev/null; [ $? = 3 ] || exit 8; " SAME_ROWS, ranks);
+            RANKS "$M %d $KT " SCAN
+                  " --out $D/run.csv 2>$D/err; [ $? = 3 ] || { cat $D/err >&2; exit 8; }; " SAME_ROWS,
+            ranks);
         assert_status(&r, 0);
         run(&r, folder, "rm $D/run.*");
     }
     for (int i = 0; i < kills_wanted; i++) {
         run(&r, folder,
-            RANKS "$M 3 $KT " SCAN " --threads 1 --out $D/run.csv 2>/dev/null & m=$!; sleep %.3f; "
-                  "set -- x x x $(cat /proc/$m/task/$m/children); shift %d; kill -9 $3 2>/dev/null; wait $m; "
-                  "$M %d $KT " SCAN
-                  " --out $D/run.csv --resume 2>/dev/null; [ $? = 3 ] || exit 8; " SAME_ROWS,
+            RANKS
+            "$M 3 $KT " SCAN " --threads 1 --out $D/run.csv 2>/dev/null & m=$!; sleep %.3f; "
+            "set -- x x x $(cat /proc/$m/task/$m/children); shift %d; kill -9 $3 2>/dev/null; wait $m; "
+            "$M %d $KT " SCAN
+            " --out $D/run.csv --resume 2>$D/err; [ $? = 3 ] || { cat $D/err >&2; exit 8; }; " SAME_ROWS,
             0.3 + 0.4 * kti_random_uniform(&random), i % 3 + 1, i % 3 + 1);
         assert_status(&r, 0);
         run(&r, folder, "rm $D/run.*");

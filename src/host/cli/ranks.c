@@ -57,7 +57,9 @@ int kti_cli_join(int argc, char **argv, kt_communicator **ranks)
     kti_device_prefer(kti_communicator_local_rank(*ranks));
     if (!*ranks || compare_arguments(*ranks, argc, argv, &error) == KT_OK)
         return -1;
-    return kti_cli_leave(*ranks, kti_cli_fail_together(*ranks, &error));
+    const int exit_status = kti_cli_leave(*ranks, kti_cli_fail_together(*ranks, &error));
+    *ranks = NULL;
+    return exit_status;
 }
 
 int kti_cli_leave(kt_communicator *ranks, int exit_status)
