@@ -115,8 +115,9 @@ typedef struct kt_train_options {
      * gpus / folds share each fold: every one takes a part of every batch, and they sum gradients, to the same bits for
      * the same number of GPUs. */
     int gpus;
-    struct kt_communicator *ranks; /* NULL: this process alone. Else every rank calls with the same options */
-    double gpu_timeout;            /* seconds without progress after which GPUs that share a fold give up */
+    /* NULL: this process alone. Else every rank calls with the same options, and the results are rank 0's; others' are empty. */
+    struct kt_communicator *ranks;
+    double gpu_timeout; /* seconds without progress after which GPUs that share a fold give up */
     uint64_t seed;
     double learning_rate, least_learning_rate; /* cosine from the first to the second ... */
     int schedule_period;                       /* ... over this many ticks (0: the run's length); */
