@@ -54,7 +54,8 @@ static void print_help(FILE *out)
           "  kappatune predict runs/demo crystal.cif\n\n"
           "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some inputs rejected (each is named "
           "with its\n"
-          "reason). Results go to standard output, errors to standard error.\n",
+          "reason), 4 stopped by a signal, to be gone on with. Results go to standard output, errors to "
+          "standard error.\n",
           out);
 }
 

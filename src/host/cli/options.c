@@ -47,7 +47,7 @@ int kti_cli_fail(const kt_error *error)
     char text[MESSAGE];
     kt_error_format(error, text, sizeof text);
     kti_cli_warn("%s", text);
-    return KTI_EXIT_FAILED;
+    return error->status == KT_INTERRUPTED ? KTI_EXIT_STOPPED : KTI_EXIT_FAILED;
 }
 
 /* Long options in which an unknown one may be found again when it is misspelt. */

@@ -83,7 +83,7 @@ static const char help[] =
     "and\n"
     "--resume trains only what is not finished, stages that were added to the recipe included. Ctrl-C, "
     "SIGTERM, SIGHUP and SIGUSR1 checkpoint, then stop.\n"
-    "Exit status: 0 done, 1 failed or stopped, 2 wrong usage, 3 done with some rows rejected.\n";
+    "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some rows rejected, 4 stopped by a signal.\n";
 
 typedef struct screen {
     kti_progress progress;
