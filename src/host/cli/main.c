@@ -15,6 +15,7 @@
 #include "cli/report.h"
 #include "cli/reproduce.h"
 #include "cli/scan.h"
+#include "cli/status.h"
 #include "cli/submit.h"
 #include "cli/train.h"
 #include "cli/weights.h"
@@ -33,6 +34,7 @@ static const command commands[] = {
     {"evaluate", "scores of trained models on their own and other data sets", kti_cli_evaluate},
     {"reproduce", "the paper's tables and figures beside ours, under both protocols", kti_cli_reproduce},
     {"submit", "hand a training to a cluster's queue", kti_cli_submit},
+    {"status", "how far runs are", kti_cli_status},
     {"weights", "import, inspect and fetch weights", kti_cli_weights},
     {"data", "check, describe and fetch data sets", kti_cli_data},
     {"bench", "time the steps of training on this machine", kti_cli_bench},

@@ -427,7 +427,9 @@ static kt_status hand_over(const request *r, job *j, const char *after, char id[
 /* For `kappatune status`. */
 static kt_status store_ids(const request *r, const char *train, const char *collect, kt_error *error)
 {
-    json_t *ids = json_pack("{s:s, s:s*}", "train", train, "collect", *collect ? collect : NULL);
+    const int tasks = !r->array ? 1 : r->points > 0 ? r->points : r->folds;
+    json_t *ids =
+        json_pack("{s:s, s:i, s:s*}", "train", train, "tasks", tasks, "collect", *collect ? collect : NULL);
     char *path = kti_path_join(r->out, "submit/jobs.json");
     const kt_status status =
         ids && path ? kti_json_write(path, ids, error) : kti_fail_memory(error, "the jobs");
