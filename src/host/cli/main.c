@@ -8,6 +8,7 @@
 
 #include "cli/analyze.h"
 #include "cli/bench.h"
+#include "cli/collect.h"
 #include "cli/data.h"
 #include "cli/evaluate.h"
 #include "cli/options.h"
@@ -34,6 +35,7 @@ static const command commands[] = {
     {"evaluate", "scores of trained models on their own and other data sets", kti_cli_evaluate},
     {"reproduce", "the paper's tables and figures beside ours, under both protocols", kti_cli_reproduce},
     {"submit", "hand a training to a cluster's queue", kti_cli_submit},
+    {"collect", "one run of folds that were trained apart", kti_cli_collect},
     {"status", "how far runs are", kti_cli_status},
     {"weights", "import, inspect and fetch weights", kti_cli_weights},
     {"data", "check, describe and fetch data sets", kti_cli_data},
