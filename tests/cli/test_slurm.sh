@@ -18,7 +18,10 @@ daemons=
 cleanup() {
     if [ -n "$daemons" ]; then
         scancel --user=root 2>/dev/null
-        for _ in $(seq 50); do [ -z "$(squeue --noheader 2>/dev/null)" ] && break || sleep 0.2; done
+        for _ in $(seq 50); do
+            [ -n "$(squeue --noheader 2>/dev/null)" ] || break
+            sleep 0.2
+        done
         # shellcheck disable=SC2086
         kill $daemons 2>/dev/null
         wait
@@ -155,8 +158,9 @@ for job in $long $first $second $sweep; do
 done
 [ "$(state_of "$broken")" = "JobState=FAILED " ] || fail "job $broken is $(state_of "$broken")"
 [ "$(state_of "$never")" = "JobState=CANCELLED " ] || fail "job $never is $(state_of "$never")"
-grep -q '"event":"stopped"' runs/long/log.jsonl && grep -q '"event":"resumed"' runs/long/log.jsonl ||
-    fail "the long run was not cut and resumed"
+for event in stopped resumed; do
+    grep -q "\"event\":\"$event\"" runs/long/log.jsonl || fail "the long run was not $event"
+done
 [ "$("$program" status runs/sweep | grep -c finished)" -eq 4 ] || fail "status of the sweep"
 
 same() {

@@ -9,6 +9,7 @@
 #include "cli/analyze.h"
 #include "cli/bench.h"
 #include "cli/collect.h"
+#include "cli/compare.h"
 #include "cli/data.h"
 #include "cli/evaluate.h"
 #include "cli/options.h"
@@ -36,6 +37,7 @@ static const command commands[] = {
     {"reproduce", "the paper's tables and figures beside ours, under both protocols", kti_cli_reproduce},
     {"submit", "hand a training to a cluster's queue", kti_cli_submit},
     {"collect", "one run of folds that were trained apart", kti_cli_collect},
+    {"compare", "scores of runs beside each other, and where their recipes differ", kti_cli_compare},
     {"status", "how far runs are", kti_cli_status},
     {"weights", "import, inspect and fetch weights", kti_cli_weights},
     {"data", "check, describe and fetch data sets", kti_cli_data},

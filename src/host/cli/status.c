@@ -1,7 +1,6 @@
 /* kappatune status */
 #include "cli/status.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include "base/lock.h"
 #include "base/memory.h"
 #include "cli/options.h"
+#include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/text.h"
 #include "train/checkpoint.h"
@@ -193,54 +193,14 @@ static kt_status add_stages(list *l, const char *folder, const json_t *stages, i
 
 /* ---- which runs lie in a folder ---- */
 
-typedef struct numbers {
-    long long *at;
-    size_t size, capacity;
-} numbers;
-
-static int compare(const void *left, const void *right)
-{
-    const long long a = *(const long long *)left, b = *(const long long *)right;
-    return a < b ? -1 : a > b;
-}
-
-/* The numbers n of entries PREFIXn of a folder, and those of 1 .. expected, in order. */
-static kt_status find_numbers(const char *folder, const char *prefix, int expected, numbers *n,
-                              kt_error *error)
-{
-    const size_t length = strlen(prefix);
-    bool good = true;
-    DIR *entries = opendir(folder);
-    for (struct dirent *e = entries ? readdir(entries) : NULL; e && good; e = readdir(entries)) {
-        char *end;
-        const long long number =
-            strncmp(e->d_name, prefix, length) == 0 ? strtoll(e->d_name + length, &end, 10) : 0;
-        if (number <= expected || *end)
-            continue;
-        good = kti_grow((void **)&n->at, n->size, &n->capacity, sizeof *n->at) == 0;
-        if (good)
-            n->at[n->size++] = number;
-    }
-    if (entries)
-        closedir(entries);
-    for (int i = 1; i <= expected && good; i++) {
-        good = kti_grow((void **)&n->at, n->size, &n->capacity, sizeof *n->at) == 0;
-        if (good)
-            n->at[n->size++] = i;
-    }
-    if (good && n->size > 0)
-        qsort(n->at, n->size, sizeof *n->at, compare);
-    return good ? KT_OK : kti_fail_memory(error, "a list");
-}
-
 static kt_status add_run(list *l, const char *folder, int only, bool *found, kt_error *error);
 
 /* The runs FOLDER/PREFIXn. */
 static kt_status add_numbered(list *l, const char *folder, const char *prefix, int expected, bool folds,
                               bool *found, kt_error *error)
 {
-    numbers n = {0};
-    kt_status status = find_numbers(folder, prefix, expected, &n, error);
+    kti_numbers n = {0};
+    kt_status status = kti_numbers_find(folder, prefix, expected, &n, error);
     for (size_t i = 0; i < n.size && status == KT_OK; i++) {
         char path[PATH_LENGTH];
         snprintf(path, sizeof path, "%s/%s%lld", folder, prefix, n.at[i]);
