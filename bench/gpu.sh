@@ -1,33 +1,38 @@
 #!/usr/bin/env bash
-# gpu.sh [--data-root DIR] [--built FOLDER] [--quick] [--stage] [--out FOLDER]: on a machine with an NVIDIA GPU, builds kappatune, runs
-# the GPU tests, plain and under compute-sanitizer's four tools, and times training steps. Leaves FOLDER/gpu.json and FOLDER/gpu.log
-# (default: bench/results).
+# gpu.sh [--data-root DIR] [--built FOLDER] [--quick] [--stage] [--seconds N] [--limit N] [--out FOLDER]: on a machine with an NVIDIA GPU,
+# builds kappatune, runs the GPU tests, times training steps, and runs the kernels' tests under compute-sanitizer's four tools. Leaves
+# FOLDER/gpu.json and FOLDER/gpu.log (default: bench/results), also when it is stopped: then what was done by that time.
 #
 #   --data-root DIR   holds togo15 and aflow_agl (default: ../shared/data); without it only datasets/togo15.csv is timed, and the
 #                     training tests are left out
 #   --built FOLDER    takes the programs from there, built elsewhere as below, for a machine without what a build needs
 #   --quick           without compute-sanitizer
 #   --stage           also trains the whole AFLOW stage, recipes/aflow.json, which takes minutes
+#   --seconds N       how long each step is timed for (default: 5)
+#   --limit N         seconds that each of compute-sanitizer's tools may take (default: no limit)
 #
 # Exit status: 0 all passed, 1 something failed (the JSON and the log say what), 2 wrong usage.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-data_root=../shared/data out=bench/results quick=no stage=no built=
+usage="usage: bench/gpu.sh [--data-root DIR] [--built FOLDER] [--quick] [--stage] [--seconds N] [--limit N] [--out FOLDER]"
+data_root=../shared/data out=bench/results quick=no stage=no built= seconds=5 limit=0
 while [ $# -gt 0 ]; do
     case $1 in
-    --data-root | --out | --built)
+    --data-root | --out | --built | --seconds | --limit)
         [ $# -ge 2 ] || { echo "gpu.sh: $1 wants a value" >&2; exit 2; }
         case $1 in
         --out) out=$2 ;;
         --built) built=$2 ;;
+        --seconds) seconds=$2 ;;
+        --limit) limit=$2 ;;
         *) data_root=$2 ;;
         esac
         shift 2
         ;;
     --quick) quick=yes; shift ;;
     --stage) stage=yes; shift ;;
-    *) echo "usage: bench/gpu.sh [--data-root DIR] [--built FOLDER] [--quick] [--stage] [--out FOLDER]" >&2; exit 2 ;;
+    *) echo "$usage" >&2; exit 2 ;;
     esac
 done
 command -v nvidia-smi >/dev/null && nvidia-smi -L | grep -q GPU || {
@@ -59,26 +64,34 @@ if [ -d "$data_root/togo15" ] && [ "$data_root" = ../shared/data ]; then
     programs+=("${with_data[@]}")
 fi
 
-results= failed=0
+results= figures= stages= failed=0
+
+# write_results: the JSON of all that is known.
+write_results() {
+    local gpu
+    gpu=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | head -n 1)
+    printf '{"gpu": "%s", "date": "%s", "commit": "%s", "tests": [%s], "bench": [%s], "stages": [%s]}\n' "$gpu" \
+        "$(date -u +%FT%TZ)" "$(git rev-parse --short HEAD 2>/dev/null)" "$results" "$figures" "$stages" >"$out/gpu.json"
+}
+trap write_results EXIT
+trap 'exit 1' INT TERM
+
 # check NAME COMMAND...: runs it, and keeps whether it passed and how long it took.
 check() {
     local name=$1 started=$SECONDS status=passed
     shift
     note "$name"
-    "$@" >>"$log" 2>&1 || { status=failed; failed=$((failed + 1)); }
+    "$@" >>"$log" 2>&1 || {
+        [ $? -eq 124 ] && status="stopped at the limit" || status=failed
+        failed=$((failed + 1))
+    }
     echo "$status" | tee -a "$log"
     results+="${results:+, }{\"name\": \"$name\", \"result\": \"$status\", \"seconds\": $((SECONDS - started))}"
 }
 for program in "${programs[@]}"; do
     check "$program" "$tests/$program"
 done
-if [ "$quick" = no ] && command -v compute-sanitizer >/dev/null; then
-    for tool in memcheck racecheck initcheck synccheck; do
-        check "gpu_operations under $tool" compute-sanitizer --tool "$tool" --error-exitcode 1 "$tests/gpu_operations"
-    done
-fi
 
-figures=
 # measure SET DEVICE [OPTION...]: one JSON object of `kappatune bench`.
 measure() {
     local set=$1 device=$2 file
@@ -97,13 +110,12 @@ sets=(datasets/togo15.csv)
 [ -d "$data_root/aflow_agl" ] && sets+=("$data_root/aflow_agl")
 for set in "${sets[@]}"; do
     for device in cuda cuda-cublas cuda-cudnn cuda-auto; do
-        measure "$set" "$device" --threads 9 --seconds 5
-        measure "$set" "$device" --threads 36 --seconds 5
+        measure "$set" "$device" --threads 9 --seconds "$seconds"
+        measure "$set" "$device" --threads 36 --seconds "$seconds"
     done
-    measure "$set" cpu --threads 1 --seconds 5
+    measure "$set" cpu --threads 1 --seconds "$seconds"
 done
 
-stages=
 if [ "$stage" = yes ]; then
     note "the AFLOW stage, $(grep -o '"epochs": [0-9]*' recipes/aflow.json)"
     run=$(mktemp -d)
@@ -118,8 +130,11 @@ if [ "$stage" = yes ]; then
     rm -rf "$run"
 fi
 
-driver=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | head -n 1)
-printf '{"gpu": "%s", "date": "%s", "commit": "%s", "tests": [%s], "bench": [%s], "stages": [%s]}\n' "$driver" \
-    "$(date -u +%FT%TZ)" "$(git rev-parse --short HEAD 2>/dev/null)" "$results" "$figures" "$stages" >"$out/gpu.json"
+if [ "$quick" = no ] && command -v compute-sanitizer >/dev/null; then
+    for tool in memcheck racecheck initcheck synccheck; do
+        check "gpu_operations under $tool" timeout "$limit" compute-sanitizer --tool "$tool" --error-exitcode 1 "$tests/gpu_operations"
+    done
+fi
+
 note "$out/gpu.json and $log; $failed failed"
 [ "$failed" -eq 0 ]

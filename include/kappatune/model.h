@@ -51,6 +51,33 @@ KT_API bool kt_model_has_log_sd(const kt_model *model);
 KT_API kt_status kt_model_predict(kt_model *model, const kt_structure *structure, const char *file,
                                   double *value, double *log_sd, kt_error *error);
 
+/* ---- how far to trust it ---- */
+
+enum { KT_NEAREST = 3 };
+
+typedef struct kt_judgement {
+    double low,
+        high; /* of kappa, W/(m K): 9 of 10 crystals are in it, if they are like the training data; NaN: too few of those */
+    double
+        distance; /* of the nearest training crystal: root mean square of the features' differences, in standard deviations */
+    int nearest; /* training crystals named below, the nearest first */
+    const char *nearest_id[KT_NEAREST], *nearest_formula[KT_NEAREST]; /* the model's */
+    double nearest_kappa[KT_NEAREST], nearest_distance[KT_NEAREST];
+    /* Reasons not to believe the prediction, with ; between: "element:Xx" (no training crystal has it), "isolated" (an atom without a
+     * neighbour within the cutoff), "range" (beyond the training kappa), "far" (farther than 99 of 100 training crystals are from
+     * their nearest one). */
+    char warnings[256];
+} kt_judgement;
+
+/* Whether the model has a calibration: calibration.csv in its folder. */
+KT_API bool kt_model_can_judge(const kt_model *model);
+
+/* Judges what kt_model_predict gave for the crystal, value and log_sd [members] (NULL: none). How the interval comes about and how often
+ * it held stands in the folder's metrics.json and in docs/uncertainty.md. KT_BAD_ARGUMENT without a calibration. */
+KT_API kt_status kt_model_judge(const kt_model *model, const kt_structure *structure, const char *file,
+                                const double *value, const double *log_sd, kt_judgement *judgement,
+                                kt_error *error);
+
 #ifdef __cplusplus
 }
 #endif

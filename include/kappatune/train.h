@@ -169,12 +169,20 @@ typedef struct kt_fold_result {
     bool failed;    /* no epoch gave finite predictions: there are no weights, and the scores are NaN */
 } kt_fold_result;
 
+/* The 90 % interval of kt_model_judge: the part of a split's held-out crystals that it held for, judged by the other splits; mean and
+ * population standard deviation over the splits. The median interval reaches from its middle / factor to its middle * factor. All NaN
+ * where there are too few splits or crystals to say. */
+typedef struct kt_interval_scores {
+    double coverage, coverage_std, factor;
+} kt_interval_scores;
+
 typedef struct kt_train_result {
     int crystals, rejected; /* usable rows, rejected rows */
     int data_sets;
     char *data_set[KT_MOST_DATA_SETS]; /* their names; owned */
     int folds;
-    kt_fold_result *fold; /* [folds]; owned */
+    kt_fold_result *fold;        /* [folds]; owned */
+    kt_interval_scores interval; /* of a run that was written to a folder, else all NaN */
 } kt_train_result;
 
 /* Trains one stage. *result is the caller's (kt_train_result_destroy). With rejected rows the run goes on; they stand in
@@ -184,7 +192,8 @@ typedef struct kt_train_result {
  *
  * metrics.json: protocol, select, dataset (several: a+b), units, crystals, rejected, data_fingerprint; folds[]: fold, n_train,
  * n_select, n_validate, the scores by their names in kt_scores, last_epoch {the scores}, best_epoch, skipped_steps, rescues,
- * collapsed, failed, start_fingerprint; summary and summary_last_epoch: each score's folds, mean, std (population), median.
+ * collapsed, failed, start_fingerprint; summary and summary_last_epoch: each score's folds, mean, std (population), median;
+ * interval {level, folds, pairs, coverage, coverage_std, factor}: of the 90 % interval, whose scores stand in calibration.csv.
  * Of several data sets also data_sets[]: dataset, crystals, the two summaries; in each fold dataset, n_validate, scores.
  * Where restore_target had an effect also summary_published_unit and summary_last_epoch_published_unit, and in each
  * fold published_unit {the scores}. What is not finite is null.

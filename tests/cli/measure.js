@@ -10,6 +10,7 @@
     let texts = 0;
     document.querySelectorAll('svg').forEach((svg) => {
         const name = svg.closest('figure')?.id ?? '', box = svg.getBoundingClientRect(), scale = box.width / svg.viewBox.baseVal.width;
+        const own = svg.closest('.paper > div'), behind = own ? getComputedStyle(own).backgroundColor : ground;
         const seen = [];
         svg.querySelectorAll('text').forEach((text) => {
             const r = text.getBoundingClientRect();
@@ -22,8 +23,9 @@
                 problems.push('clipped: ' + what);
             if (parseFloat(style.fontSize) * scale < 8)
                 problems.push('small: ' + what + ' ' + (parseFloat(style.fontSize) * scale).toFixed(1));
-            if (name !== 'correlation' && contrast(style.fill, ground) < 4.5)
-                problems.push('pale: ' + what + ' ' + style.fill + ' on ' + ground);
+            // A map's numbers stand on its cells.
+            if (!name.endsWith('correlation') && contrast(style.fill, behind) < 4.5)
+                problems.push('pale: ' + what + ' ' + style.fill + ' on ' + behind);
             // A letter's box is higher than the letter.
             const t = r.height * 0.15;
             if (!slanted)

@@ -99,7 +99,7 @@ static void a_scan_is_analysed_and_drawn(void **state)
     outcome r = {0};
     run(&r, folder,
         "$KT scan models/togo15-hh143 datasets/examples --features --out $D/rows.csv --quiet && "
-        "cut -d, -f1,21- $D/rows.csv");
+        "cut -d, -f1,26- $D/rows.csv");
     assert_status(&r, 0);
     assert_says(&r, "density,atomic_density,mean_mass,elements,space_group");
     assert_says(&r, "silicon.cif,2.32"); /* g/cm^3 */
@@ -120,6 +120,69 @@ static void a_scan_is_analysed_and_drawn(void **state)
         assert_non_null(strstr(picture, "atomic_density"));
         free(picture);
     }
+    /* Longer, where SciPy is at hand: all of a scan's coefficients and p equal its. */
+    if (system("python3 -c 'import scipy' 2>/dev/null") == 0 && have_shared()) {
+        run(&r, folder,
+            "$KT scan models/togo15 ../shared/data/togo15 --features --out $D/togo15.csv --quiet && "
+            "python3 tests/cli/compare_scipy.py $KT $D/togo15.csv");
+        assert_status(&r, 0);
+    }
+    outcome_destroy(&r);
+}
+
+/* Three models and six crystals, of which the last model lacks one and knows another: variances 0.25 i^2, means in known groups. */
+static void several_scans_are_compared(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    write_text(folder, "one.csv",
+               "id,formula,atoms,kappa_mean,kappa_std,kappa_low_90,distance,warnings,fold_1,volume\n"
+               "a,A,2,0.5,0.5,1,2,far,1,10\nb,B,2,2,1,1,2,,1,20\nc,C,4,5,1.5,1,2,,1,31\n"
+               "d,D,4,20,2,1,2,,1,39\ne,E,6,50,2.5,1,2,,1,52\nf,F,6,400,3,1,2,,1,58\n");
+    write_text(folder, "two.csv", "id,kappa_mean,kappa_std\nf,3,1\ne,3,1\nd,3,1\nc,3,1\nb,3,1\na,2.9999,1\n");
+    run(&r, folder,
+        "mkdir -p $D/x && grep -v ^c $D/two.csv >$D/x/three.csv && echo z,900,5 >>$D/x/three.csv && "
+        "$KT analyze $D/one.csv $D/two.csv $D/x/three.csv --figure $D/figures");
+    assert_status(&r, 0);
+    /* Quantiles as GSL interpolates them: of 0.25 1 2.25 4 6.25 9. */
+    assert_says(&r, "| one | 6 | 0.438 | 1.31 | 3.12 | 5.69 | 8.31 | - | 0.5 | 400 |\n");
+    assert_says(&r, "| two | 6 | 1 | 1 | 1 | 1 | 1 | - | 3 | 3 |\n");
+    assert_says(&r, "| three | 5 | 1 | 1 | 1 | 1 | 1 | - | 3 | 3 |\n");
+    assert_says(&r, "| one | 16.7 | 16.7 | 16.7 | 16.7 | 16.7 | 0.0 | 16.7 |\n");
+    assert_says(&r, "| two | 0.0 | 16.7 | 83.3 | 0.0 | 0.0 | 0.0 | 0.0 |\n");
+    assert_says(&r, "| three | 0.0 | 20.0 | 80.0 | 0.0 | 0.0 | 0.0 | 0.0 |\n");
+    /* The same coefficients as of one scan; predictions are no features. */
+    outcome alone = {0};
+    run(&alone, folder, "$KT analyze $D/one.csv --format csv | grep variance,volume | cut -d, -f4");
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "| volume | %.3f | ", strtod(alone.out, NULL));
+    assert_says(&r, wanted);
+    assert_null(strstr(r.out, "distance"));
+    assert_null(strstr(r.out, "kappa_low_90"));
+    run(&r, folder, "$KT analyze $D/one.csv $D/two.csv --threshold 0.99");
+    assert_says(&r, "variance with | r | p |\n| --- | --- | --- |\n| none above 0.99 | | |\n");
+    if (system("command -v gnuplot >/dev/null") == 0)
+        for (int i = 0; i < 3; i++) {
+            static const char *const figures[] = {"figures/variance.png", "figures/groups.png",
+                                                  "figures/correlation.png"};
+            size_t size;
+            char *picture = read_text(in(folder, figures[i]), &size);
+            assert_true(size > 5000 && memcmp(picture, "\x89PNG", 4) == 0);
+            free(picture);
+        }
+    write_text(folder, "other.csv", "id,kappa_mean,kappa_std\ny,1,1\n");
+    run(&r, folder, "$KT analyze $D/one.csv $D/other.csv");
+    assert_status(&r, 1);
+    assert_complains(&r, "other.csv: has no crystal of ");
+    write_text(folder, "other.csv", "id,eform_mean,eform_std\na,1,1\n");
+    run(&r, folder, "$KT analyze $D/one.csv $D/other.csv");
+    assert_status(&r, 1);
+    assert_complains(&r, "is no scan of kappa");
+    run(&r, folder, "$KT analyze $D/one.csv $D/two.csv --log");
+    assert_status(&r, 2);
+    run(&r, folder, "$KT analyze $D/one.csv --threshold 0.2");
+    assert_status(&r, 2);
+    outcome_destroy(&alone);
     outcome_destroy(&r);
 }
 
@@ -165,6 +228,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(numbers_are_scipys),
         TEST(a_scan_is_analysed_and_drawn),
+        TEST(several_scans_are_compared),
         TEST(wrong_tables_are_explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

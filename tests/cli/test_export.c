@@ -20,10 +20,12 @@ static void a_model_is_its_run(void **state)
     assert_says(&r, "3 members, 5.7 MB of weights\nwrote ");
     assert_string_equal(r.err, "");
     run(&r, *state, "cd $D/sub/model && find . -type f | sort");
-    assert_string_equal(r.out, "./README.md\n./folds/1/best.safetensors\n./folds/2/best.safetensors\n"
-                               "./folds/3/best.safetensors\n./metrics.json\n./recipe.json\n");
+    assert_string_equal(
+        r.out, "./README.md\n./calibration.csv\n./folds/1/best.safetensors\n./folds/2/best.safetensors\n"
+               "./folds/3/best.safetensors\n./metrics.json\n./recipe.json\n");
     run(&r, *state,
-        "cmp $D/run/metrics.json $D/sub/model/metrics.json && cmp $D/run/recipe.json "
+        "for f in metrics.json calibration.csv; do cmp $D/run/$f $D/sub/model/$f || exit; done; cmp "
+        "$D/run/recipe.json "
         "$D/sub/model/recipe.json");
     assert_status(&r, 0);
     run(&r, *state,

@@ -179,17 +179,18 @@ static void an_ensemble_is_summarised(void **state)
     use_model(folder);
     run(&r, folder, "$KT predict $D/run datasets/examples/silicon.cif --format csv");
     assert_status(&r, 0);
-    assert_says(&r, "file,formula,atoms,kappa_mean,kappa_std,kappa_min,kappa_max,fold_1,fold_2,fold_3\n");
+    assert_says(&r, "file,formula,atoms,kappa_mean,kappa_std,kappa_min,kappa_max,kappa_low_90,kappa_high_90,"
+                    "distance,warnings,nearest_id,nearest_formula,nearest_kappa,fold_1,fold_2,fold_3\n");
     assert_ok(kti_csv_open(in(folder, ".out"), &csv, &error), &error);
     assert_ok(kti_csv_next(&csv, &found, &error), &error);
     assert_ok(kti_csv_next(&csv, &found, &error), &error);
-    assert_int_equal(csv.fields, 10);
+    assert_int_equal(csv.fields, 17);
     assert_string_equal(csv.field[1], "Si");
     assert_string_equal(csv.field[2], "8");
-    double value[7];
-    for (int i = 0; i < 7; i++)
+    double value[14];
+    for (int i = 0; i < 14; i++)
         value[i] = strtod(csv.field[3 + i], NULL);
-    const double *fold = value + 4, mean = (fold[0] + fold[1] + fold[2]) / 3;
+    const double *fold = value + 11, mean = (fold[0] + fold[1] + fold[2]) / 3;
     double squares = 0;
     for (int i = 0; i < 3; i++)
         squares += (fold[i] - mean) * (fold[i] - mean);
@@ -235,13 +236,17 @@ static int read_row(const char *folder, const char *header, double *value)
     return size;
 }
 
+#define HEADER                                                                                               \
+    "kappa_mean,kappa_std,kappa_min,kappa_max,kappa_low,kappa_high,kappa_low_90,kappa_high_90,distance,"     \
+    "warnings,nearest_id,nearest_formula,nearest_kappa,fold_1,fold_2,fold_3"
+
 /* kappa_low and kappa_high: ln of the bounds is mean -+ sd, and a member's value is exp(mean - sd^2 / 2). */
 static void a_gaussian_process_gives_an_interval(void **state)
 {
     static const char silicon[] = "datasets/examples/silicon.cif";
     const char *folder = *state;
     outcome r = {0};
-    double one[3][6], all[9];
+    double one[3][6], all[16];
     run(&r, folder, "$KT train --data datasets/togo15.csv --head gp --folds 3 --quiet --out $D/gp");
     assert_status(&r, 0);
     double mean = 0, squares = 0, variance = 0;
@@ -260,17 +265,14 @@ static void a_gaussian_process_gives_an_interval(void **state)
     }
     run(&r, folder, "$KT predict $D/gp %s --format csv", silicon);
     assert_status(&r, 0);
-    assert_int_equal(read_row(folder,
-                              "kappa_mean,kappa_std,kappa_min,kappa_max,kappa_low,kappa_high,"
-                              "fold_1,fold_2,fold_3",
-                              all),
-                     9);
+    assert_int_equal(read_row(folder, HEADER, all), 16);
     const double sd = sqrt(variance + squares - mean * mean);
     assert_true(is_close(all[4], exp(mean - sd), 1e-5, 0));
     assert_true(is_close(all[5], exp(mean + sd), 1e-5, 0));
     assert_true(squares - mean * mean > 1e-6);
     for (int fold = 0; fold < 3; fold++)
-        assert_true(is_close(all[6 + fold], one[fold][0], 1e-8, 0));
+        assert_true(is_close(all[13 + fold], one[fold][0], 1e-8, 0));
+    assert_true(all[6] > 0 && all[6] < all[0] && all[7] > all[0] && all[7] / all[6] > all[5] / all[4]);
 
     run(&r, folder, "$KT predict $D/gp %s --format json", silicon);
     json_t *root = json_loads(r.out, JSON_REJECT_DUPLICATES, NULL);
@@ -279,7 +281,7 @@ static void a_gaussian_process_gives_an_interval(void **state)
     assert_true(is_close(json_number_value(json_object_get(only, "kappa_high")), all[5], 1e-8, 0));
     json_decref(root);
     run(&r, folder, "$KT predict $D/gp %s --members", silicon);
-    assert_says(&r, "low (68 %)  high (68 %)  fold 1");
+    assert_says(&r, "low (90 %)  high (90 %)  nearest known  distance  fold 1");
     run(&r, folder, "$KT predict $D/gp/folds/1/best.safetensors %s", silicon);
     assert_says(&r, "kappa, W/(m K)  low (68 %)  high (68 %)\n");
 
@@ -287,9 +289,10 @@ static void a_gaussian_process_gives_an_interval(void **state)
     write_text(folder, "far.vasp", "far apart\n1\n9 0 0\n0 9 0\n0 0 9\nSi\n1\nDirect\n0 0 0\n");
     run(&r, folder, "$KT predict $D/gp $D/far.vasp --format csv");
     assert_status(&r, 0);
-    double far[9];
-    read_row(folder, "kappa_mean,kappa_std,kappa_min,kappa_max,kappa_low,kappa_high,fold_1,fold_2,fold_3",
-             far);
+    assert_says(&r, ",isolated;far,");
+    double far[16];
+    read_row(folder, HEADER, far);
+    assert_true(far[8] > 1 && far[7] / far[6] > all[7] / all[6]);
     assert_true(isfinite(far[4]) && far[4] > 0 && far[5] / far[4] > 3 * all[5] / all[4]);
 
     /* A network gives none, nor does the average with one. */
@@ -298,11 +301,82 @@ static void a_gaussian_process_gives_an_interval(void **state)
         "$KT predict $D/both %s --format csv",
         silicon);
     assert_status(&r, 0);
-    assert_says(&r, "kappa_max,fold_1\n");
+    assert_says(&r, "kappa_max,kappa_low_90,kappa_high_90,distance,warnings,nearest_id,nearest_formula,"
+                    "nearest_kappa,fold_1\n");
     use_model(folder);
     run(&r, folder, "$KT predict $D/run %s", silicon);
     assert_status(&r, 0);
     assert_null(strstr(r.out, "68 %"));
+    outcome_destroy(&r);
+}
+
+/* What a model knows: its training crystals, whose nearest and whose warnings predict shows, with or
+ * without a calibration. */
+static void a_prediction_explains_itself(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    use_model(folder);
+    run(&r, folder, "mkdir $D/set");
+    write_text(folder, "set/europium.vasp", "one\n1\n3 0 0\n0 3 0\n0 0 3\nEu\n1\nDirect\n0 0 0\n");
+    run(&r, folder, "$KT predict $D/run datasets/examples/silicon.cif $D/set/*.vasp --format json");
+    assert_status(&r, 0);
+    json_t *root = json_loads(r.out, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *list = json_object_get(root, "predictions"), *silicon = json_array_get(list, 0),
+                 *nearest = json_object_get(silicon, "nearest");
+    assert_int_equal(json_array_size(json_object_get(silicon, "warnings")), 0);
+    assert_int_equal(json_array_size(nearest), 3);
+    double before = json_number_value(json_object_get(silicon, "distance"));
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *known = json_array_get(nearest, i);
+        const double distance = json_number_value(json_object_get(known, "distance"));
+        assert_true(distance >= before && distance > 0);
+        assert_true(json_number_value(json_object_get(known, "kappa")) > 0);
+        assert_true(json_string_length(json_object_get(known, "id")) > 0);
+        before = distance;
+    }
+    const json_t *warnings = json_object_get(json_array_get(list, 1), "warnings");
+    assert_string_equal(json_string_value(json_array_get(warnings, 0)), "element:Eu");
+    json_decref(root);
+    run(&r, folder, "$KT predict $D/run $D/set/*.vasp");
+    assert_says(&r, "no training crystal has Eu\n");
+
+    /* A training crystal is its own nearest. */
+    run(&r, folder, "grep ',NaCl,' $D/run/calibration.csv | cut -d, -f1,6");
+    char known[64];
+    snprintf(known, sizeof known, "%s", r.out);
+    write_text(folder, "set/salt.vasp",
+               "salt\n5.588\n0 .5 .5\n.5 0 .5\n.5 .5 0\nNa Cl\n1 1\nDirect\n0 0 0\n.5 .5 .5\n");
+    run(&r, folder, "grep NaCl datasets/togo15.csv; $KT predict $D/run $D/set/salt.vasp --format csv");
+    *strchr(known, ',') = '\0';
+    assert_says(&r, known);
+    assert_says(&r, ",NaCl,");
+
+    /* Without the calibration there is a prediction all the same, with a broken one there is none. */
+    run(&r, folder,
+        "cp -rL $D/run $D/bare && rm $D/bare/calibration.csv && "
+        "$KT predict $D/bare datasets/examples/silicon.cif --format csv");
+    assert_status(&r, 0);
+    assert_says(&r, "kappa_max,fold_1,fold_2,fold_3\n");
+    run(&r, folder,
+        "sed '5s/,[0-9]*:/,x:/' $D/run/calibration.csv >$D/bare/calibration.csv && "
+        "$KT predict $D/bare datasets/examples/silicon.cif");
+    assert_status(&r, 1);
+    assert_complains(&r, "bare/calibration.csv:5: held_out: 'x:");
+    run(&r, folder, "$KT calibrate $D/bare --data datasets/togo15.csv");
+    assert_status(&r, 0);
+    assert_says(&r, "togo15");
+    run(&r, folder, "for f in calibration.csv metrics.json; do cmp $D/run/$f $D/bare/$f || exit; done");
+    assert_status(&r, 0);
+    run(&r, folder,
+        "grep -v AgBr datasets/togo15.csv >$D/other.csv && $KT calibrate $D/bare --data $D/other.csv");
+    assert_status(&r, 1);
+    assert_complains(&r, "was trained on other data than other");
+    run(&r, folder, "$KT calibrate $D/bare");
+    assert_status(&r, 2);
+    run(&r, folder, "$KT calibrate $D/set --data datasets/togo15.csv");
+    assert_status(&r, 1);
+    assert_complains(&r, "it has no metrics.json");
     outcome_destroy(&r);
 }
 
@@ -373,6 +447,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(company_changes_nothing, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(an_ensemble_is_summarised, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_gaussian_process_gives_an_interval, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_prediction_explains_itself, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(bad_files_are_named, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(bad_models_are_named, folder_setup, folder_teardown),
     };

@@ -11,9 +11,9 @@ static const char hostile[] = "id,formula,prototype,a,kappa\n"
                               "a/b<i>,NaCl,rocksalt,5.7,7\n";
 
 /* Interval, warnings and features as a scan may have them; the middle row has no prediction. */
-static const char rows[] = "id,formula,atoms,kappa_mean,kappa_std,kappa_interval_lower,kappa_interval_upper,"
+static const char rows[] = "id,formula,atoms,kappa_mean,kappa_std,kappa_low_90,kappa_high_90,"
                            "fold_1,warnings,density\n"
-                           "<img src=x>,MgO,2,50,10,20,90,50,element unseen: Xx; far,3.5\n"
+                           "<img src=x>,MgO,2,50,10,20,90,50,element:Xx;far,3.5\n"
                            "b,NaCl,2,7,5,1,20,7,,2.1\n"
                            "c,KCl,2,nan,nan,,,nan,far,2.0\n"
                            "d,KBr,2,3,0.3,1,9,3,far,2.7\n"
@@ -174,7 +174,7 @@ static void a_scan_is_reported(void **state)
     assert_page_says(page, "min 3, median 10.5, mean 18.5, max 50 W/(m K)");
     assert_page_says(page, "3 of 5 crystals have one.");
     assert_page_says(page, "<td>far</td><td>3</td><td>60</td>");
-    assert_page_says(page, "<td>element unseen</td><td>1</td>");
+    assert_page_says(page, "<td>element</td><td>1</td>");
     assert_page_says(page, "<td>d</td><td>KBr</td><td>3</td><td>0.3</td><td>1</td><td>9</td>");
     assert_page_says(page, "1 crystals (25.0 %) have a standard deviation above half the mean");
     assert_page_says(page, "is &quot;no&quot; crystal");
@@ -220,8 +220,8 @@ static void what_is_wrong_is_said(void **state)
         const char *command, *error;
         int status;
     } cases[] = {
-        {"$KT report", "name one run, data set or scan", 2},
-        {"$KT report a b", "name one run, data set or scan", 2},
+        {"$KT report", "name one run, data set, scan or reproduction", 2},
+        {"$KT report a b", "name one run, data set, scan or reproduction", 2},
         {"$KT report datasets/togo15.csv --format png", "--format is of the files of --figures", 2},
         {"$KT report datasets/togo15.csv --figures $D/f --format png,gif", "not 'gif'", 2},
         {"$KT report datasets/togo15.csv --threads 0", "--threads takes an integer", 2},
@@ -341,6 +341,18 @@ static void pages_are_clean_in_a_browser(void **state)
         "$D/s.csv --out $D/s.html");
     assert_status(&r, 0);
     look(folder, "s.html");
+    run(&r, folder,
+        "mkdir $D/data && cp datasets/togo15.csv $D/data && "
+        "$KT reproduce --out $D/paper --steps 1 --sets togo15 --data-root $D/data --folds 2 --epochs 2 "
+        "--scan datasets/examples --quiet");
+    assert_status(&r, 0);
+    look(folder, "paper/report.html");
+    run(&r, folder, "$KT report $D/paper --out $D/paper.html && cmp $D/paper.html $D/paper/report.html");
+    assert_status(&r, 0);
+    assert_says(&r, "the reproduction ");
+    run(&r, folder, "$KT report $D/paper --out $D/paper.html --figures $D/figures");
+    assert_status(&r, 1);
+    assert_complains(&r, "is a reproduction");
     outcome_destroy(&r);
 }
 

@@ -180,7 +180,7 @@ static void the_tables_hold_what_the_runs_hold(void **state)
     if (!have_shared())
         skip();
     make_data(&r, folder);
-    run(&r, folder, "$KT reproduce --out $D/out --weights " WEIGHTS " " TINY);
+    run(&r, folder, "$KT reproduce --out $D/out --scan datasets/examples --weights " WEIGHTS " " TINY);
     assert_status(&r, 0);
     assert_says(&r, "A shortened run");
     assert_says(&r, "| FEAFTG15 | 3 | 0.288 (0.120) |");
@@ -210,7 +210,23 @@ static void the_tables_hold_what_the_runs_hold(void **state)
     assert_non_null(strstr(text, "| FEAFTG15 | `published`, W/(m K) |"));
     assert_non_null(strstr(text, "| 3 | `published`, own target transform kept |"));
     free(text);
+    /* What the models say of other crystals. */
+    text = read_text(in(folder, "out/scans.md"), NULL);
+    assert_non_null(strstr(text, "**A shortened run**"));
+    assert_non_null(strstr(text, "## scanned, protocol published: 3 crystals"));
+    assert_non_null(strstr(text, "\n| RWAFTG15 | 3 | "));
+    assert_non_null(strstr(text, "\nFEAF:\n\n| mean with | r | p |\n"));
+    free(text);
+    char wanted[128];
+    run(&r, folder, "cut -d, -f4 $D/out/scans/sound-scanned/FETG15.csv | sed 1d | sort -g | tail -n 1");
+    const double greatest = strtod(r.out, NULL);
+    snprintf(wanted, sizeof wanted, " | %.4g |\n| FEAFTG15 |", greatest);
+    text = read_text(in(folder, "out/scans.md"), NULL);
+    assert_non_null(strstr(strstr(text, "protocol sound"), wanted));
+    free(text);
     run(&r, folder, "command -v gnuplot");
+    if (r.status == 0)
+        assert_int_equal(exists(folder, "out/figures/scan-sound-scanned/groups.png"), 1);
     if (r.status == 0)
         for (int svg = 0; svg < 2; svg++) {
             assert_int_equal(exists(folder, svg ? "out/figures/fig5a.svg" : "out/figures/fig5a.png"), 1);
@@ -239,6 +255,7 @@ static void a_run_is_resumed_and_grows(void **state)
     run(&r, folder, "$KT reproduce --out $D/out --steps 1 --sets togo15 --resume --seed 7 " TINY);
     assert_status(&r, 1);
     assert_complains(&r, "`seed`");
+    assert_int_equal(exists(folder, "out/scans.md"), 0); /* the data are tables, no folders */
     run(&r, folder, "$KT reproduce --out $D/out --steps 1 --sets togo15 --resume " TINY);
     assert_status(&r, 0);
     char *after = read_text(in(folder, "out/tables.json"), NULL);
@@ -289,6 +306,8 @@ static void what_cannot_be_done_is_refused(void **state)
     run(&r, folder, "$KT reproduce --out $D/out --steps 1,4");
     assert_status(&r, 2);
     assert_complains(&r, "--steps takes 1, 2 or 3, not '4'");
+    run(&r, folder, "$KT reproduce --out $D/out --scan datasets/examples --no-scan");
+    assert_status(&r, 2);
     run(&r, folder, "$KT reproduce --out $D/out --sets togo");
     assert_status(&r, 2);
     assert_complains(&r, "--sets");

@@ -111,8 +111,8 @@ static void test_sigkill(void **state)
     fixture *f = *state;
     kti_random random = kti_random_stream(seed, 101, 0, 0);
     int kills = 0, runs = 0;
-    /* recipe, metrics; of each stage: recipe, metrics, epochs, predictions and two weights files a fold. */
-    enum { FILES = 2 + 3 * (4 + 2 * 2) };
+    /* recipe, metrics; of each stage: recipe, metrics, epochs, predictions, calibration and two weights files a fold. */
+    enum { FILES = 2 + 3 * (5 + 2 * 2) };
     assert_int_equal(compare(f->reference, f->reference, ""), FILES);
     while (kills < kills_wanted) {
         char name[32], run[PATH_SIZE];

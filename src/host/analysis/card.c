@@ -215,6 +215,39 @@ static void add_range(kti_text *text, const kti_card *card)
         "the spread of the members\nmay not show it. Disordered crystals are refused.\n\n");
 }
 
+static void add_interval_row(kti_text *text, const char *what, const json_t *of)
+{
+    const json_t *coverage = json_object_get(of, "coverage"), *std = json_object_get(of, "coverage_std"),
+                 *factor = json_object_get(of, "factor");
+    if (json_is_number(coverage) && json_is_number(std) && json_is_number(factor))
+        kti_text_add(text, "| %s | %.1f %% (%.1f) | %.2f |\n", what, 100 * json_number_value(coverage),
+                     100 * json_number_value(std), json_number_value(factor));
+}
+
+static void add_interval(kti_text *text, const kti_card *card, const char *dataset)
+{
+    const json_t *interval = json_object_get(card->metrics, "interval"), *set;
+    size_t i;
+    if (!interval)
+        return;
+    kti_text_add(
+        text,
+        "## Interval\n\n`predict` and `scan` give an interval for 90 %% of crystals like the training data, "
+        "by "
+        "what the members said of\ncrystals that they had not seen (calibration.csv). How often it held, "
+        "each "
+        "split judged by the others, mean and population\nstandard deviation over the splits, and the median "
+        "factor from its middle to its ends:\n\n| on | held | factor |\n| --- | --- | --- |\n");
+    add_interval_row(text, dataset, interval);
+    json_array_foreach(json_object_get(interval, "data_sets"), i, set)
+    {
+        const char *name = json_string_value(json_object_get(set, "dataset"));
+        if (name)
+            add_interval_row(text, name, set);
+    }
+    kti_text_add(text, "\n");
+}
+
 static void add_precision(kti_text *text, const kti_card *card)
 {
     const kti_rounding *r = card->rounding;
@@ -253,6 +286,7 @@ kt_status kti_card_write(const kti_card *card, kti_text *text, kt_error *error)
                  card->members);
     add_precision(text, card);
     add_scores(text, card, dataset);
+    add_interval(text, card, dataset);
     status = add_training(text, card, error);
     add_range(text, card);
     kti_text_add(text, "## Licence and attribution\n\n- The weights: %s.\n%s",

@@ -21,7 +21,7 @@ static void find_interval(kti_ensemble *e, const double *value, const double *lo
 kti_ensemble kti_ensemble_of(const double *value, const double *log_sd, int members)
 {
     kti_ensemble e = {.least = value[0], .greatest = value[0], .low = NAN, .high = NAN};
-    double sum = 0, squares = 0, logarithms = 0;
+    double sum = 0, squares = 0, logarithms = 0, log_squares = 0;
     for (int i = 0; i < members; i++) {
         sum += value[i];
         logarithms += value[i] > 0 ? log(value[i]) : NAN;
@@ -30,9 +30,13 @@ kti_ensemble kti_ensemble_of(const double *value, const double *log_sd, int memb
     }
     e.mean = sum / members;
     e.geometric = exp(logarithms / members);
-    for (int i = 0; i < members; i++)
+    for (int i = 0; i < members; i++) {
+        const double apart = value[i] > 0 ? log(value[i]) - logarithms / members : NAN;
         squares += (value[i] - e.mean) * (value[i] - e.mean);
+        log_squares += apart * apart;
+    }
     e.sd = sqrt(squares / members);
+    e.log_sd = sqrt(log_squares / members);
     if (log_sd)
         find_interval(&e, value, log_sd, members);
     return e;

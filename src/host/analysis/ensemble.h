@@ -4,8 +4,9 @@
 
 typedef struct kti_ensemble {
     double mean, sd, least, greatest; /* of the values; sd is the population's */
-    double geometric;                 /* exp of the mean logarithm; NaN unless all values are positive */
-    double low, high;                 /* of the 68 %; NaN where no log_sd is given */
+    double geometric,
+        log_sd; /* exp of the mean logarithm, its population standard deviation; NaN unless all values are positive */
+    double low, high; /* of the 68 %; NaN where no log_sd is given */
 } kti_ensemble;
 
 /* value[members], members >= 1; log_sd [members], or NULL, is the standard deviation that each member gives the logarithm of its

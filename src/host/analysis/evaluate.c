@@ -44,9 +44,7 @@ void kti_answers_destroy(kti_answers *answers)
 
 /* ---- scoring ---- */
 
-/* The rows of a data set that a fold is judged on, into rows[dataset->size]. A set that is itself joined is split part by
- * part, as training does. */
-static kt_status judged_rows(const kti_dataset *dataset, int fold, kti_judged_rows which, int32_t *rows,
+kt_status kti_judged_rows_of(const kti_dataset *dataset, int fold, kti_judged_rows which, int32_t *rows,
                              int *size, kt_error *error)
 {
     kt_status status = KT_OK;
@@ -88,7 +86,7 @@ kt_status kti_answers_score(const kti_answers *const *answers, int sets, const k
         status = kti_fail_memory(error, "the scores");
     for (int s = 0; s < sets && status == KT_OK; s++) {
         int size;
-        status = judged_rows(answers[s]->dataset, fold, which, rows, &size, error);
+        status = kti_judged_rows_of(answers[s]->dataset, fold, which, rows, &size, error);
         for (int i = 0; i < size && status == KT_OK; i++, used++) {
             truth[used] = answers[s]->dataset->crystals[rows[i]].kappa;
             found[used] = answers[s]->value[(size_t)rows[i] * (size_t)members + (size_t)member];

@@ -15,6 +15,11 @@ typedef enum kti_judged_rows {
     KTI_ROWS_ALL
 } kti_judged_rows;
 
+/* The rows of a data set that a fold is judged on, into rows[dataset->size]. A set that is itself joined is split part by
+ * part, as training does. */
+kt_status kti_judged_rows_of(const kti_dataset *dataset, int fold, kti_judged_rows which, int32_t *rows,
+                             int *size, kt_error *error);
+
 /* What the members of a model say of the crystals of a data set. */
 typedef struct kti_answers {
     const kti_dataset *dataset;

@@ -11,8 +11,11 @@
 
 #include <kappatune/model.h>
 
+#include "analysis/calibrate.h"
+#include "analysis/calibration_file.h"
 #include "analysis/card.h"
 #include "analysis/model.h"
+#include "analysis/results.h"
 #include "analysis/run.h"
 #include "analysis/sources.h"
 #include "base/fail.h"
@@ -260,15 +263,32 @@ static kt_status write_recipe(const job *j, kt_error *error)
     return status;
 }
 
+/* With the interval of the weights as they are handed on. */
 static kt_status write_metrics(const job *j, kt_error *error)
 {
-    char *data = NULL, *file = kti_path_join(j->out, "metrics.json");
-    size_t size = 0;
-    kt_status status = file ? kti_file_read(j->metrics_file, METRICS_LIMIT, &data, &size, error)
-                            : kti_fail_memory(error, "a path");
-    if (status == KT_OK)
-        status = kti_file_write(file, data, size, error);
-    free(data);
+    char *file = kti_path_join(j->out, "metrics.json");
+    kt_status status = file ? kti_json_write(file, j->metrics, error) : kti_fail_memory(error, "a path");
+    free(file);
+    return status;
+}
+
+/* Without the data there is no calibration: an older one, of other weights, would mislead. */
+static kt_status calibrate(const job *j, const kti_dataset *dataset, kt_error *error)
+{
+    kti_calibration calibration = {0};
+    json_t *interval = NULL;
+    char *file = kti_path_join(j->out, KTI_CALIBRATION_FILE);
+    kt_status status = file ? KT_OK : kti_fail_memory(error, "a path");
+    if (status == KT_OK && remove(file) != 0 && errno != ENOENT)
+        status = kti_fail_file(error, KT_IO, file, "cannot be removed: %s", strerror(errno));
+    json_object_del(j->metrics, "interval");
+    if (status == KT_OK && dataset->size > 0)
+        status = kti_calibrate(j->out, dataset, j->train.quotient, &calibration, error);
+    if (status == KT_OK && dataset->size > 0)
+        status = kti_interval_to_json(&calibration, &interval, error);
+    if (interval && json_object_set_new(j->metrics, "interval", interval) != 0)
+        status = kti_fail_memory(error, "metrics.json");
+    kti_calibration_destroy(&calibration);
     free(file);
     return status;
 }
@@ -287,17 +307,6 @@ static double median_of(double *values, int size)
     return (values[(size - 1) / 2] + values[size / 2]) / 2;
 }
 
-/* Whether these are the data that the run was trained on. */
-static bool is_trained_on(const job *j, const kti_dataset *dataset)
-{
-    char text[24];
-    const char *stored = json_string_value(json_object_get(j->metrics, "data_fingerprint"));
-    snprintf(text, sizeof text, "%016" PRIx64, kti_dataset_fingerprint(dataset));
-    /* The earliest runs have none. */
-    return json_integer_value(json_object_get(j->metrics, "crystals")) == dataset->size &&
-           (!stored || strcmp(stored, text) == 0);
-}
-
 /* The run's data set, or an empty one with a message; without it there is a card too. */
 static kt_status read_data(const job *j, kti_dataset *dataset, kt_error *error)
 {
@@ -308,9 +317,12 @@ static kt_status read_data(const job *j, kti_dataset *dataset, kt_error *error)
     if (kti_run_read_data(&j->train, dataset, &own) != KT_OK) {
         if (own.status == KT_OUT_OF_MEMORY)
             return kti_fail(error, own.status, "%s", own.message);
-        say(j, "%s is not at hand: the card cannot say what range it covers", j->train.data[0]);
-    } else if (!is_trained_on(j, dataset)) {
-        say(j, "%s is not what it was at the training: the card cannot say what range it covered",
+        say(j, "%s is not at hand: the card cannot say what range it covers, and there is no interval",
+            j->train.data[0]);
+    } else if (!kti_results_are_of(j->metrics, dataset)) {
+        say(j,
+            "%s is not what it was at the training: the card cannot say what range it covered, and there is "
+            "no interval",
             j->train.data[0]);
         kti_dataset_destroy(dataset);
     }
@@ -490,6 +502,8 @@ kt_status kti_export(const char *run, const char *out, const kti_export_options 
         status = write_member(&j, j.fold[i], error);
     if (status == KT_OK)
         status = write_recipe(&j, error);
+    if (status == KT_OK)
+        status = calibrate(&j, &dataset, error);
     if (status == KT_OK)
         status = write_metrics(&j, error);
     if (status == KT_OK)

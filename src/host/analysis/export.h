@@ -22,11 +22,11 @@ typedef struct kti_exported {
 } kti_exported;
 
 /* Writes the finished run `run` (of several stages: the last one's; RUN/stages/NAME is any of them) as a model folder `out`:
- * folds/<n>/best.safetensors of every fold that did not fail, recipe.json, metrics.json and README.md, the model card.
+ * folds/<n>/best.safetensors of every fold that did not fail, recipe.json, metrics.json, calibration.csv and README.md, the model card.
  * kt_model_open and `from` take it as they take a run. No path of this machine goes into it.
  *
- * The data set that the recipe names is read for the card, and for measuring what half precision changes; where it is not at
- * hand or is another by now, the card says so, and a message too.
+ * The data set that the recipe names is read for the card, and for measuring what half precision changes and how wide the interval is; where it is not
+ * at hand or is another by now, there is no calibration.csv, the card says so, and a message too.
  *
  * KT_BAD_ARGUMENT for a folder `out` that exists, unless `force` is set and it is an exported model, for a run without a
  * member, and for a weight that half precision cannot hold, by name; KT_IO for a run that has not finished. Weights are all

@@ -4,6 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include <md4c-html.h>
 
 #include "analysis/plot.h"
 
@@ -34,6 +37,9 @@ static const char style[] =
     "th,td{padding:4px 12px 4px 0;text-align:right;vertical-align:top;overflow-wrap:normal}\n"
     "th{font-weight:600;border-bottom:1px solid var(--muted);vertical-align:bottom}\n"
     "td{border-bottom:1px solid var(--rule)}\n"
+    "main>table{display:block;overflow-x:auto;margin:10px 0}main>table "
+    ":is(th,td):first-child{text-align:left}\n"
+    "figure.paper>div{background:#fff}\n"
     "table.t1 :is(th,td):nth-child(-n+1),table.t2 :is(th,td):nth-child(-n+2),table.t3 "
     ":is(th,td):nth-child(-n+3),table.t4 :is(th,td):nth-child(-n+4){text-align:left}\n"
     "td:first-child{min-width:10em;max-width:34em;overflow-wrap:anywhere}\n"
@@ -226,4 +232,15 @@ void kti_html_code(kti_text *html, const char *text)
     kti_text_add(html, "<pre>");
     kti_html_text(html, text);
     kti_text_add(html, "</pre>\n");
+}
+
+static void add_piece(const MD_CHAR *text, MD_SIZE size, void *html)
+{
+    kti_text_add(html, "%.*s", (int)size, text);
+}
+
+int kti_html_markdown(kti_text *html, const char *markdown)
+{
+    return md_html(markdown, (MD_SIZE)strlen(markdown), add_piece, html, MD_DIALECT_GITHUB | MD_FLAG_NOHTML,
+                   0);
 }

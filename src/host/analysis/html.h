@@ -38,6 +38,9 @@ void kti_html_facts_end(kti_text *html);
 void kti_html_details_begin(kti_text *html, const char *summary);
 void kti_html_details_end(kti_text *html);
 
+/* Adds Markdown with GitHub's tables as HTML, raw HTML as text. Non-zero when memory is short. */
+int kti_html_markdown(kti_text *html, const char *markdown);
+
 /* A command to copy. */
 void kti_html_code(kti_text *html, const char *text);
 

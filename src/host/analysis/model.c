@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/calibration_file.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -18,7 +19,6 @@
 enum { MOST_MEMBERS = 1000, ROOMY_EDGES = 10000 };
 
 typedef struct member {
-    int fold;
     double mean, sd; /* of the target transform, or of the formation energies' normaliser */
     bool network;    /* it needs one, in the arena of its index */
     kti_gp_head gp;  /* no rows where there is none */
@@ -33,7 +33,9 @@ struct kt_model {
     kti_capacity capacity;
     kt_real *out; /* [capacity.graphs] what a member's network gives */
     int members;
-    member *member; /* [members] */
+    member *member;              /* [members] */
+    int *fold;                   /* [members] */
+    kti_calibration calibration; /* of no crystals where there is none */
 };
 
 kt_model_options kt_model_options_default(void)
@@ -79,7 +81,7 @@ static kt_status load_member(kt_model *model, int index, int fold, const char *f
     kt_real *arena = NULL;
     member *m = &model->member[index];
     kt_status status = kti_weights_read(file, &tensors, error);
-    m->fold = fold;
+    model->fold[index] = fold;
     if (status == KT_OK && model->options.property == KT_KAPPA)
         status = load_process(&tensors, file, m, error);
     if (status == KT_OK)
@@ -157,7 +159,8 @@ static kt_status open_model(const char *path, const kt_model_options *options, k
     made->options = *options;
     made->members = count > 0 ? count : 1;
     made->member = kti_allocate((size_t)made->members, sizeof *made->member);
-    if (!made->member) {
+    made->fold = kti_allocate((size_t)made->members, sizeof *made->fold);
+    if (!made->member || !made->fold) {
         status = kti_fail_memory(error, "the model");
         goto fail;
     }
@@ -178,15 +181,46 @@ fail:
     return status;
 }
 
-kt_status kt_model_open(const char *path, const kt_model_options *options, kt_model **model, kt_error *error)
+/* A folder's calibration, if it has one. */
+static kt_status load_calibration(kt_model *model, const char *folder, kt_error *error)
+{
+    if (!kti_is_folder(folder) || model->options.property != KT_KAPPA)
+        return KT_OK;
+    char *path = kti_path_join(folder, KTI_CALIBRATION_FILE);
+    kt_status status = path ? KT_OK : kti_fail_memory(error, "a path");
+    if (status == KT_OK && kti_file_exists(path))
+        status = kti_calibration_read(path, &model->calibration, error);
+    free(path);
+    return status;
+}
+
+static kt_status open_last_stage(const char *path, const kt_model_options *options, bool calibrated,
+                                 kt_model **model, kt_error *error)
 {
     char *folder = NULL;
     *model = NULL;
     kt_status status = kti_stage_last(path, &folder, error);
     if (status == KT_OK)
         status = open_model(folder, options, model, error);
+    if (status == KT_OK && calibrated)
+        status = load_calibration(*model, folder, error);
+    if (status != KT_OK) {
+        kt_model_close(*model);
+        *model = NULL;
+    }
     free(folder);
     return status;
+}
+
+kt_status kt_model_open(const char *path, const kt_model_options *options, kt_model **model, kt_error *error)
+{
+    return open_last_stage(path, options, true, model, error);
+}
+
+kt_status kti_model_open_bare(const char *path, const kt_model_options *options, kt_model **model,
+                              kt_error *error)
+{
+    return open_last_stage(path, options, false, model, error);
 }
 
 void kt_model_close(kt_model *model)
@@ -198,7 +232,9 @@ void kt_model_close(kt_model *model)
     kti_device_destroy(model->device);
     for (int i = 0; model->member && i < model->members; i++)
         kti_gp_head_destroy(&model->member[i].gp);
+    kti_calibration_destroy(&model->calibration);
     free(model->member);
+    free(model->fold);
     free(model->out);
     free(model);
 }
@@ -210,7 +246,7 @@ int kt_model_members(const kt_model *model)
 
 int kt_model_member_fold(const kt_model *model, int index)
 {
-    return model->member[index].fold;
+    return model->fold[index];
 }
 
 bool kt_model_has_log_sd(const kt_model *model)
@@ -276,29 +312,50 @@ static kt_status finish_member(kt_model *model, int index, const kti_graph *grap
     return status;
 }
 
+/* The crystals as a batch of the plan, if a member needs one. */
+static kt_status pack(kt_model *model, const kti_graph *const *graphs, int count, kt_error *error)
+{
+    kti_capacity wanted = {.graphs = count};
+    if (!kti_model_needs_network(model))
+        return KT_OK;
+    for (int g = 0; g < count; g++) {
+        wanted.nodes += graphs[g]->nodes;
+        wanted.edges += graphs[g]->edges;
+    }
+    kt_status status = make_room(model, wanted, error);
+    if (status == KT_OK && kti_batch_pack(kti_plan_batch(model->plan), graphs, NULL, count) != 0)
+        status = kti_fail(error, KT_BAD_ARGUMENT, "crystals do not fit their plan");
+    return status;
+}
+
+/* What a member says of the crystals of the batch, each `stride` numbers behind the one before. */
+static kt_status ask(kt_model *model, int index, const kti_graph *const *graphs, int count, size_t stride,
+                     double *value, double *log_sd, kt_error *error)
+{
+    kt_status status = KT_OK;
+    if (model->member[index].network)
+        status = kti_plan_predict(model->plan, index, model->out, error);
+    for (int g = 0; g < count && status == KT_OK; g++)
+        status = finish_member(model, index, graphs[g], g, &value[(size_t)g * stride],
+                               log_sd ? &log_sd[(size_t)g * stride] : NULL, error);
+    return status;
+}
+
 kt_status kti_model_predict_graphs(kt_model *model, const kti_graph *const *graphs, int count, double *value,
                                    double *log_sd, kt_error *error)
 {
-    kt_status status = KT_OK;
-    if (kti_model_needs_network(model)) {
-        kti_capacity wanted = {.graphs = count};
-        for (int g = 0; g < count; g++) {
-            wanted.nodes += graphs[g]->nodes;
-            wanted.edges += graphs[g]->edges;
-        }
-        status = make_room(model, wanted, error);
-        if (status == KT_OK && kti_batch_pack(kti_plan_batch(model->plan), graphs, NULL, count) != 0)
-            status = kti_fail(error, KT_BAD_ARGUMENT, "crystals do not fit their plan");
-    }
-    for (int i = 0; i < model->members && status == KT_OK; i++) {
-        if (model->member[i].network)
-            status = kti_plan_predict(model->plan, i, model->out, error);
-        for (int g = 0; g < count && status == KT_OK; g++) {
-            const size_t at = (size_t)g * (size_t)model->members + (size_t)i;
-            status = finish_member(model, i, graphs[g], g, &value[at], log_sd ? &log_sd[at] : NULL, error);
-        }
-    }
+    kt_status status = pack(model, graphs, count, error);
+    for (int i = 0; i < model->members && status == KT_OK; i++)
+        status = ask(model, i, graphs, count, (size_t)model->members, value + i, log_sd ? log_sd + i : NULL,
+                     error);
     return status;
+}
+
+kt_status kti_model_predict_member(kt_model *model, int index, const kti_graph *const *graphs, int count,
+                                   double *value, double *log_sd, kt_error *error)
+{
+    kt_status status = pack(model, graphs, count, error);
+    return status == KT_OK ? ask(model, index, graphs, count, 1, value, log_sd, error) : status;
 }
 
 kt_status kti_model_predict_graph(kt_model *model, const kti_graph *graph, const char *file, double *value,
@@ -322,7 +379,43 @@ kt_status kt_model_predict(kt_model *model, const kt_structure *structure, const
     for (int i = 0; i < model->members && status == KT_OK; i++)
         if (!isfinite(value[i]))
             status = kti_fail_file(error, KT_NON_FINITE, file ? file : "", "member %d gives no finite number",
-                                   model->member[i].fold);
+                                   model->fold[i]);
+    kti_graph_destroy(&graph);
+    return status;
+}
+
+/* ---- how far to trust it ---- */
+
+const kti_calibration *kti_model_calibration(const kt_model *model)
+{
+    return model->calibration.size > 0 ? &model->calibration : NULL;
+}
+
+void kti_model_judge_graph(const kt_model *model, const kti_graph *graph, const double *value,
+                           const double *log_sd, kt_judgement *judgement)
+{
+    kti_calibration_judge(&model->calibration, graph, model->fold, value, log_sd, model->members, judgement);
+}
+
+bool kt_model_can_judge(const kt_model *model)
+{
+    return kti_model_calibration(model) != NULL;
+}
+
+kt_status kt_model_judge(const kt_model *model, const kt_structure *structure, const char *file,
+                         const double *value, const double *log_sd, kt_judgement *judgement, kt_error *error)
+{
+    kti_graph graph = {0};
+    kti_graph_options options = kti_graph_options_default();
+    *judgement = (kt_judgement){.low = NAN, .high = NAN, .distance = NAN};
+    if (!kt_model_can_judge(model))
+        return kti_fail(error, KT_BAD_ARGUMENT,
+                        "the model has no calibration.csv, so it cannot judge its predictions; kappatune "
+                        "calibrate makes one");
+    options.quotient = model->options.quotient;
+    kt_status status = kti_graph_create(structure, &options, file, &graph, error);
+    if (status == KT_OK)
+        kti_model_judge_graph(model, &graph, value, log_sd, judgement);
     kti_graph_destroy(&graph);
     return status;
 }

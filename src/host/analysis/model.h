@@ -4,7 +4,19 @@
 
 #include <kappatune/model.h>
 
+#include "analysis/calibration.h"
 #include "crystal/graph.h"
+
+/* kt_model_open without the calibration. */
+kt_status kti_model_open_bare(const char *path, const kt_model_options *options, kt_model **model,
+                              kt_error *error);
+
+/* NULL where there is none. */
+const kti_calibration *kti_model_calibration(const kt_model *model);
+
+/* kt_model_judge of a graph, of a model that has a calibration. */
+void kti_model_judge_graph(const kt_model *model, const kti_graph *graph, const double *value,
+                           const double *log_sd, kt_judgement *judgement);
 
 /* kt_model_predict of a graph, which is a quotient if the model's options say so: value[members], log_sd[members] or NULL. A member that overflows
  * gives a value that is not finite, and no error. KT_BAD_CRYSTAL for a graph without an edge
@@ -16,6 +28,10 @@ kt_status kti_model_predict_graph(kt_model *model, const kti_graph *graph, const
  * kti_model_needs_network, every graph must have an edge. */
 kt_status kti_model_predict_graphs(kt_model *model, const kti_graph *const *graphs, int count, double *value,
                                    double *log_sd, kt_error *error);
+
+/* What one member says of them: value and log_sd [count]. */
+kt_status kti_model_predict_member(kt_model *model, int member, const kti_graph *const *graphs, int count,
+                                   double *value, double *log_sd, kt_error *error);
 
 /* Whether a member needs the network, and with it neighbours within the cutoff. */
 bool kti_model_needs_network(const kt_model *model);

@@ -148,15 +148,15 @@ static kt_status draw(kti_plots *plots, const char *script_name, const char *svg
     return status;
 }
 
-static void add_figure(kti_text *html, const kti_text *svg, const char *name, int width, kti_plot_place place,
-                       const char *caption)
+void kti_plot_add(kti_text *html, const char *svg, const char *name, int width, kti_plot_place place,
+                  const char *caption)
 {
-    static const char *const classes[] = {"", "wide map"};
+    static const char *const classes[] = {"", "wide map", "wide map paper"};
     kti_text_add(html, "<figure class=\"%s\" id=\"%s\">\n", classes[place], name);
-    if (place == KTI_PLOT_MAP) /* scrolls rather than have numbers that nobody can read */
+    if (place != KTI_PLOT_HALF) /* scrolls rather than have numbers that nobody can read */
         kti_text_add(html, "<div style=\"min-width:%dpx\">\n", (int)(0.85 * width));
-    kti_plot_inline(html, svg->data, name, caption);
-    kti_text_add(html, place == KTI_PLOT_MAP ? "</div>\n" : "");
+    kti_plot_inline(html, svg, name, caption);
+    kti_text_add(html, place != KTI_PLOT_HALF ? "</div>\n" : "");
     kti_text_add(html, "<figcaption>");
     kti_html_text(html, caption);
     kti_text_add(html, "</figcaption>\n</figure>\n");
@@ -186,7 +186,7 @@ kt_status kti_plot_finish(kti_plots *plots, const char *name, int width, int hei
             unlink(path);
     }
     if (status == KT_OK && svg.data) {
-        add_figure(html, &svg, name, width, place, caption);
+        kti_plot_add(html, svg.data, name, width, place, caption);
         plots->drawn++;
     }
     kti_text_destroy(&whole);

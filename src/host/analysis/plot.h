@@ -30,7 +30,11 @@ typedef struct kti_plots {
 enum { KTI_PLOT_WIDTH = 460, KTI_PLOT_HEIGHT = 350 }; /* what fits a phone with letters that can be read */
 
 /* How a figure stands on the page: two in a row, or one that scrolls where the screen is narrow. */
-typedef enum kti_plot_place { KTI_PLOT_HALF, KTI_PLOT_MAP } kti_plot_place;
+typedef enum kti_plot_place {
+    KTI_PLOT_HALF,
+    KTI_PLOT_MAP,
+    KTI_PLOT_PAPER /* as a map, on white also where it is dark: the figure has colours of its own */
+} kti_plot_place;
 
 /* Style that all figures share; axes, data and the plot command follow. */
 void kti_plot_begin(kti_text *script);
@@ -42,6 +46,10 @@ void kti_plot_quote(kti_text *script, const char *text);
  * letters, digits and -, and unique within the page. Ends the script's memory in any case. KT_IO if gnuplot fails. */
 kt_status kti_plot_finish(kti_plots *plots, const char *name, int width, int height, kti_plot_place place,
                           const char *caption, kti_text *script, kti_text *html, kt_error *error);
+
+/* gnuplot's SVG of that width with its caption. `name` is of letters, digits and -, and unique within the page. */
+void kti_plot_add(kti_text *html, const char *svg, const char *name, int width, kti_plot_place place,
+                  const char *caption);
 
 /* gnuplot's SVG as part of a page: colours by name, nothing that two figures would both call by the same name. */
 void kti_plot_inline(kti_text *html, const char *svg, const char *name, const char *label);

@@ -35,7 +35,7 @@ static kt_status is_scan(const char *path, bool *found, kt_error *error)
 
 kt_status kti_report_find_kind(const char *path, kti_report_kind *kind, kt_error *error)
 {
-    bool run = false, dataset = false, scan = false;
+    bool run = false, dataset = false, scan = false, tables = false;
     kt_status status = KT_OK;
     *kind = KTI_REPORT_DATASET;
     if (!kti_is_folder(path)) {
@@ -47,20 +47,22 @@ kt_status kti_report_find_kind(const char *path, kti_report_kind *kind, kt_error
     status = holds(path, "recipe.json", &run, error);
     if (status == KT_OK)
         status = holds(path, "id_prop.csv", &dataset, error);
-    if (run)
-        *kind = KTI_REPORT_RUN;
-    if (status == KT_OK && !run && !dataset)
+    if (status == KT_OK)
+        status = holds(path, "tables.md", &tables, error);
+    if (run || tables)
+        *kind = run ? KTI_REPORT_RUN : KTI_REPORT_REPRODUCTION;
+    if (status == KT_OK && !run && !dataset && !tables)
         status = kti_fail_file(
             error, KT_BAD_ARGUMENT, path,
-            "is neither a run (it has no recipe.json; of several seeds, name RUN/seed-N) nor a data "
-            "set (it has no id_prop.csv)");
+            "is neither a run (it has no recipe.json; of several seeds, name RUN/seed-N), nor a data "
+            "set (it has no id_prop.csv), nor a reproduction (it has no tables.md)");
     return status;
 }
 
 kt_status kti_report_write(const kti_report_options *options, kti_report_result *result, kt_error *error)
 {
     static kt_status (*const pages[])(kti_report *, kt_error *) = {kti_report_run, kti_report_dataset,
-                                                                   kti_report_scan};
+                                                                   kti_report_scan, kti_report_reproduction};
     *result = (kti_report_result){0};
     kti_report report = {.options = options,
                          .result = result,
@@ -69,6 +71,9 @@ kt_status kti_report_write(const kti_report_options *options, kti_report_result 
     if (status == KT_OK && result->kind != KTI_REPORT_DATASET && options->other_count > 0)
         status = kti_fail_file(error, KT_BAD_ARGUMENT, options->subject,
                                "is no data set: only those are held against others");
+    if (status == KT_OK && result->kind == KTI_REPORT_REPRODUCTION && options->formats)
+        status = kti_fail_file(error, KT_BAD_ARGUMENT, options->subject,
+                               "is a reproduction, whose figures lie in its folder `figures` already");
     if (status == KT_OK && result->kind != KTI_REPORT_SCAN && options->rejects)
         status = kti_fail_file(error, KT_BAD_ARGUMENT, options->subject,
                                "is no scan: only those have a file of rejects");

@@ -1,17 +1,18 @@
-/* Reports: what a run, a data set or a scan shows, as one HTML file. */
+/* Reports: what a run, a data set, a scan or a reproduction of the paper shows, as one HTML file. */
 #ifndef KTI_ANALYSIS_REPORT_H
 #define KTI_ANALYSIS_REPORT_H
 
 #include "analysis/plot.h"
 
 typedef enum kti_report_kind {
-    KTI_REPORT_RUN,     /* a folder with recipe.json */
-    KTI_REPORT_DATASET, /* a folder with id_prop.csv, or a prototype table */
-    KTI_REPORT_SCAN     /* a table with X_mean and X_std */
+    KTI_REPORT_RUN,         /* a folder with recipe.json */
+    KTI_REPORT_DATASET,     /* a folder with id_prop.csv, or a prototype table */
+    KTI_REPORT_SCAN,        /* a table with X_mean and X_std */
+    KTI_REPORT_REPRODUCTION /* a folder with tables.md of kappatune reproduce */
 } kti_report_kind;
 
 typedef struct kti_report_options {
-    const char *subject;       /* run folder, data set or scan */
+    const char *subject;       /* run folder, data set, scan or folder of a reproduction */
     const char *const *others; /* [other_count] data sets to hold a data set against */
     int other_count;
     const char *rejects; /* of a scan; NULL: beside it, as kappatune scan names them, if they are there */
@@ -37,7 +38,7 @@ kt_status kti_report_find_kind(const char *path, kti_report_kind *kind, kt_error
 /* Writes the report. A scan may have however many rows. */
 kt_status kti_report_write(const kti_report_options *options, kti_report_result *result, kt_error *error);
 
-/* ---- the three of them: each adds its page ---- */
+/* ---- the four of them: each adds its page ---- */
 
 typedef struct kti_report {
     const kti_report_options *options;
@@ -49,5 +50,6 @@ typedef struct kti_report {
 kt_status kti_report_run(kti_report *report, kt_error *error);
 kt_status kti_report_dataset(kti_report *report, kt_error *error);
 kt_status kti_report_scan(kti_report *report, kt_error *error);
+kt_status kti_report_reproduction(kti_report *report, kt_error *error);
 
 #endif

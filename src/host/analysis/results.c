@@ -95,7 +95,8 @@ static kt_status score_fold(const kti_run *run, int index, kt_fold_result *r, kt
 kt_status kti_results_collect(const kti_run *run, kt_train_result *result, kt_error *error)
 {
     kt_status status = KT_OK;
-    *result = (kt_train_result){.crystals = run->dataset->size, .rejected = run->dataset->rejected};
+    *result = (kt_train_result){
+        .crystals = run->dataset->size, .rejected = run->dataset->rejected, .interval = {NAN, NAN, NAN}};
     result->fold = kti_allocate((size_t)run->folds, sizeof *result->fold);
     if (!result->fold)
         status = kti_fail_memory(error, "the results");
@@ -264,15 +265,55 @@ static kt_status fill_root(json_t *root, const kti_run *run, const kt_train_resu
     return status;
 }
 
-kt_status kti_results_write(const kti_run *run, const kt_train_result *result, kt_error *error)
+static kt_status add_interval_scores(json_t *object, const kti_calibration *c, int set, kt_error *error)
 {
+    kti_interval_scores scores;
+    kt_status status = kti_calibration_cover(c, set, &scores, error);
+    if (status != KT_OK)
+        return status;
+    json_object_set_new(object, "folds", json_integer(scores.folds));
+    json_object_set_new(object, "pairs", json_integer(scores.pairs));
+    json_object_set_new(object, "coverage", number(scores.of.coverage));
+    json_object_set_new(object, "coverage_std", number(scores.of.coverage_std));
+    json_object_set_new(object, "factor", number(scores.of.factor));
+    return KT_OK;
+}
+
+kt_status kti_interval_to_json(const kti_calibration *calibration, json_t **object, kt_error *error)
+{
+    *object = json_pack("{s:f}", "level", KTI_INTERVAL_LEVEL);
+    kt_status status = *object ? add_interval_scores(*object, calibration, -1, error)
+                               : kti_fail_memory(error, "metrics.json");
+    if (status == KT_OK && calibration->sets > 1)
+        json_object_set_new(*object, "data_sets", json_array());
+    for (int i = 0; i < calibration->sets && calibration->sets > 1 && status == KT_OK; i++) {
+        json_t *set = json_pack("{s:s}", "dataset", calibration->set[i]);
+        status = add_interval_scores(set, calibration, i, error);
+        json_array_append_new(json_object_get(*object, "data_sets"), set);
+    }
+    if (status != KT_OK) {
+        json_decref(*object);
+        *object = NULL;
+    }
+    return status;
+}
+
+kt_status kti_results_write(const kti_run *run, const kt_train_result *result,
+                            const kti_calibration *calibration, kt_error *error)
+{
+    json_t *interval = NULL;
     json_t *root = json_object();
     char *path = kti_path_join(run->options->out, "metrics.json");
     kt_status status = root && path ? KT_OK : kti_fail_memory(error, "metrics.json");
     if (status == KT_OK)
         status = fill_root(root, run, result, error);
     if (status == KT_OK)
+        status = kti_interval_to_json(calibration, &interval, error);
+    if (status == KT_OK && json_object_set(root, "interval", interval) != 0)
+        status = kti_fail_memory(error, "metrics.json");
+    if (status == KT_OK)
         status = kti_json_write(path, root, error);
+    json_decref(interval);
     json_decref(root);
     free(path);
     return status;
@@ -367,6 +408,25 @@ static kt_status read_names(const json_t *root, const char *file, kt_train_resul
     return KT_OK;
 }
 
+static kt_status read_interval(const json_t *root, const char *file, kt_interval_scores *interval,
+                               kt_error *error)
+{
+    const json_t *object = json_object_get(root, "interval"); /* earlier runs have none */
+    const struct {
+        const char *key;
+        double *value;
+    } numbers[] = {{"coverage", &interval->coverage},
+                   {"coverage_std", &interval->coverage_std},
+                   {"factor", &interval->factor}};
+    kt_status status = KT_OK;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && status == KT_OK; i++) {
+        *numbers[i].value = NAN;
+        if (json_is_object(object) && !json_is_null(json_object_get(object, numbers[i].key)))
+            status = kti_json_number(object, file, numbers[i].key, 0, INFINITY, numbers[i].value, error);
+    }
+    return status;
+}
+
 kt_status kt_train_result_read(const char *run, kt_train_result *result, kt_error *error)
 {
     json_t *root = NULL, *folds;
@@ -380,6 +440,8 @@ kt_status kt_train_result_read(const char *run, kt_train_result *result, kt_erro
         status = read_count(root, path, "rejected", &result->rejected, error);
     if (status == KT_OK)
         status = read_names(root, path, result, error);
+    if (status == KT_OK)
+        status = read_interval(root, path, &result->interval, error);
     if (status == KT_OK)
         status = kti_json_array(root, path, "folds", &folds, error);
     if (status == KT_OK) {
@@ -406,6 +468,13 @@ static bool is_fingerprint(const json_t *object, const char *key, uint64_t finge
     const char *stored = json_string_value(json_object_get(object, key));
     snprintf(text, sizeof text, "%016" PRIx64, fingerprint);
     return stored && strcmp(stored, text) == 0;
+}
+
+bool kti_results_are_of(const json_t *metrics, const kti_dataset *dataset)
+{
+    return json_integer_value(json_object_get(metrics, "crystals")) == dataset->size &&
+           (!json_object_get(metrics, "data_fingerprint") ||
+            is_fingerprint(metrics, "data_fingerprint", kti_dataset_fingerprint(dataset)));
 }
 
 static kt_status has_files(const kt_train_options *options, const json_t *fold, bool *found, kt_error *error)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/calibrate.h"
 #include "analysis/results.h"
 #include "base/fail.h"
 #include "base/file.h"
@@ -194,18 +195,43 @@ static kti_run replica_of(const kti_run *run, int replica)
     return one;
 }
 
+static bool has_member(const kt_train_result *result)
+{
+    for (int i = 0; i < result->folds; i++)
+        if (!result->fold[i].failed)
+            return true;
+    return false;
+}
+
+static kt_status calibrate(const kti_run *run, kti_calibration *calibration, kt_interval_scores *interval,
+                           kt_error *error)
+{
+    kti_interval_scores scores;
+    kt_status status =
+        kti_calibrate(run->options->out, run->dataset, run->options->quotient, calibration, error);
+    if (status == KT_OK)
+        status = kti_calibration_cover(calibration, -1, &scores, error);
+    if (status == KT_OK)
+        *interval = scores.of;
+    return status;
+}
+
 /* What a run leaves when it has ended or was stopped; `finished`: it has a result. */
 static kt_status write_run(const kti_run *run, bool finished, kt_train_result *result, kt_error *error)
 {
     const bool writes = run->options->out != NULL;
+    kti_calibration calibration = {0};
     kt_status status = writes ? write_epochs(run, error) : KT_OK;
     if (status == KT_OK && finished)
         status = kti_results_collect(run, result, error);
     if (status == KT_OK && finished && writes)
         status = write_predictions(run, error);
+    if (status == KT_OK && finished && writes && has_member(result))
+        status = calibrate(run, &calibration, &result->interval, error);
     /* Last, since it says that the run has finished. */
     if (status == KT_OK && finished && writes)
-        status = kti_results_write(run, result, error);
+        status = kti_results_write(run, result, &calibration, error);
+    kti_calibration_destroy(&calibration);
     return status;
 }
 

@@ -46,17 +46,14 @@ static int find_field(const kti_csv *csv, const char *name)
     return -1;
 }
 
-/* A column of the quantity whose name holds `part`, as kappa_interval_lower does. */
-static int find_part(const kti_csv *csv, const char *quantity, const char *part)
+/* kappa_low_90, or kappa_low where there is no such column. */
+static int find_bound(const kti_csv *csv, const char *quantity, const char *bound)
 {
-    const size_t stem = strlen(quantity);
-    for (int i = 1; i < csv->fields && i < KTI_CSV_FIELDS; i++)
-        if (strncmp(csv->field[i], quantity, stem) == 0 && strstr(csv->field[i] + stem, part))
-            return i;
-    for (int i = 1; i < csv->fields && i < KTI_CSV_FIELDS; i++)
-        if (strncmp(csv->field[i], "interval_", 9) == 0 && strstr(csv->field[i], part))
-            return i;
-    return -1;
+    char name[64];
+    snprintf(name, sizeof name, "%s_%s_90", quantity, bound);
+    const int calibrated = find_field(csv, name);
+    snprintf(name, sizeof name, "%s_%s", quantity, bound);
+    return calibrated >= 0 ? calibrated : find_field(csv, name);
 }
 
 bool kti_scan_find_quantity(const kti_csv *csv, int *mean, int *sd, char quantity[32])
@@ -80,9 +77,8 @@ bool kti_scan_find_quantity(const kti_csv *csv, int *mean, int *sd, char quantit
 static bool is_feature(const kti_scan_summary *s, const char *name)
 {
     const size_t stem = strlen(s->quantity);
-    return strncmp(name, "fold_", 5) != 0 && strncmp(name, "interval_", 9) != 0 &&
-           strcmp(name, "formula") != 0 && strcmp(name, "warnings") != 0 &&
-           !(strncmp(name, s->quantity, stem) == 0 && name[stem] == '_');
+    return strncmp(name, "fold_", 5) != 0 && strcmp(name, "formula") != 0 && strcmp(name, "warnings") != 0 &&
+           strcmp(name, "distance") != 0 && !(strncmp(name, s->quantity, stem) == 0 && name[stem] == '_');
 }
 
 static kt_status read_header(kti_csv *csv, kti_scan_summary *s, fields *f, kt_error *error)
@@ -100,10 +96,8 @@ static kt_status read_header(kti_csv *csv, kti_scan_summary *s, fields *f, kt_er
     s->logarithmic = strcmp(s->quantity, "kappa") == 0;
     f->count = csv->fields;
     f->formula = find_field(csv, "formula");
-    f->lower = find_part(csv, s->quantity, "lower");
-    f->upper = find_part(csv, s->quantity, "upper");
-    f->lower = f->lower < 0 ? find_part(csv, s->quantity, "_low") : f->lower;
-    f->upper = f->upper < 0 ? find_part(csv, s->quantity, "_high") : f->upper;
+    f->lower = find_bound(csv, s->quantity, "low");
+    f->upper = find_bound(csv, s->quantity, "high");
     f->warnings = find_field(csv, "warnings");
     s->has_interval = f->lower >= 0 && f->upper >= 0;
     s->has_warnings = f->warnings >= 0;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "analysis/columns.h"
+#include "analysis/comparison.h"
 #include "analysis/correlation.h"
 #include "analysis/heatmap.h"
 #include "base/fail.h"
@@ -16,8 +17,14 @@
 
 static const char help[] =
     "usage: kappatune analyze SCAN.csv [OPTION...]\n"
+    "       kappatune analyze SCAN.csv SCAN.csv... [--threshold R] [--figure FOLDER]\n"
     "\n"
-    "Correlates the mean and the variance of a scan's predictions with what else is known of the crystals.\n"
+    "Correlates the mean and the variance of a scan's predictions with what else is known of the crystals. "
+    "Of "
+    "several\n"
+    "scans of the same crystals, by other models, it says as Markdown how far the members of each are apart, "
+    "which part\n"
+    "of the crystals has which kappa by each, and what means and variances go with.\n"
     "\n"
     "  SCAN.csv              rows of `kappatune scan`, best with --features\n"
     "  --features F.csv      more columns, by id: that of the scan, or the file's name without folder and "
@@ -25,7 +32,10 @@ static const char help[] =
     "  --above K, --below K  only crystals whose mean is\n"
     "  --log                 log10 of mean and variance; rows where they are not positive are left out\n"
     "  --format NAME         table (default), csv or json\n"
-    "  --figure FOLDER       a map of all correlations: FOLDER/correlation.png, .svg and .gp\n"
+    "  --figure FOLDER       a map of all correlations: FOLDER/correlation.png, .svg and .gp; of several "
+    "scans also\n"
+    "                        variance (box plots) and groups\n"
+    "  --threshold R         of several scans: only correlations with |r| above R (default 0.1)\n"
     "  -h, --help            this text\n"
     "\n"
     "r is Pearson's coefficient, rho Spearman's, by ranks. p is the chance of one as far from zero without "
@@ -50,8 +60,10 @@ static const char *const target_names[TARGETS] = {"mean", "variance"};
 
 typedef struct request {
     const char *scan, *features, *figure;
-    double above, below;
-    bool logarithmic;
+    char *const *scans; /* [scan_count] */
+    int scan_count;
+    double above, below, threshold;
+    bool logarithmic, formatted;
     kti_output format;
 } request;
 
@@ -88,23 +100,6 @@ static const kti_column *find_mean(const kti_columns *columns, char quantity[32]
     return NULL;
 }
 
-/* Whether the column is a prediction itself. */
-static bool is_prediction(const analysis *a, const kti_column *column)
-{
-    static const char *const ends[] = {"mean", "std", "min", "max", "geometric", "low", "high"};
-    const size_t stem = strlen(a->quantity);
-    if (column->features)
-        return false;
-    if (strncmp(column->name, "fold_", 5) == 0)
-        return true;
-    if (strncmp(column->name, a->quantity, stem) != 0 || column->name[stem] != '_')
-        return false;
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (strcmp(column->name + stem + 1, ends[i]) == 0)
-            return true;
-    return false;
-}
-
 static kt_status choose_rows(analysis *a, const request *r, kt_error *error)
 {
     const kti_column *mean = find_mean(&a->columns, a->quantity);
@@ -135,7 +130,7 @@ static kt_status correlate(analysis *a, const request *r, kt_error *error)
     if (!a->feature)
         return kti_fail_memory(error, "the analysis");
     for (size_t i = 0; i < room; i++)
-        if (!is_prediction(a, &a->columns.column[i]))
+        if (a->columns.column[i].features || !kti_is_prediction(a->columns.column[i].name, a->quantity))
             a->feature[a->size++] = &a->columns.column[i];
     if (a->size == 0)
         return kti_fail_file(
@@ -347,9 +342,56 @@ static kt_status analyze(const request *r, analysis *a, kt_error *error)
     return status == KT_OK && r->figure ? draw(a, r, error) : status;
 }
 
+/* ---- several scans ---- */
+
+/* "a" of "x/a.csv". */
+static void name_scan(const char *path, char *name, size_t capacity)
+{
+    const char *begin = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    const size_t length = strlen(begin);
+    const bool ends = length > 4 && strcmp(begin + length - 4, ".csv") == 0;
+    snprintf(name, capacity, "%.*s", (int)(ends ? length - 4 : length), begin);
+}
+
+static kt_status compare(const request *r, kt_error *error)
+{
+    char own[KTI_COMPARED_SCANS][64], title[96];
+    const char *names[KTI_COMPARED_SCANS];
+    kti_comparison comparison;
+    kti_text text = {0};
+    bool drawn = true;
+    for (int i = 0; i < r->scan_count; i++) {
+        name_scan(r->scans[i], own[i], sizeof own[i]);
+        names[i] = own[i];
+    }
+    kt_status status =
+        kti_comparison_read((const char *const *)r->scans, names, r->scan_count, &comparison, error);
+    if (status != KT_OK)
+        return status;
+    snprintf(title, sizeof title, "%zu crystals", comparison.columns.rows);
+    status = kti_comparison_describe(&comparison, r->threshold, &text, error);
+    if (status == KT_OK)
+        fputs(text.data, stdout);
+    if (status == KT_OK && r->figure)
+        status = kti_comparison_draw(&comparison, r->figure, title, r->threshold, &drawn, error);
+    if (status == KT_OK && !drawn)
+        kti_cli_warn("there is no gnuplot to draw %s/*.gp", r->figure);
+    kti_text_destroy(&text);
+    kti_comparison_destroy(&comparison);
+    return status;
+}
+
 /* ---- the command ---- */
 
-enum { OPTION_FEATURES = 256, OPTION_ABOVE, OPTION_BELOW, OPTION_LOG, OPTION_FORMAT, OPTION_FIGURE };
+enum {
+    OPTION_FEATURES = 256,
+    OPTION_ABOVE,
+    OPTION_BELOW,
+    OPTION_LOG,
+    OPTION_FORMAT,
+    OPTION_FIGURE,
+    OPTION_THRESHOLD
+};
 
 static const struct option long_options[] = {
     {"features", required_argument, NULL, OPTION_FEATURES},
@@ -358,6 +400,7 @@ static const struct option long_options[] = {
     {"log", no_argument, NULL, OPTION_LOG},
     {"format", required_argument, NULL, OPTION_FORMAT},
     {"figure", required_argument, NULL, OPTION_FIGURE},
+    {"threshold", required_argument, NULL, OPTION_THRESHOLD},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -368,7 +411,7 @@ static int read_options(int argc, char **argv, request *r)
     static const char *const formats[] = {"table", "csv", "json", NULL};
     bool good = true;
     int option, choice = 0;
-    *r = (request){.above = -INFINITY, .below = INFINITY};
+    *r = (request){.above = -INFINITY, .below = INFINITY, .threshold = NAN};
     while (good && (option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
         switch (option) {
         case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
@@ -379,17 +422,29 @@ static int read_options(int argc, char **argv, request *r)
         case OPTION_FORMAT:
             choice = kti_option_choice("--format", optarg, formats);
             r->format = (kti_output)choice;
+            r->formatted = true;
             break;
         case OPTION_FIGURE: r->figure = optarg; break;
+        case OPTION_THRESHOLD: good = kti_option_number("--threshold", optarg, 0, 1, &r->threshold); break;
         default: return KTI_EXIT_USAGE;
         }
         good = good && choice >= 0;
     }
     if (!good)
         return KTI_EXIT_USAGE;
-    if (argc - optind != 1)
-        return kti_cli_usage(argv[0], "name one scan, the rows that kappatune scan wrote");
+    if (argc == optind)
+        return kti_cli_usage(argv[0], "name a scan, the rows that kappatune scan wrote");
     r->scan = argv[optind];
+    r->scans = argv + optind;
+    r->scan_count = argc - optind;
+    if (r->scan_count > KTI_COMPARED_SCANS)
+        return kti_cli_usage(argv[0], "there can be at most %d scans", KTI_COMPARED_SCANS);
+    if (r->scan_count == 1 && !isnan(r->threshold))
+        return kti_cli_usage(argv[0], "--threshold is for several scans");
+    if (r->scan_count > 1 &&
+        (r->features || r->formatted || r->logarithmic || isfinite(r->above) || isfinite(r->below)))
+        return kti_cli_usage(argv[0], "of several scans there are --threshold and --figure alone");
+    r->threshold = isnan(r->threshold) ? 0.1 : r->threshold;
     return -1;
 }
 
@@ -401,7 +456,7 @@ int kti_cli_analyze(int argc, char **argv)
     const int exit_status = read_options(argc, argv, &r);
     if (exit_status >= 0)
         return exit_status;
-    const kt_status status = analyze(&r, &a, &error);
+    const kt_status status = r.scan_count > 1 ? compare(&r, &error) : analyze(&r, &a, &error);
     destroy(&a);
     return status == KT_OK ? KTI_EXIT_DONE : kti_cli_fail(&error);
 }

@@ -126,16 +126,18 @@ static void lane_destroy(lane *l)
     free(l->predicted);
 }
 
+/* Each lane begins elsewhere: folds that are one launch have batches of their own, and the largest one's grid. */
 static int pick(lane *l, int first)
 {
     const bench *b = l->bench;
     const kti_batch *batch = kti_plan_batch(l->plan);
+    const int shift = (int)((int64_t)l->index * b->size / b->request->threads);
     int count = 0;
     for (; count < b->request->batch && first + count < b->size; count++)
-        l->rows[count] = first + count;
+        l->rows[count] = (first + count + shift) % b->size;
     kti_plan_pick(l->plan, l->rows, count);
     for (int i = 0; i < count; i++)
-        batch->kappa[i] = (kt_real)b->dataset.crystals[b->chosen[first + i]].kappa;
+        batch->kappa[i] = (kt_real)b->dataset.crystals[b->chosen[l->rows[i]]].kappa;
     return count;
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/compare.h"
+#include "analysis/run_table.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -47,7 +47,7 @@ typedef struct request {
 
 /* ---- which runs ---- */
 
-static kt_status add_numbered(kti_comparison *c, const char *folder, const char *prefix, size_t *found,
+static kt_status add_numbered(kti_run_table *c, const char *folder, const char *prefix, size_t *found,
                               kt_error *error)
 {
     kti_numbers n;
@@ -56,7 +56,7 @@ static kt_status add_numbered(kti_comparison *c, const char *folder, const char 
         char path[4096];
         bool finished;
         snprintf(path, sizeof path, "%s/%s%lld", folder, prefix, n.at[i]);
-        status = kti_comparison_add(c, path, &finished, error);
+        status = kti_run_table_add(c, path, &finished, error);
         if (status == KT_OK && !finished)
             kti_cli_warn("%s has not finished: it is left out", path);
     }
@@ -66,14 +66,14 @@ static kt_status add_numbered(kti_comparison *c, const char *folder, const char 
 }
 
 /* The run in a folder, or those of a sweep, or of several seeds. */
-static kt_status add(kti_comparison *c, const char *folder, kt_error *error)
+static kt_status add(kti_run_table *c, const char *folder, kt_error *error)
 {
     size_t found = 0;
     bool finished = false;
     char *recipe = kti_path_join(folder, "recipe.json"), *points = kti_path_join(folder, "points");
     kt_status status = recipe && points ? KT_OK : kti_fail_memory(error, "a path");
     if (status == KT_OK && kti_file_exists(recipe)) {
-        status = kti_comparison_add(c, folder, &finished, error);
+        status = kti_run_table_add(c, folder, &finished, error);
         if (status == KT_OK && !finished)
             kti_cli_warn("%s has not finished: it is left out", folder);
     } else if (status == KT_OK) {
@@ -98,9 +98,9 @@ static void add_score(kti_table *table, const kti_summary *s, const char *mark)
         kti_table_add(table, "-%s", mark);
 }
 
-static void print_table(const kti_comparison *c)
+static void print_table(const kti_run_table *c)
 {
-    const int best = kti_comparison_best(c);
+    const int best = kti_run_table_best(c);
     kti_table table = {.columns = 5 + (int)c->keys, .left = 1 + (int)c->keys};
     kti_table_add(&table, "run");
     for (size_t k = 0; k < c->keys; k++)
@@ -110,10 +110,10 @@ static void print_table(const kti_comparison *c)
     kti_table_add(&table, "MAPE held out");
     kti_table_add(&table, "kappa_SRE");
     for (size_t i = 0; i < c->size; i++) {
-        const kti_compared *run = &c->run[i];
+        const kti_run_row *run = &c->run[i];
         kti_table_add(&table, "%s", run->run);
         for (size_t k = 0; k < c->keys; k++) {
-            char *value = kti_comparison_setting(run, c->key[k]);
+            char *value = kti_run_table_setting(run, c->key[k]);
             kti_table_add(&table, "%s", value && *value ? value : "-");
             free(value);
         }
@@ -134,7 +134,7 @@ static void add_csv_score(kti_text *text, const kti_summary *s)
         kti_text_add(text, ",,");
 }
 
-static void print_csv(const kti_comparison *c)
+static void print_csv(const kti_run_table *c)
 {
     kti_text text = {0};
     kti_text_add(&text, "run");
@@ -146,7 +146,7 @@ static void print_csv(const kti_comparison *c)
     for (size_t i = 0; i < c->size; i++) {
         kti_text_add_csv(&text, c->run[i].run);
         for (size_t k = 0; k < c->keys; k++) {
-            char *value = kti_comparison_setting(&c->run[i], c->key[k]);
+            char *value = kti_run_table_setting(&c->run[i], c->key[k]);
             kti_text_add(&text, ",");
             kti_text_add_csv(&text, value ? value : "");
             free(value);
@@ -167,7 +167,7 @@ static json_t *summary_to_json(const kti_summary *s)
                        : json_null();
 }
 
-static void print_json(const kti_comparison *c)
+static void print_json(const kti_run_table *c)
 {
     json_t *all = json_array();
     for (size_t i = 0; i < c->size; i++) {
@@ -188,12 +188,12 @@ static void print_json(const kti_comparison *c)
     json_decref(all);
 }
 
-static kt_status draw(const kti_comparison *c, const request *r, kt_error *error)
+static kt_status draw(const kti_run_table *c, const request *r, kt_error *error)
 {
     kti_plots plots = {.folder = r->figures, .formats = r->files};
     kt_status status = kti_make_folder(r->figures, error);
     if (status == KT_OK)
-        status = kti_comparison_draw(c, &plots, error);
+        status = kti_run_table_draw(c, &plots, error);
     if (status == KT_OK && plots.missing)
         kti_cli_warn("there is no gnuplot (Debian: gnuplot-nox): %s has the script alone", r->figures);
     return status;
@@ -246,7 +246,7 @@ static int read_options(int argc, char **argv, request *r)
 int kti_cli_compare(int argc, char **argv)
 {
     kt_error error = KT_ERROR_NONE;
-    kti_comparison c = {0};
+    kti_run_table c = {0};
     request r = {0};
     const int exit_status = read_options(argc, argv, &r);
     if (exit_status >= 0)
@@ -257,11 +257,11 @@ int kti_cli_compare(int argc, char **argv)
     if (status == KT_OK && c.size == 0)
         status = kti_fail(&error, KT_BAD_ARGUMENT, "no run has finished yet");
     if (status == KT_OK)
-        status = kti_comparison_find_keys(&c, &error);
+        status = kti_run_table_find_keys(&c, &error);
     if (status == KT_OK && r.figures)
         status = draw(&c, &r, &error);
     if (status == KT_OK)
         (r.format == KTI_OUTPUT_CSV ? print_csv : r.format == KTI_OUTPUT_JSON ? print_json : print_table)(&c);
-    kti_comparison_destroy(&c);
+    kti_run_table_destroy(&c);
     return status == KT_OK ? KTI_EXIT_DONE : kti_cli_fail(&error);
 }

@@ -8,6 +8,7 @@
 
 #include "cli/analyze.h"
 #include "cli/bench.h"
+#include "cli/calibrate.h"
 #include "cli/collect.h"
 #include "cli/compare.h"
 #include "cli/data.h"
@@ -32,13 +33,14 @@ static const command commands[] = {
     {"predict", "thermal conductivity or formation energy of crystals", kti_cli_predict},
     {"scan", "the same for a folder, an archive or a list of many crystals, as rows of a file", kti_cli_scan},
     {"analyze", "what a scan's predictions and their spread go with", kti_cli_analyze},
-    {"report", "one HTML file of what a run, a data set or a scan shows", kti_cli_report},
+    {"report", "one HTML file of what a run, a data set, a scan or a reproduction shows", kti_cli_report},
     {"evaluate", "scores of trained models on their own and other data sets", kti_cli_evaluate},
     {"reproduce", "the paper's tables and figures beside ours, under both protocols", kti_cli_reproduce},
     {"submit", "hand a training to a cluster's queue", kti_cli_submit},
     {"collect", "one run of folds that were trained apart", kti_cli_collect},
     {"compare", "scores of runs beside each other, and where their recipes differ", kti_cli_compare},
     {"status", "how far runs are", kti_cli_status},
+    {"calibrate", "make or renew what a model's intervals and warnings come from", kti_cli_calibrate},
     {"weights", "import, inspect and fetch weights", kti_cli_weights},
     {"data", "check, describe and fetch data sets", kti_cli_data},
     {"bench", "time the steps of training on this machine", kti_cli_bench},

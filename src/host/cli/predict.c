@@ -42,12 +42,20 @@ static const char help[] =
     "Where every member is a Gaussian process, low and high bound the 68 % in which kappa is expected: one "
     "standard\n"
     "deviation of its logarithm, by the members' mean variance and by how far they are apart.\n"
+    "A model with a calibration.csv (every trained run has one) also says between which bounds 90 % of such "
+    "crystals\n"
+    "lie, which training crystal is the nearest (its kappa in brackets), at which distance (in standard "
+    "deviations of\n"
+    "its features), and warns (!) of what speaks against the prediction; the table shows these bounds "
+    "instead of "
+    "the 68 %.\n"
     "csv and json have the columns file, formula, atoms, kappa_mean, kappa_std, kappa_min, kappa_max, "
     "kappa_low and\n"
-    "kappa_high of such a model, and fold_1 ... (eform_... for energies). A file that cannot be used is "
-    "named "
-    "with its\n"
-    "reason on standard error; the others are predicted, and the exit status is 3.\n"
+    "kappa_high of such a model, kappa_low_90, kappa_high_90, distance, warnings, nearest (three of them in "
+    "json), and\n"
+    "fold_1 ... (eform_... for energies). A file that cannot be used is named with its reason on standard "
+    "error; the\n"
+    "others are predicted, and the exit status is 3.\n"
     "\n"
     "Examples:\n"
     "  kappatune predict runs/demo crystal.cif\n"
@@ -68,8 +76,9 @@ typedef struct prediction {
     char formula[64];
     int atoms;
     kti_ensemble all;
-    double *value;  /* [members] */
-    double *log_sd; /* [members] of a value's natural logarithm; NaN where the member gives none */
+    double *value;          /* [members] */
+    double *log_sd;         /* [members] of a value's natural logarithm; NaN where the member gives none */
+    kt_judgement judgement; /* where the model can judge */
 } prediction;
 
 /* Where predictions go, in one of three formats. */
@@ -77,9 +86,11 @@ typedef struct sink {
     const request *request;
     const char *quantity; /* "kappa", "eform" */
     int members;
-    bool interval;   /* there are low and high */
-    int *folds;      /* [members], owned */
-    kti_table table; /* or */
+    bool interval;    /* there are low and high */
+    bool judged;      /* there are low_90, high_90, distance, warnings, nearest crystals */
+    int *folds;       /* [members], owned */
+    kti_table table;  /* or */
+    kti_text remarks; /* below the table */
     json_t *list;
     json_t *rejected;
 } sink;
@@ -129,7 +140,11 @@ static void begin_table(sink *s)
 {
     const char *header = s->request->options.property == KT_KAPPA ? "kappa, W/(m K)" : "eform, eV/atom";
     const bool members = s->request->members && is_ensemble(s);
-    s->table.columns = 4 + (is_ensemble(s) ? 3 : 0) + (s->interval ? 2 : 0) + (members ? s->members : 0);
+    s->table.columns = 4 + (is_ensemble(s) ? 3 : 0) +
+                       (s->judged     ? 4
+                        : s->interval ? 2
+                                      : 0) +
+                       (members ? s->members : 0);
     s->table.left = 2;
     kti_table_add(&s->table, "file");
     kti_table_add(&s->table, "formula");
@@ -140,9 +155,15 @@ static void begin_table(sink *s)
         kti_table_add(&s->table, "least");
         kti_table_add(&s->table, "greatest");
     }
-    if (s->interval) {
+    if (s->interval && !s->judged) {
         kti_table_add(&s->table, "low (68 %%)");
         kti_table_add(&s->table, "high (68 %%)");
+    }
+    if (s->judged) {
+        kti_table_add(&s->table, "low (90 %%)");
+        kti_table_add(&s->table, "high (90 %%)");
+        kti_table_add(&s->table, "nearest known");
+        kti_table_add(&s->table, "distance");
     }
     for (int i = 0; members && i < s->members; i++)
         kti_table_add(&s->table, "fold %d", s->folds[i]);
@@ -164,6 +185,39 @@ static void add_value(kti_table *table, double value)
                       value);
 }
 
+/* "SrTiO3 (12.1)": the nearest training crystal and its kappa. */
+static void add_nearest(sink *s, const kt_judgement *j)
+{
+    kti_table_add(&s->table, "%s (%.3g)", j->nearest_formula[0], j->nearest_kappa[0]);
+    kti_table_add(&s->table, "%.2f%s", j->distance, j->warnings[0] ? " !" : "");
+}
+
+/* Each warning in words. */
+static void add_remarks(sink *s, const prediction *p)
+{
+    for (const char *at = p->judgement.warnings; *at;) {
+        const size_t length = strcspn(at, ";");
+        kti_text_add(&s->remarks, "! %s: ", p->file);
+        if (strncmp(at, "element:", 8) == 0)
+            kti_text_add(&s->remarks, "no training crystal has %.*s\n", (int)length - 8, at + 8);
+        else if (strncmp(at, "isolated", length) == 0)
+            kti_text_add(&s->remarks, "an atom has no neighbour within 4 Å\n");
+        else if (strncmp(at, "range", length) == 0)
+            kti_text_add(&s->remarks, "the prediction lies beyond the kappa of all training crystals\n");
+        else
+            kti_text_add(&s->remarks, "it is unlike all training crystals\n");
+        at += length + (at[length] == ';');
+    }
+}
+
+static void add_bound(kti_table *table, double value)
+{
+    if (isnan(value))
+        kti_table_add(table, "-");
+    else
+        add_value(table, value);
+}
+
 static void add_to_table(sink *s, const prediction *p)
 {
     kti_table_add(&s->table, "%s", p->file);
@@ -175,9 +229,15 @@ static void add_to_table(sink *s, const prediction *p)
         add_value(&s->table, p->all.least);
         add_value(&s->table, p->all.greatest);
     }
-    if (s->interval) {
+    if (s->interval && !s->judged) {
         add_value(&s->table, p->all.low);
         add_value(&s->table, p->all.high);
+    }
+    if (s->judged) {
+        add_bound(&s->table, p->judgement.low);
+        add_bound(&s->table, p->judgement.high);
+        add_nearest(s, &p->judgement);
+        add_remarks(s, p);
     }
     for (int i = 0; s->request->members && is_ensemble(s) && i < s->members; i++)
         add_value(&s->table, p->value[i]);
@@ -189,9 +249,26 @@ static void begin_csv(const sink *s)
     printf("file,formula,atoms,%s_mean,%s_std,%s_min,%s_max", q, q, q, q);
     if (s->interval)
         printf(",%s_low,%s_high", q, q);
+    if (s->judged)
+        printf(",kappa_low_90,kappa_high_90,distance,warnings,nearest_id,nearest_formula,nearest_kappa");
     for (int i = 0; is_ensemble(s) && i < s->members; i++)
         printf(",fold_%d", s->folds[i]);
     putchar('\n');
+}
+
+/* ",1.25", or "," where there is no number. */
+static void write_number(kti_text *line, double value)
+{
+    kti_text_add(line, isnan(value) ? "," : ",%.9g", value);
+}
+
+static void write_judgement(kti_text *line, const kt_judgement *j)
+{
+    write_number(line, j->low);
+    write_number(line, j->high);
+    kti_text_add(line, ",%.4g,%s,", j->distance, j->warnings);
+    kti_text_add_csv(line, j->nearest_id[0]);
+    kti_text_add(line, ",%s,%.9g", j->nearest_formula[0], j->nearest_kappa[0]);
 }
 
 static kt_status write_csv(const sink *s, const prediction *p, kt_error *error)
@@ -202,6 +279,8 @@ static kt_status write_csv(const sink *s, const prediction *p, kt_error *error)
                  p->all.least, p->all.greatest);
     if (s->interval)
         kti_text_add(&line, ",%.9g,%.9g", p->all.low, p->all.high);
+    if (s->judged)
+        write_judgement(&line, &p->judgement);
     for (int i = 0; is_ensemble(s) && i < s->members; i++)
         kti_text_add(&line, ",%.9g", p->value[i]);
     kt_status status = line.failed ? kti_fail_memory(error, "the predictions") : KT_OK;
@@ -218,6 +297,27 @@ static int set_quantity(json_t *object, const char *quantity, const char *what, 
     return json_object_set_new(object, key, kti_json_real(value));
 }
 
+/* "kappa_low_90", "kappa_high_90", "distance", "warnings": [...], "nearest": [{"id", "formula", "kappa", "distance"}, ...] */
+static int judgement_to_json(json_t *object, const kt_judgement *j)
+{
+    json_t *warnings = json_array(), *nearest = json_array();
+    int lost = set_quantity(object, "kappa", "low_90", j->low);
+    lost |= set_quantity(object, "kappa", "high_90", j->high);
+    lost |= json_object_set_new(object, "distance", kti_json_real(j->distance));
+    for (const char *at = j->warnings; *at;) {
+        const size_t length = strcspn(at, ";");
+        lost |= json_array_append_new(warnings, json_stringn(at, length));
+        at += length + (at[length] == ';');
+    }
+    for (int i = 0; i < j->nearest; i++)
+        lost |= json_array_append_new(nearest,
+                                      json_pack("{s:o, s:s, s:f, s:f}", "id", kti_json_text(j->nearest_id[i]),
+                                                "formula", j->nearest_formula[i], "kappa",
+                                                j->nearest_kappa[i], "distance", j->nearest_distance[i]));
+    lost |= json_object_set_new(object, "warnings", warnings);
+    return lost | json_object_set_new(object, "nearest", nearest);
+}
+
 static kt_status add_to_json(sink *s, const prediction *p, kt_error *error)
 {
     json_t *object = json_object();
@@ -232,6 +332,8 @@ static kt_status add_to_json(sink *s, const prediction *p, kt_error *error)
         lost |= set_quantity(object, s->quantity, "low", p->all.low);
         lost |= set_quantity(object, s->quantity, "high", p->all.high);
     }
+    if (s->judged)
+        lost |= judgement_to_json(object, &p->judgement);
     for (int i = 0; is_ensemble(s) && i < s->members; i++) {
         char key[32];
         snprintf(key, sizeof key, "fold_%d", s->folds[i]);
@@ -247,6 +349,7 @@ static kt_status begin(sink *s, const request *r, const kt_model *model, kt_erro
     s->quantity = r->options.property == KT_KAPPA ? "kappa" : "eform";
     s->members = kt_model_members(model);
     s->interval = kt_model_has_log_sd(model);
+    s->judged = kt_model_can_judge(model);
     s->folds = kti_allocate((size_t)s->members, sizeof *s->folds);
     s->list = json_array();
     s->rejected = json_array();
@@ -283,10 +386,11 @@ static kt_status reject(sink *s, const char *file, const kt_error *reason, kt_er
 static kt_status end(sink *s, kt_error *error)
 {
     if (s->request->format == KTI_OUTPUT_TABLE) {
-        if (s->table.out_of_memory)
+        if (s->table.out_of_memory || s->remarks.failed)
             return kti_fail_memory(error, "the table");
         if (s->table.size > (size_t)s->table.columns)
             kti_table_print(&s->table, 0);
+        fputs(s->remarks.data ? s->remarks.data : "", stdout);
     } else if (s->request->format == KTI_OUTPUT_JSON) {
         json_t *root =
             json_pack("{s:o, s:s, s:s, s:i, s:O, s:O}", "model", kti_json_text(s->request->model), "property",
@@ -303,6 +407,7 @@ static kt_status end(sink *s, kt_error *error)
 static void destroy(sink *s)
 {
     kti_table_destroy(&s->table);
+    kti_text_destroy(&s->remarks);
     json_decref(s->list);
     json_decref(s->rejected);
     free(s->folds);
@@ -313,6 +418,7 @@ static void destroy(sink *s)
 static kt_status predict_file(kt_model *model, prediction *p, kt_error *error)
 {
     kt_structure structure = {0};
+    const double *log_sd = kt_model_has_log_sd(model) ? p->log_sd : NULL;
     if (kti_is_folder(p->file))
         return kti_fail_file(
             error, KT_IO, p->file,
@@ -323,9 +429,10 @@ static kt_status predict_file(kt_model *model, prediction *p, kt_error *error)
     if (status == KT_OK) {
         kt_structure_formula(&structure, p->formula, sizeof p->formula);
         p->atoms = structure.sites;
-        p->all =
-            kti_ensemble_of(p->value, kt_model_has_log_sd(model) ? p->log_sd : NULL, kt_model_members(model));
+        p->all = kti_ensemble_of(p->value, log_sd, kt_model_members(model));
     }
+    if (status == KT_OK && kt_model_can_judge(model))
+        status = kt_model_judge(model, &structure, p->file, p->value, log_sd, &p->judgement, error);
     kt_structure_destroy(&structure);
     return status;
 }

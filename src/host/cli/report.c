@@ -13,7 +13,7 @@
 #include "cli/options.h"
 
 static const char help[] =
-    "usage: kappatune report RUN|DATA|SCAN.csv [OPTION...]\n"
+    "usage: kappatune report RUN|DATA|SCAN.csv|REPRODUCTION [OPTION...]\n"
     "\n"
     "Writes what a run, a data set or a scan shows as one HTML file, which needs no other file and no "
     "network.\n"
@@ -25,6 +25,7 @@ static const char help[] =
     "rejects\n"
     "  SCAN.csv              rows of `kappatune scan`: distribution, extremes, spread, correlations, "
     "rejects\n"
+    "  REPRODUCTION          a folder of `kappatune reproduce`: its tables, figures and scans\n"
     "\n"
     "  --out FILE            the report (default report.html)\n"
     "  --with DATA           of a data set: another one to hold it against; can be repeated\n"
@@ -102,7 +103,7 @@ static int read_options(int argc, char **argv, request *r)
     if (r->formatted && !r->figures)
         return kti_cli_usage(argv[0], "--format is of the files of --figures DIR");
     if (argc - optind != 1)
-        return kti_cli_usage(argv[0], "name one run, data set or scan");
+        return kti_cli_usage(argv[0], "name one run, data set, scan or reproduction");
     r->report.subject = argv[optind];
     r->report.others = r->others;
     r->report.threads = (int)threads;
@@ -138,7 +139,7 @@ static kt_status prepare_folder(request *r, char made[256], kt_error *error)
 
 static int finish(const request *r, const kti_report_result *result)
 {
-    static const char *const kinds[] = {"run", "data set", "scan"};
+    static const char *const kinds[] = {"run", "data set", "scan", "reproduction"};
     if (result->no_gnuplot)
         kti_cli_warn("there is no gnuplot: the report has no figures");
     printf("%s: the %s %s, %d figures\n", r->report.out, kinds[result->kind], r->report.subject,

@@ -1,18 +1,26 @@
 /* kappatune reproduce */
 #include "cli/reproduce.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "analysis/figures.h"
+#include "analysis/report.h"
 #include "analysis/reproduce.h"
+#include "analysis/reproduced_scans.h"
+#include "analysis/scan_summary.h"
 #include "analysis/tables.h"
+#include "base/fail.h"
+#include "base/file.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/stop.h"
+#include "scan/scan.h"
 #include "train/recipe.h"
+#include "train/stages.h"
 
 static const char help[] =
     "usage: kappatune reproduce --out DIR [OPTION...]\n"
@@ -23,7 +31,8 @@ static const char help[] =
     "Togo15 of the published code's faults, one switch at a time.\n"
     "\n"
     "  --out DIR              gets published/ and sound/, runs of several stages, tables.md, tables.json, "
-    "figures/\n"
+    "figures/,\n"
+    "                         scans/, scans.md, and report.html, all on one page\n"
     "  --data-root DIR        holds togo15, hh143 and aflow_agl: folders, or tables togo15.csv, ... "
     "(default: "
     "data)\n"
@@ -34,6 +43,12 @@ static const char help[] =
     "that "
     "it starts\n"
     "                         from in any case\n"
+    "  --scan SOURCE          what the models of Togo15 and AFLOW are let loose on, in place of the paper's "
+    "34,000\n"
+    "                         crystals, as kappatune scan takes it (default: aflow_agl of the data root, if "
+    "it is a\n"
+    "                         folder); Togo15's own crystals are scanned too\n"
+    "  --no-scan              nothing is scanned\n"
     "  --protocol NAME        both (default), published or sound\n"
     "  --quick                minutes instead of hours: 3 folds of 60 epochs, AFLOW 10; every table says so\n"
     "  --folds N              1 to 9 (default 9)\n"
@@ -60,7 +75,8 @@ enum { QUICK_FOLDS = 3, QUICK_EPOCHS = 60, QUICK_AFLOW_EPOCHS = 10 };
 
 typedef struct request {
     kti_reproduce_options options;
-    bool quiet, progress, dry_run;
+    bool quiet, progress, dry_run, no_scan;
+    const char *scan;
 } request;
 
 /* ---- options ---- */
@@ -72,6 +88,8 @@ enum {
     OPTION_STEPS,
     OPTION_SETS,
     OPTION_PROTOCOL,
+    OPTION_SCAN,
+    OPTION_NO_SCAN,
     OPTION_QUICK,
     OPTION_FOLDS,
     OPTION_EPOCHS,
@@ -88,6 +106,8 @@ static const struct option long_options[] = {
     {"out", required_argument, NULL, OPTION_OUT},
     {"data-root", required_argument, NULL, OPTION_DATA_ROOT},
     {"weights", required_argument, NULL, OPTION_WEIGHTS},
+    {"scan", required_argument, NULL, OPTION_SCAN},
+    {"no-scan", no_argument, NULL, OPTION_NO_SCAN},
     {"steps", required_argument, NULL, OPTION_STEPS},
     {"sets", required_argument, NULL, OPTION_SETS},
     {"protocol", required_argument, NULL, OPTION_PROTOCOL},
@@ -166,6 +186,8 @@ static bool apply(request *r, int option)
     case OPTION_THREADS: fine = read_count("--threads", optarg, 1024, &o->threads); break;
     case OPTION_RESUME: o->resume = true; break;
     case OPTION_DRY_RUN: r->dry_run = true; break;
+    case OPTION_SCAN: r->scan = optarg; break;
+    case OPTION_NO_SCAN: r->no_scan = true; break;
     case OPTION_QUIET: r->quiet = true; break;
     case OPTION_PROGRESS: r->progress = true; break;
     default: fine = false; /* getopt has said what is wrong */
@@ -208,6 +230,8 @@ static int read_options(int argc, char **argv, request *r)
         return kti_cli_usage(argv[0], "`%s` is no option", argv[optind]);
     if (!r->options.out)
         return kti_cli_usage(argv[0], "name a folder with --out");
+    if (r->scan && r->no_scan)
+        return kti_cli_usage(argv[0], "--scan and --no-scan exclude each other");
     return -1;
 }
 
@@ -272,7 +296,121 @@ static int count_trouble(const kti_reproduction *r)
     return failed > 0 ? KTI_EXIT_FAILED : rejected > 0 ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
 }
 
-static int report(const kti_reproduction *r)
+/* ---- scans ---- */
+
+typedef struct sources {
+    kti_scan_source list[2];
+    int size;
+    char *own[2]; /* paths made here */
+} sources;
+
+/* Togo15's crystals where they are a folder, and what is to be scanned. */
+static kt_status find_sources(const request *r, sources *s, kt_error *error)
+{
+    static const char *const folders[2] = {"togo15", "aflow_agl"};
+    for (int i = 0; i < 2; i++) {
+        s->own[i] = kti_path_join(r->options.data_root, folders[i]);
+        if (!s->own[i])
+            return kti_fail_memory(error, "a path");
+        if (i == 1 && r->scan)
+            s->list[s->size++] = (kti_scan_source){"scanned", r->scan};
+        else if (kti_is_folder(s->own[i]))
+            s->list[s->size++] = (kti_scan_source){folders[i], s->own[i]};
+    }
+    return KT_OK;
+}
+
+static int show_scan(void *user, const kti_scan_progress *p)
+{
+    screen *s = user;
+    char detail[96];
+    snprintf(detail, sizeof detail, "scanning: %lld crystals", (long long)p->done);
+    kti_progress_show(&s->progress, p->bytes_done, p->bytes_total > 0 ? p->bytes_total : 1, -1, detail);
+    return kti_stop_asked();
+}
+
+static kt_status scan_one(const kti_reproduction *r, kt_protocol protocol, const kti_scan_source *source,
+                          const char *model, screen *s, kt_error *error)
+{
+    char *const list[] = {(char *)source->path};
+    char *run = kti_reproduction_folder(r, protocol), *stage = run ? kti_stage_path(run, model) : NULL,
+         *out = kti_reproduced_scan(r, protocol, source, model),
+         *rejects = out ? kti_scan_rejects_beside(out) : NULL;
+    kti_scan_result result;
+    kt_status status = stage && rejects ? KT_OK : kti_fail_memory(error, "a path");
+    const kti_scan_options options = {.model = stage,
+                                      .model_options = kt_model_options_default(),
+                                      .sources = list,
+                                      .source_count = 1,
+                                      .out = out,
+                                      .rejects = rejects,
+                                      .resume = true,
+                                      .below = INFINITY,
+                                      .features = true,
+                                      .threads = r->options.threads,
+                                      .progress = show_scan,
+                                      .user = s};
+    if (status == KT_OK)
+        status = kti_scan(&options, &result, error);
+    free(run);
+    free(stage);
+    free(out);
+    free(rejects);
+    return status;
+}
+
+static kt_status scan_all(const kti_reproduction *r, const sources *all, screen *s, kt_error *error)
+{
+    kt_status status = KT_OK;
+    for (int p = 0; p < 2; p++)
+        for (int i = 0; i < all->size; i++) {
+            char name[300];
+            snprintf(name, sizeof name, "scans/%s-%s", kti_protocol_names[p], all->list[i].name);
+            char *folder = kti_path_join(r->options.out, name);
+            if (status == KT_OK && !folder)
+                status = kti_fail_memory(error, "a path");
+            if (status == KT_OK && r->options.protocol[p])
+                status = kti_make_folder(folder, error);
+            free(folder);
+            for (const char *const *model = kti_scanning_models; *model && status == KT_OK; model++)
+                if (kti_reproduction_find(r, (kt_protocol)p, *model))
+                    status = scan_one(r, (kt_protocol)p, &all->list[i], *model, s, error);
+        }
+    return status;
+}
+
+/* The scans and what they show; *drawn is false without gnuplot. */
+static kt_status scan(const request *asked, const kti_reproduction *r, screen *s, bool *drawn,
+                      kt_error *error)
+{
+    sources all = {0};
+    kt_status status = find_sources(asked, &all, error);
+    if (status == KT_OK && all.size > 0)
+        status = scan_all(r, &all, s, error);
+    kti_progress_end(&s->progress);
+    if (status == KT_OK && all.size > 0)
+        status = kti_reproduced_scans_describe(r, all.list, all.size, drawn, error);
+    if (status == KT_OK && all.size > 0)
+        printf("scans in %s/scans, what they show in %s/scans.md\n", r->options.out, r->options.out);
+    free(all.own[0]);
+    free(all.own[1]);
+    return status;
+}
+
+/* DIR/report.html: all of it on one page. */
+static kt_status write_page(const kti_reproduction *r, kt_error *error)
+{
+    char *page = kti_path_join(r->options.out, "report.html");
+    kti_report_result result;
+    const kti_report_options options = {
+        .subject = r->options.out, .out = page, .version = KAPPATUNE_VERSION, .threads = 1};
+    const kt_status status =
+        page ? kti_report_write(&options, &result, error) : kti_fail_memory(error, "a path");
+    free(page);
+    return status;
+}
+
+static int report(const request *asked, const kti_reproduction *r, screen *s)
 {
     kt_error error = KT_ERROR_NONE;
     char *overview = NULL;
@@ -290,10 +428,16 @@ static int report(const kti_reproduction *r)
     int exit_status = count_trouble(r);
     if (kti_figures_draw(r, &drawn, &error) != KT_OK)
         exit_status = kti_cli_fail(&error);
-    else if (!drawn)
+    else if (!asked->no_scan && scan(asked, r, s, &drawn, &error) != KT_OK)
+        exit_status = kti_cli_fail(&error);
+    if (error.status == KT_OK && write_page(r, &error) != KT_OK)
+        exit_status = kti_cli_fail(&error);
+    if (error.status == KT_OK && !drawn)
         kti_cli_warn("there is no gnuplot, so no figure was drawn: install it (Debian: apt-get install "
                      "gnuplot-nox) and start again with --resume");
-    printf("tables in %s/tables.md and tables.json, figures in %s/figures\n", r->options.out, r->options.out);
+    printf(
+        "tables in %s/tables.md and tables.json, figures in %s/figures, all on one page in %s/report.html\n",
+        r->options.out, r->options.out, r->options.out);
     return exit_status;
 }
 
@@ -317,7 +461,7 @@ int kti_cli_reproduce(int argc, char **argv)
         status = kti_reproduction_train(&reproduction, &error);
         kti_progress_end(&s.progress);
         if (status == KT_OK)
-            exit_status = report(&reproduction);
+            exit_status = report(&r, &reproduction, &s);
     }
     if (status != KT_OK)
         exit_status = kti_cli_fail(&error);

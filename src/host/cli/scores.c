@@ -1,6 +1,7 @@
 #include "cli/scores.h"
 
 #include <stdbool.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,11 @@ kt_status kti_print_summaries(const kt_train_options *o, const kt_train_result *
         status = print_summary(result, name,
                                offsetof(kt_fold_result, set_best) + (size_t)i * sizeof(kt_scores), error);
     }
+    const kt_interval_scores *i = &result->interval;
+    if (status == KT_OK && isfinite(i->coverage))
+        printf("90 %% interval: held for %.1f %% (%.1f) of the crystals that a split keeps; its ends lie a "
+               "factor of %.2f from its middle\n",
+               100 * i->coverage, 100 * i->coverage_std, i->factor);
     return status;
 }
 

@@ -72,43 +72,59 @@ void kti_archive_close(kti_archive *archive)
     free(archive);
 }
 
-/* At most `limit` bytes of the entry. */
-static kt_status read_data(kti_archive *a, size_t limit, char **data, size_t *size, kt_error *error)
+/* The file's text, of at most `limit` bytes; NULL with a problem for what can't be used. */
+static kt_status read_data(kti_archive *a, size_t limit, char **data, size_t *size, kt_error *problem,
+                           kt_error *error)
 {
     size_t capacity = 0;
     char *text = NULL;
+    la_ssize_t got = 1;
+    kt_status status = KT_OK;
     *size = 0;
-    for (;;) {
+    while (got > 0 && status == KT_OK && *size <= limit) {
         if (*size + BLOCK + 1 > capacity) {
             char *more = realloc(text, capacity = 2 * capacity + BLOCK + 1);
             if (!more) {
-                free(text);
-                return kti_fail_memory(error, "a file of an archive");
+                status = kti_fail_memory(error, "a file of an archive");
+                break;
             }
             text = more;
         }
-        const la_ssize_t got = archive_read_data(a->archive, text + *size, BLOCK);
-        if (got < 0) {
-            free(text);
-            return complain(a, error);
-        }
-        *size += (size_t)got;
-        if (*size > limit) {
-            free(text);
-            text = NULL;
-            break;
-        }
-        if (got == 0) {
-            text[*size] = '\0';
-            break;
-        }
+        got = archive_read_data(a->archive, text + *size, BLOCK);
+        *size += got > 0 ? (size_t)got : 0;
     }
-    *data = text;
-    return KT_OK;
+    if (status == KT_OK && got == ARCHIVE_FATAL)
+        status = complain(a, error);
+    else if (status == KT_OK && got < 0)
+        kti_fail(problem, KT_BAD_FORMAT, "is damaged: %.200s", archive_error_string(a->archive));
+    else if (status == KT_OK && *size > limit)
+        kti_fail(problem, KT_BAD_FORMAT, "is larger than %zu MiB", limit >> 20);
+    else if (status == KT_OK && *size == 0)
+        kti_fail(problem, KT_BAD_FORMAT, "is empty");
+    if (status == KT_OK && problem->status == KT_OK) {
+        text[*size] = '\0';
+        *data = text;
+    } else {
+        free(text);
+    }
+    return status;
+}
+
+/* What is wrong with an entry before it is read. */
+static void check_entry(struct archive_entry *entry, kt_error *problem)
+{
+    const char *link =
+        archive_entry_symlink(entry) ? archive_entry_symlink(entry) : archive_entry_hardlink(entry);
+    if (link)
+        kti_fail(problem, KT_BAD_FORMAT, "is a link to %.200s, which is not followed", link);
+    else if (archive_entry_filetype(entry) != AE_IFREG)
+        kti_fail(problem, KT_BAD_FORMAT, "is no regular file");
+    else if (archive_entry_is_data_encrypted(entry))
+        kti_fail(problem, KT_BAD_FORMAT, "is encrypted");
 }
 
 kt_status kti_archive_next(kti_archive *a, size_t limit, char **name, char **data, size_t *size,
-                           kt_error *error)
+                           kt_error *problem, kt_error *error)
 {
     struct archive_entry *entry;
     *name = *data = NULL;
@@ -120,13 +136,15 @@ kt_status kti_archive_next(kti_archive *a, size_t limit, char **name, char **dat
         if (got < ARCHIVE_WARN)
             return complain(a, error);
         const char *path = archive_entry_pathname(entry);
-        if (!path || archive_entry_filetype(entry) != AE_IFREG ||
+        if (!path || archive_entry_filetype(entry) == AE_IFDIR ||
             kti_structure_format_of(path) == KTI_FORMAT_UNKNOWN)
             continue;
         char *kept = kti_duplicate_text(path);
         if (!kept)
             return kti_fail_memory(error, "a file of an archive");
-        const kt_status status = read_data(a, limit, data, size, error);
+        check_entry(entry, problem);
+        const kt_status status =
+            problem->status == KT_OK ? read_data(a, limit, data, size, problem, error) : KT_OK;
         if (status == KT_OK)
             *name = kept;
         else

@@ -18,9 +18,10 @@ kt_status kti_archive_open(const char *path, kti_archive **archive, kt_error *er
 void kti_archive_close(kti_archive *archive); /* NULL-safe */
 
 /* The next structure file: its name, and its text, data[size], owned by the caller with a zero byte behind it. *name is NULL after the
- * last; *data is NULL for one of more than `limit` bytes. A damaged archive is KT_BAD_FORMAT: nothing can be read after it. */
+ * last. One that can't be used (a link, encrypted, damaged, empty, more than `limit` bytes) has no data, and *problem says why; others may
+ * follow. A damaged archive is KT_BAD_FORMAT: nothing can be read after it. */
 kt_status kti_archive_next(kti_archive *archive, size_t limit, char **name, char **data, size_t *size,
-                           kt_error *error);
+                           kt_error *problem, kt_error *error);
 
 /* Bytes of the file that were read. */
 int64_t kti_archive_position(const kti_archive *archive);

@@ -30,6 +30,13 @@ typedef struct chunk {
     bool ready;
 } chunk;
 
+/* A crystal on its way. */
+typedef struct crystal {
+    kt_structure structure;
+    kti_graph graph;
+    kt_error reason; /* KT_OK while it can be used */
+} crystal;
+
 typedef struct scan {
     const kti_scan_options *options;
     kti_source *source;
@@ -65,9 +72,11 @@ static kt_status write_header(const kti_scan_options *o, const kt_model *model, 
     const char *q = quantity(o);
     kti_text_add(header, "id,formula,atoms,%s_mean,%s_std,%s_min,%s_max", q, q, q, q);
     if (o->model_options.property == KT_KAPPA)
-        kti_text_add(header, ",kappa_geometric");
+        kti_text_add(header, ",kappa_geometric,kappa_log_std");
     if (kt_model_has_log_sd(model))
         kti_text_add(header, ",%s_low,%s_high", q, q);
+    if (kt_model_can_judge(model))
+        kti_text_add(header, ",kappa_low_90,kappa_high_90,distance,warnings");
     for (int i = 0; i < kt_model_members(model); i++)
         kti_text_add(header, ",fold_%d", kt_model_member_fold(model, i));
     if (o->features)
@@ -89,14 +98,31 @@ static void write_field(kti_text *text, const char *field)
     free(shown);
 }
 
-static void write_row(const worker *w, chunk *c, const kti_item *item, const kt_structure *structure, int at)
+/* ",1.25", or "," where there is no number. */
+static void write_number(kti_text *text, double value)
 {
+    kti_text_add(text, isnan(value) ? "," : ",%.9g", value);
+}
+
+static void write_judgement(const worker *w, chunk *c, const kti_graph *graph, const double *value,
+                            const double *log_sd)
+{
+    kt_judgement j;
+    kti_model_judge_graph(w->model, graph, value, log_sd, &j);
+    write_number(&c->rows, j.low);
+    write_number(&c->rows, j.high);
+    kti_text_add(&c->rows, ",%.4g,%s", j.distance, j.warnings);
+}
+
+static void write_row(const worker *w, chunk *c, const kti_item *item, const crystal *known, int at)
+{
+    const kt_structure *structure = &known->structure;
     const kti_scan_options *o = w->scan->options;
     const int members = kt_model_members(w->model);
     const bool interval = kt_model_has_log_sd(w->model);
-    const double *value = w->value + (size_t)at * (size_t)members;
-    const kti_ensemble all =
-        kti_ensemble_of(value, interval ? w->log_sd + (size_t)at * (size_t)members : NULL, members);
+    const double *value = w->value + (size_t)at * (size_t)members,
+                 *log_sd = interval ? w->log_sd + (size_t)at * (size_t)members : NULL;
+    const kti_ensemble all = kti_ensemble_of(value, log_sd, members);
     char formula[64];
     if (!(all.mean < o->below))
         return;
@@ -104,10 +130,14 @@ static void write_row(const worker *w, chunk *c, const kti_item *item, const kt_
     write_field(&c->rows, item->id);
     kti_text_add(&c->rows, ",%s,%d,%.9g,%.9g,%.9g,%.9g", formula, structure->sites, all.mean, all.sd,
                  all.least, all.greatest);
-    if (o->model_options.property == KT_KAPPA)
-        kti_text_add(&c->rows, isnan(all.geometric) ? "," : ",%.9g", all.geometric);
+    if (o->model_options.property == KT_KAPPA) {
+        write_number(&c->rows, all.geometric);
+        write_number(&c->rows, all.log_sd);
+    }
     if (interval)
         kti_text_add(&c->rows, ",%.9g,%.9g", all.low, all.high);
+    if (kt_model_can_judge(w->model))
+        write_judgement(w, c, &known->graph, value, log_sd);
     for (int i = 0; i < members; i++)
         kti_text_add(&c->rows, ",%.9g", value[i]);
     if (o->features) {
@@ -138,13 +168,6 @@ static bool is_fatal(kt_status status)
 {
     return status == KT_OUT_OF_MEMORY || status == KT_DEVICE;
 }
-
-/* A crystal on its way. */
-typedef struct crystal {
-    kt_structure structure;
-    kti_graph graph;
-    kt_error reason; /* KT_OK while it can be used */
-} crystal;
 
 static void prepare(const worker *w, const kti_item *item, crystal *c)
 {
@@ -210,7 +233,7 @@ static kt_status work_on(worker *w, chunk *c, kt_error *error)
     }
     for (int i = 0; i < c->size && status == KT_OK; i++)
         if (crystals[i].reason.status == KT_OK)
-            write_row(w, c, &c->item[i], &crystals[i].structure, i);
+            write_row(w, c, &c->item[i], &crystals[i], i);
         else
             reject(c, &c->item[i], &crystals[i].reason);
     if (status == KT_OK && (c->rows.failed || c->rejects.failed))

@@ -269,8 +269,9 @@ static kt_status next_of_archive(kti_source *s, kti_item *item, bool *found, kt_
 {
     char *entry, *data;
     size_t size;
-    kt_error problem = KT_ERROR_NONE;
-    kt_status status = kti_archive_next(s->archive, KTI_LARGEST_CRYSTAL, &entry, &data, &size, &problem);
+    kt_error problem = KT_ERROR_NONE, of_entry = KT_ERROR_NONE;
+    kt_status status =
+        kti_archive_next(s->archive, KTI_LARGEST_CRYSTAL, &entry, &data, &size, &of_entry, &problem);
     if (status == KT_OUT_OF_MEMORY)
         return kti_fail_memory(error, "a file of an archive");
     if (status != KT_OK) {
@@ -290,8 +291,8 @@ static kt_status next_of_archive(kti_source *s, kti_item *item, bool *found, kt_
         snprintf(name, room, "%s:%s", s->archive_name, entry);
     if (!name) {
         status = kti_fail_memory(error, "a file of an archive");
-    } else if (!data || size == 0) {
-        status = complain(name, data ? "is empty" : "is larger than 64 MiB", item, found, error);
+    } else if (!data) {
+        status = complain(name, of_entry.message, item, found, error);
     } else if (!(file = fmemopen(data, size, "rb"))) {
         status = kti_fail_memory(error, "a file of an archive");
     } else {

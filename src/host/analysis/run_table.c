@@ -1,4 +1,4 @@
-#include "analysis/compare.h"
+#include "analysis/run_table.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -94,7 +94,7 @@ static kt_status read_inner(const char *folder, const kt_train_result *result, k
     return status;
 }
 
-static kt_status read_scores(const char *folder, kti_compared *run, kt_error *error)
+static kt_status read_scores(const char *folder, kti_run_row *run, kt_error *error)
 {
     kt_train_result result = {0};
     double *mape = NULL, *sre = NULL;
@@ -122,10 +122,10 @@ static kt_status read_scores(const char *folder, kti_compared *run, kt_error *er
     return status;
 }
 
-kt_status kti_comparison_add(kti_comparison *comparison, const char *run, bool *finished, kt_error *error)
+kt_status kti_run_table_add(kti_run_table *table, const char *run, bool *finished, kt_error *error)
 {
     char *folder = NULL, *metrics = NULL;
-    kti_compared one = {.run = kti_duplicate_text(run)};
+    kti_run_row one = {.run = kti_duplicate_text(run)};
     *finished = false;
     kt_status status = one.run ? kti_stage_last(run, &folder, error) : kti_fail_memory(error, "a run");
     if (status == KT_OK) {
@@ -138,10 +138,10 @@ kt_status kti_comparison_add(kti_comparison *comparison, const char *run, bool *
     if (*finished && status == KT_OK)
         status = read_scores(folder, &one, error);
     if (*finished && status == KT_OK &&
-        kti_grow((void **)&comparison->run, comparison->size, &comparison->capacity, sizeof one) != 0)
+        kti_grow((void **)&table->run, table->size, &table->capacity, sizeof one) != 0)
         status = kti_fail_memory(error, "the runs");
     if (*finished && status == KT_OK) {
-        comparison->run[comparison->size++] = one;
+        table->run[table->size++] = one;
     } else {
         free(one.run);
         json_decref(one.settings);
@@ -151,20 +151,20 @@ kt_status kti_comparison_add(kti_comparison *comparison, const char *run, bool *
     return status;
 }
 
-void kti_comparison_destroy(kti_comparison *comparison)
+void kti_run_table_destroy(kti_run_table *table)
 {
-    for (size_t i = 0; i < comparison->size; i++) {
-        free(comparison->run[i].run);
-        json_decref(comparison->run[i].settings);
+    for (size_t i = 0; i < table->size; i++) {
+        free(table->run[i].run);
+        json_decref(table->run[i].settings);
     }
-    free(comparison->run);
-    free(comparison->key);
-    *comparison = (kti_comparison){0};
+    free(table->run);
+    free(table->key);
+    *table = (kti_run_table){0};
 }
 
 /* ---- between runs ---- */
 
-static bool is_listed(const kti_comparison *c, const char *key)
+static bool is_listed(const kti_run_table *c, const char *key)
 {
     bool listed = false;
     for (size_t i = 0; i < c->keys && !listed; i++)
@@ -173,7 +173,7 @@ static bool is_listed(const kti_comparison *c, const char *key)
 }
 
 /* Whether two runs that both have the setting have it differently: what one lacks belongs to a stage that it lacks, too. */
-static bool differs(const kti_comparison *c, const char *key, const json_t *value)
+static bool differs(const kti_run_table *c, const char *key, const json_t *value)
 {
     bool same = true;
     for (size_t i = 0; i < c->size && same; i++) {
@@ -183,38 +183,37 @@ static bool differs(const kti_comparison *c, const char *key, const json_t *valu
     return !same;
 }
 
-kt_status kti_comparison_find_keys(kti_comparison *comparison, kt_error *error)
+kt_status kti_run_table_find_keys(kti_run_table *table, kt_error *error)
 {
     size_t capacity = 0;
-    comparison->keys = 0;
-    for (size_t i = 0; i < comparison->size; i++) {
+    table->keys = 0;
+    for (size_t i = 0; i < table->size; i++) {
         const char *key;
         json_t *value;
-        json_object_foreach(comparison->run[i].settings, key, value)
+        json_object_foreach(table->run[i].settings, key, value)
         {
-            if (is_listed(comparison, key) || !differs(comparison, key, value))
+            if (is_listed(table, key) || !differs(table, key, value))
                 continue;
-            if (kti_grow((void **)&comparison->key, comparison->keys, &capacity, sizeof *comparison->key) !=
-                0)
+            if (kti_grow((void **)&table->key, table->keys, &capacity, sizeof *table->key) != 0)
                 return kti_fail_memory(error, "the settings");
-            comparison->key[comparison->keys++] = key;
+            table->key[table->keys++] = key;
         }
     }
     return KT_OK;
 }
 
-int kti_comparison_best(const kti_comparison *comparison)
+int kti_run_table_best(const kti_run_table *table)
 {
     int best = -1;
-    for (size_t i = 0; i < comparison->size; i++) {
-        const kti_summary *inner = &comparison->run[i].inner;
-        if (inner->size > 0 && (best < 0 || inner->mean < comparison->run[best].inner.mean))
+    for (size_t i = 0; i < table->size; i++) {
+        const kti_summary *inner = &table->run[i].inner;
+        if (inner->size > 0 && (best < 0 || inner->mean < table->run[best].inner.mean))
             best = (int)i;
     }
     return best;
 }
 
-char *kti_comparison_setting(const kti_compared *run, const char *key)
+char *kti_run_table_setting(const kti_run_row *run, const char *key)
 {
     char number[40];
     const json_t *value = json_object_get(run->settings, key);
@@ -230,18 +229,18 @@ char *kti_comparison_setting(const kti_compared *run, const char *key)
 /* ---- the figure ---- */
 
 /* "batch 8, seed 1" of the settings that differ, or the run's name where those are many or none. */
-static void label_run(const kti_comparison *c, const kti_compared *run, kti_text *label)
+static void label_run(const kti_run_table *c, const kti_run_row *run, kti_text *label)
 {
     if (c->keys == 0 || c->keys > MOST_LABEL_KEYS)
         kti_text_add(label, "%s", run->run);
     for (size_t i = 0; i < c->keys && c->keys <= MOST_LABEL_KEYS; i++) {
-        char *value = kti_comparison_setting(run, c->key[i]);
+        char *value = kti_run_table_setting(run, c->key[i]);
         kti_text_add(label, "%s%s %s", i ? ", " : "", c->key[i], value ? value : "");
         free(value);
     }
 }
 
-static void add_points(kti_text *script, const kti_comparison *c, const char *name, bool inner)
+static void add_points(kti_text *script, const kti_run_table *c, const char *name, bool inner)
 {
     kti_text_add(script, "$%s << EOD\n", name);
     for (size_t i = 0; i < c->size; i++) {
@@ -253,35 +252,35 @@ static void add_points(kti_text *script, const kti_comparison *c, const char *na
     kti_text_add(script, "EOD\n");
 }
 
-kt_status kti_comparison_draw(const kti_comparison *comparison, kti_plots *plots, kt_error *error)
+kt_status kti_run_table_draw(const kti_run_table *table, kti_plots *plots, kt_error *error)
 {
     kti_text script = {0}, page = {0};
-    const bool has_inner = kti_comparison_best(comparison) >= 0;
+    const bool has_inner = kti_run_table_best(table) >= 0;
     kti_plot_begin(&script);
     kti_text_add(&script, "set ytics (");
-    for (size_t i = 0; i < comparison->size; i++) {
+    for (size_t i = 0; i < table->size; i++) {
         kti_text label = {0};
-        label_run(comparison, &comparison->run[i], &label);
+        label_run(table, &table->run[i], &label);
         kti_text_add(&script, i ? ", " : "");
         kti_plot_quote(&script, label.data ? label.data : "");
-        kti_text_add(&script, " %zu", comparison->size - i);
+        kti_text_add(&script, " %zu", table->size - i);
         script.failed = script.failed || label.failed;
         kti_text_destroy(&label);
     }
     kti_text_add(&script,
                  ")\nset yrange [0.4:%zu.6]\nset xrange [0:*]\nset key outside top center horizontal\n",
-                 comparison->size);
+                 table->size);
     kti_text_add(&script, "set xlabel 'MAPE, fraction: mean and standard deviation over the folds'\n");
     if (has_inner)
-        add_points(&script, comparison, "inner", true);
-    add_points(&script, comparison, "outer", false);
+        add_points(&script, table, "inner", true);
+    add_points(&script, table, "outer", false);
     kti_text_add(&script, "plot ");
     if (has_inner)
         kti_text_add(&script, "$inner using 1:3:2 with xerrorbars pt 7 ps 0.8 lw 1.5 lc rgb '" KTI_BLUE
                               "' title 'inner rows (to choose by)', ");
     kti_text_add(&script, "$outer using 1:3:2 with xerrorbars pt 5 ps 0.8 lw 1.5 lc rgb '" KTI_ORANGE
                           "' title 'rows held out'\n");
-    const int rows = comparison->size < 200 ? (int)comparison->size : 200;
+    const int rows = table->size < 200 ? (int)table->size : 200;
     const kt_status status =
         kti_plot_finish(plots, "compare", 2 * KTI_PLOT_WIDTH, FRAME_HEIGHT + ROW_HEIGHT * rows, KTI_PLOT_MAP,
                         "", &script, &page, error);
