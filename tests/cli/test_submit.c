@@ -105,16 +105,22 @@ static void the_cluster_file_decides(void **state)
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         assert_says(&r, lines[i]);
     /* Another file; the user's own, where there is none here. */
-    write_text(folder, "other.json", "{\"ranks\": 8, \"nodes\": 2}");
+    write_text(folder, "other.json",
+               "{\"ranks\": 8, \"nodes\": 2, \"mpi\": \"pmix\", \"gpus\": 4, \"device\": \"cuda\"}");
     run(&r, folder, HERE "$KT submit small.json --slurm --dry-run --cluster other.json");
     assert_status(&r, 0);
     assert_says(&r, "#SBATCH --nodes=2\n#SBATCH --ntasks=8\n");
-    assert_says(&r, "srun -n 8 --cpus-per-task=");
+    assert_says(&r, "srun --mpi=pmix -n 8 --cpus-per-task=");
+    assert_says(&r, "#SBATCH --gres=gpu:4\n");
+    assert_null(strstr(r.out, "--gpus"));
+    run(&r, folder, HERE "$KT submit small.json --slurm --dry-run --cluster other.json --array");
+    assert_status(&r, 1);
+    assert_complains(&r, "`ranks` is 8, but a task of the array trains one fold");
     run(&r, folder,
         HERE "rm cluster.json && mkdir -p .config/kappatune && mv other.json "
              ".config/kappatune/cluster.json && $KT submit small.json --slurm --dry-run");
     assert_status(&r, 0);
-    assert_says(&r, "srun -n 8");
+    assert_says(&r, "-n 8");
     outcome_destroy(&r);
 }
 
@@ -130,7 +136,8 @@ static void bad_cluster_files_are_named(void **state)
         {"{\"nodes\": 2}", "`nodes` is 2, but one process runs on one node"},
         {"{\"cpus\": 0}", "`cpus` must be an integer from 1 to 1024"},
         {"{\"gpus\": 1}", "`gpus` is 1, but `device` is \"cpu\""},
-        {"{\"gpus\": 1, \"device\": \"cuda\", \"ranks\": 2}", "exclude each other"},
+        {"{\"mpi\": \"pmix\"}", "`mpi` is of the processes that `ranks` asks for"},
+        {"{\"ranks\": 2, \"device\": \"cuda-auto\"}", "each of the `ranks` would choose its own kernels"},
         {"{\"sbatch\": [\"qos\"]}", "`sbatch` must be a list of options of sbatch"},
         {"{\"modules\": \"cuda\"}", "`modules` must be an array"},
         {"[]", "is not a JSON object"},

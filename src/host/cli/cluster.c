@@ -25,6 +25,7 @@ static const struct {
     {"cpus", INTEGER, offsetof(kti_cluster, cpus), 1, 1024},
     {"gpus", INTEGER, offsetof(kti_cluster, gpus), 1, 1024},
     {"ranks", INTEGER, offsetof(kti_cluster, ranks), 1, MOST_NODES},
+    {"mpi", WORD, offsetof(kti_cluster, mpi), 0, 0},
     {"device", WORD, offsetof(kti_cluster, device), 0, 0},
     {"container", TEXT, offsetof(kti_cluster, container), 0, 0},
     {"notice", INTEGER, offsetof(kti_cluster, notice), 1, MOST_SECONDS},
@@ -143,9 +144,13 @@ static kt_status check(const kti_cluster *c, const char *file, kt_error *error)
     if (c->gpus > 0 && strncmp(c->device, "cuda", 4) != 0)
         return kti_fail_file(error, KT_BAD_FORMAT, file,
                              "`gpus` is %d, but `device` is \"%s\": set it to \"cuda\"", c->gpus, c->device);
-    if (c->gpus > 0 && c->ranks > 0)
-        return kti_fail_file(error, KT_BAD_FORMAT, file,
-                             "`ranks` and `gpus` exclude each other: ranks train on CPUs");
+    if (c->mpi && c->ranks == 0)
+        return kti_fail_file(error, KT_BAD_FORMAT, file, "`mpi` is of the processes that `ranks` asks for");
+    if (c->ranks > 0 && strcmp(c->device, "cuda-auto") == 0)
+        return kti_fail_file(
+            error, KT_BAD_FORMAT, file,
+            "`device` is \"cuda-auto\", but each of the `ranks` would choose its own kernels: "
+            "use \"cuda\"");
     return KT_OK;
 }
 

@@ -10,7 +10,8 @@ typedef struct kti_cluster {
     const char *account, *partition, *time, *memory; /* NULL: as the cluster has it */
     int nodes, cpus, gpus;                           /* of a job; 0: not said */
     int ranks;                                       /* MPI processes of a job; 0: one process without MPI */
-    const char *device;                              /* of `train`; "cpu" if not said */
+    const char *mpi;                /* how srun starts them, as --mpi; NULL: as the cluster has it */
+    const char *device;             /* of `train`; "cpu" if not said */
     const char *container;          /* an Apptainer image in which the program is; NULL: none */
     int notice;                     /* seconds before the wall-time at which a job stops */
     int restarts;                   /* how often a job puts itself back into the queue */

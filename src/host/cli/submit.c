@@ -186,7 +186,7 @@ static kt_status check_recipe(request *r, int point, kt_error *error)
     json_t *root = r->points > 0 ? kti_sweep_point(r->root, r->points, point) : json_incref(r->root);
     kt_status status = root ? kti_recipe_read(root, r->recipe, &common, &recipe, error)
                             : kti_fail_memory(error, "the recipe");
-    for (int i = 0; i < recipe.stages && r->cluster.gpus > 0; i++)
+    for (int i = 0; i < recipe.stages && r->cluster.gpus > 0 && r->cluster.ranks == 0; i++)
         recipe.stage[i].options.gpus = r->cluster.gpus;
     if (status == KT_OK)
         status = kti_stages_check(&recipe, error);
@@ -222,6 +222,12 @@ static kt_status check_array(const request *r, kt_error *error)
             error, KT_BAD_ARGUMENT, r->recipe,
             "its stages differ in their folds, so that they cannot be an array: leave --array "
             "out");
+    if (r->cluster.ranks > 1)
+        return kti_fail(
+            error, KT_BAD_ARGUMENT,
+            "`ranks` is %d, but a task of the array trains one fold, which one process does: leave "
+            "it out, or leave --array out",
+            r->cluster.ranks);
     if (r->cluster.gpus > 1)
         return kti_fail(
             error, KT_BAD_ARGUMENT,

@@ -633,13 +633,6 @@ static int train_recipe(const request *r, kti_progress *progress)
 
 static int train(request *r)
 {
-    kt_error error = KT_ERROR_NONE;
-    if (place_out(r, &error) != KT_OK)
-        return kti_cli_fail(&error);
-    if (r->points > 0)
-        printf("point %d of %d\n", r->point, r->points);
-    if (r->dry_run)
-        return dry_run(r);
     screen s = {kti_progress_create(r->quiet, r->progress)};
     for (int i = 0; i < r->recipe.stages; i++) {
         r->recipe.stage[i].options.progress = show_progress;
@@ -648,6 +641,17 @@ static int train(request *r)
     }
     kti_stop_on_signals();
     return r->replicas > 0 ? train_replicas(r, &s.progress) : train_recipe(r, &s.progress);
+}
+
+/* One recipe, or one point of a sweep. */
+static int treat(request *r)
+{
+    kt_error error = KT_ERROR_NONE;
+    if (place_out(r, &error) != KT_OK)
+        return kti_cli_fail(&error);
+    if (r->points > 0)
+        printf("point %d of %d\n", r->point, r->points);
+    return r->dry_run ? dry_run(r) : train(r);
 }
 
 static void request_destroy(request *r)
@@ -665,7 +669,7 @@ static int treat_point(int argc, char **argv, int point, bool check)
     if (exit_status < 0 && check)
         exit_status = kti_stages_check(&r.recipe, &error) == KT_OK ? KTI_EXIT_DONE : kti_cli_fail(&error);
     else if (exit_status < 0)
-        exit_status = train(&r);
+        exit_status = treat(&r);
     request_destroy(&r);
     return exit_status;
 }
@@ -679,7 +683,7 @@ int kti_cli_train(int argc, char **argv)
     for (int point = 1; point <= points && checked == KTI_EXIT_DONE; point++)
         checked = treat_point(argc, argv, point, true);
     if (exit_status < 0)
-        exit_status = checked == KTI_EXIT_DONE ? train(&r) : checked;
+        exit_status = checked == KTI_EXIT_DONE ? treat(&r) : checked;
     for (int point = 2; point <= points && checked == KTI_EXIT_DONE && exit_status != KTI_EXIT_STOPPED;
          point++) {
         const int next = treat_point(argc, argv, point, false);
