@@ -1,7 +1,7 @@
 #!/bin/bash
-# test_slurm.sh PROGRAM: submit, status and collect under a Slurm of the test's own (munge, a controller, two nodes, on the
-# loopback device, in a temporary folder). A job that its wall-time cuts, an array, a sweep and jobs that wait for others must leave
-# the files of undisturbed runs, bit for bit. Slurm's least wall-time is a minute, so this takes a little more than that.
+# test_slurm.sh PROGRAM: submit, status and collect under a Slurm of the test's own (munge, a controller, three nodes, on the
+# loopback device, in a temporary folder). A job and a task of an array that the wall-time cuts, an array, a sweep and jobs that wait for others must
+# leave the files of undisturbed runs, bit for bit. Slurm's least wall-time is a minute, so this takes a little more than that.
 # Exit status 77 where there is no Slurm, or the user is not root.
 set -u
 
@@ -56,7 +56,7 @@ until_true() {
 
 is_free() { ! (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 port=$((20000 + $$ % 10000 * 4))
-until is_free $port && is_free $((port + 1)) && is_free $((port + 2)); do port=$((port + 4)); done
+until is_free $port && is_free $((port + 1)) && is_free $((port + 2)) && is_free $((port + 3)); do port=$((port + 4)); done
 
 (umask 077 && head -c 128 /dev/urandom >munge.key)
 mkdir state
@@ -85,7 +85,8 @@ KillWait=5
 OverTimeLimit=0
 NodeName=node1 NodeHostname=$(hostname) NodeAddr=127.0.0.1 Port=$((port + 1)) CPUs=1 State=UNKNOWN
 NodeName=node2 NodeHostname=$(hostname) NodeAddr=127.0.0.1 Port=$((port + 2)) CPUs=1 State=UNKNOWN
-PartitionName=small Nodes=node1,node2 Default=YES MaxTime=1 State=UP
+NodeName=node3 NodeHostname=$(hostname) NodeAddr=127.0.0.1 Port=$((port + 3)) CPUs=1 State=UNKNOWN
+PartitionName=small Nodes=node1,node2,node3 Default=YES MaxTime=1 State=UP
 END
 munged --foreground --force --key-file="$scratch/munge.key" --socket="$scratch/munge.socket" --pid-file="$scratch/munged.pid" \
     --seed-file="$scratch/munged.seed" --log-file="$scratch/munged.log" >munged.out 2>&1 &
@@ -93,13 +94,13 @@ daemons="$daemons $!"
 until_true 10 "munge's socket" test -S munge.socket
 slurmctld -D >slurmctld.out 2>&1 &
 daemons="$daemons $!"
-for node in node1 node2; do
+for node in node1 node2 node3; do
     mkdir spool.$node
     slurmd -D -N $node >slurmd.out.$node 2>&1 &
     daemons="$daemons $!"
 done
-nodes_are_idle() { [ "$(sinfo --noheader --Node --states=idle 2>/dev/null | wc -l)" -eq 2 ]; }
-until_true 40 "two idle nodes" nodes_are_idle
+nodes_are_idle() { [ "$(sinfo --noheader --Node --states=idle 2>/dev/null | wc -l)" -eq 3 ]; }
+until_true 40 "three idle nodes" nodes_are_idle
 
 # ---- what is trained ----
 
@@ -113,36 +114,38 @@ echo '{"data": "some-rejected.csv", "folds": 3, "epochs": 2}' >first.json
 echo '{"folds": 3, "epochs": 2, "stages": [
     {"name": "a", "data": "some-rejected.csv", "from": "runs/first"},
     {"name": "b", "data": "some-rejected.csv", "from": {"stage": "a"}}]}' >second.json
-echo "{\"data\": \"$table\", \"folds\": 2, \"epochs\": 2, \"seed\": [1, 2]}" >sweep.json
+echo "{\"data\": \"$table\", \"folds\": 2, \"epochs\": 300, \"seed\": [1, 2]}" >sweep.json
 echo '{"data": "nowhere.csv", "folds": 2, "epochs": 2}' >broken.json
 
 submit() { "$program" submit "$@" --slurm 2>>submit.log; }
 state_of() { scontrol --oneliner show job "$1" | grep -o 'JobState=[A-Z]*' | sort -u | tr '\n' ' '; }
 
 long=$(submit long.json) || fail "submit long.json"
+sweep=$(submit sweep.json --array --at-once 1) || fail "submit sweep.json --array"
 first=$(submit first.json --array --at-once 2) || fail "submit first.json --array"
 second=$(submit second.json --after "$first") || fail "submit second.json --after"
-sweep=$(submit sweep.json --array) || fail "submit sweep.json --array"
 broken=$(submit broken.json --after "$first") || fail "submit broken.json"
 never=$(submit sweep.json --out runs/never --after "$broken") || fail "submit --after of a job that fails"
 echo "jobs: cut $long, array's last $first, dependent $second, sweep $sweep, failing $broken, cancelled $never"
 
 # ---- the wall-time ----
 
-# The trainer is stopped once it has begun, so that the cut finds it in the midst of its work on a machine of any speed.
-trainer=
+# The trainers are stopped once they have begun, so that the cut finds them in the midst of their work on a machine of any speed.
+trainer_of() { sed -n 's/.*process \([0-9]*\).*/\1/p' "$1/lock" 2>/dev/null; }
 has_begun() {
-    trainer=$(sed -n 's/.*process \([0-9]*\).*/\1/p' runs/long/lock 2>/dev/null)
+    local trainer
+    trainer=$(trainer_of "$1")
     [ -n "$trainer" ] && kill -STOP "$trainer"
 }
-until_true 30 "the start of the long job" has_begun
-signal_waits() { grep -q '^ShdPnd:.*[2367abef][0-9a-f][0-9a-f]$' "/proc/$trainer/status"; }
-"$program" status runs/long | grep -q "running (host .*, process $trainer)" || fail "status names no owner"
-until_true 90 "the signal before the wall-time" signal_waits
-echo "the signal came after $SECONDS s"
-kill -CONT "$trainer"
-was_requeued() { scontrol show job "$long" | grep -q 'Restarts=[1-9]'; }
-until_true 30 "the return into the queue" was_requeued
+signal_waits() { grep -q '^ShdPnd:.*[2367abef][0-9a-f][0-9a-f]$' "/proc/$(trainer_of "$1")/status"; }
+was_requeued() { scontrol show job "$1" | grep -q 'Restarts=[1-9]'; }
+cut=(runs/long runs/sweep/points/1)
+for run in "${cut[@]}"; do until_true 30 "the start of $run" has_begun "$run"; done
+"$program" status runs/long | grep -q "running (host .*, process $(trainer_of runs/long))" || fail "status names no owner"
+for run in "${cut[@]}"; do until_true 90 "the signal before the wall-time of $run" signal_waits "$run"; done
+echo "the signals came after $SECONDS s"
+for run in "${cut[@]}"; do kill -CONT "$(trainer_of "$run")"; done
+for job in $long "${sweep}_1"; do until_true 30 "the return of $job into the queue" was_requeued "$job"; done
 
 # ---- the end ----
 
@@ -158,8 +161,10 @@ for job in $long $first $second $sweep; do
 done
 [ "$(state_of "$broken")" = "JobState=FAILED " ] || fail "job $broken is $(state_of "$broken")"
 [ "$(state_of "$never")" = "JobState=CANCELLED " ] || fail "job $never is $(state_of "$never")"
-for event in stopped resumed; do
-    grep -q "\"event\":\"$event\"" runs/long/log.jsonl || fail "the long run was not $event"
+for run in "${cut[@]}"; do
+    for event in stopped resumed; do
+        grep -q "\"event\":\"$event\"" "$run/log.jsonl" || fail "$run was not $event"
+    done
 done
 [ "$("$program" status runs/sweep | grep -c finished)" -eq 4 ] || fail "status of the sweep"
 
