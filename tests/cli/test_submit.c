@@ -104,6 +104,12 @@ static void the_cluster_file_decides(void **state)
                                         "-lt 5 ]"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         assert_says(&r, lines[i]);
+    run(&r, folder,
+        HERE "sed -i 's/\"gpus\": 2/\"gpus\": 1/' cluster.json; $KT submit small.json --slurm --dry-run "
+             "--array | grep "
+             "cpus-per-task");
+    assert_string_equal(
+        r.out, "#SBATCH --cpus-per-task=1\n#SBATCH --cpus-per-task=16\n"); /* a fold, the collecting */
     /* Another file; the user's own, where there is none here. */
     write_text(folder, "other.json",
                "{\"ranks\": 8, \"nodes\": 2, \"mpi\": \"pmix\", \"gpus\": 4, \"device\": \"cuda\"}");

@@ -49,7 +49,7 @@ static void add_header(kti_text *script, const kti_cluster *cluster, const kti_s
     add_word(script, "time", cluster->time);
     add_number(script, "nodes", cluster->nodes > 0 && job->ranks ? cluster->nodes : 1);
     add_number(script, "ntasks", cluster->ranks > 0 && job->ranks ? cluster->ranks : 1);
-    add_number(script, "cpus-per-task", cluster->cpus);
+    add_number(script, "cpus-per-task", job->one_fold ? 1 : cluster->cpus);
     add_word(script, "mem", cluster->memory);
     if (cluster->gpus > 0)
         kti_text_add(script, "#SBATCH --gres=gpu:%d\n", cluster->gpus);

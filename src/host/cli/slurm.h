@@ -12,6 +12,7 @@ typedef struct kti_slurm_job {
     const char *program;   /* path of kappatune, where no container has it */
     const char *arguments; /* its command and options, as words of a shell */
     int tasks, at_once;    /* of an array, and how many may run at a time (0: all); 0: no array */
+    bool one_fold;         /* which keeps one core busy, however many the cluster file asks for */
     bool ranks;            /* it runs on the cluster's MPI ranks, if there are any */
 } kti_slurm_job;
 

@@ -371,6 +371,7 @@ static kt_status create_job(const request *r, job *j, const char *after, kt_erro
                                                 : r->points > 0 ? r->points
                                                                 : r->folds,
                                        .at_once = is_array ? r->at_once : 0,
+                                       .one_fold = is_array && r->points == 0,
                                        .ranks = trains};
     if (!j->arguments.failed)
         kti_slurm_script(&j->script, &r->cluster, &description);
