@@ -39,7 +39,7 @@ kt_status kti_cuda_wait(kti_cuda *cuda, const char *what, kt_error *error)
 static void destroy(kti_device *device)
 {
     kti_cuda *cuda = (kti_cuda *)device;
-    cudaSetDevice(cuda->ordinal);
+    ignore(cudaSetDevice(cuda->ordinal));
     kti_cuda_graph_forget(cuda, NULL);
     kti_cuda_disconnect(cuda);
     kti_cuda_dnn_destroy(cuda->dnn);
@@ -176,7 +176,7 @@ static kt_status allocate(kti_device *device, size_t bytes, const char *what, vo
 
 static void release(kti_device *device, void *memory)
 {
-    cudaSetDevice(((kti_cuda *)device)->ordinal);
+    ignore(cudaSetDevice(((kti_cuda *)device)->ordinal));
     ignore(cudaFree(memory));
 }
 
@@ -199,7 +199,7 @@ static kt_status allocate_host(kti_device *device, size_t bytes, const char *wha
 
 static void release_host(kti_device *device, void *memory)
 {
-    cudaSetDevice(((kti_cuda *)device)->ordinal);
+    ignore(cudaSetDevice(((kti_cuda *)device)->ordinal));
     ignore(cudaFreeHost(memory));
 }
 
@@ -232,7 +232,7 @@ static void forget(kti_device *device, const kti_operation *list)
 {
     kti_cuda *cuda = (kti_cuda *)device;
     pthread_mutex_lock(&cuda->lock);
-    cudaSetDevice(cuda->ordinal);
+    ignore(cudaSetDevice(cuda->ordinal));
     kti_cuda_graph_forget(cuda, list);
     cudaGetLastError();
     pthread_mutex_unlock(&cuda->lock);

@@ -52,10 +52,19 @@ kt_status kti_cuda_capture(kti_cuda *cuda, kt_status (*put)(kti_cuda *cuda, void
     return status;
 }
 
-/* Libraries have one workspace, and ranks meet in one order; so what they have a part in stays in order. */
+/* GPUs that share a fold meet in one order, so what they do stays in order. */
 static bool has_branches(const kti_cuda *cuda)
 {
-    return cuda->variant == KTI_CUDA_OWN && !cuda->nccl;
+    return !cuda->nccl;
+}
+
+static bool is_librarys(const kti_cuda *cuda, const kti_operation *operation)
+{
+    kti_operation part;
+    for (int k = 0; kti_cuda_part(operation, k, &part); k++)
+        if (kti_cuda_way(cuda, &part) != KTI_WAY_OWN)
+            return true;
+    return false;
 }
 
 /* What a captured list has become: the last node of each operation, and whether another one waits for it. */
@@ -79,13 +88,14 @@ static void nodes_destroy(nodes *n)
     free(n->followed);
 }
 
-/* The next launch will wait for what operation i waits for alone. */
+/* The next launch will wait for what operation i waits for alone; a library's for all before it, since its calls share a workspace. */
 static kt_status set_waits(kti_cuda *cuda, nodes *n, const kti_operation *list, int i, kt_error *error)
 {
+    const int known = is_librarys(cuda, &list[i]) ? 0 : list[i].waits;
     size_t count = 0;
     for (int k = 0; k < i; k++) {
-        bool waits = list[i].waits == 0 && !n->followed[k];
-        for (int w = 0; w < list[i].waits; w++)
+        bool waits = known == 0 && !n->followed[k];
+        for (int w = 0; w < known; w++)
             waits = waits || i - list[i].back[w] == k;
         if (!waits)
             continue;
