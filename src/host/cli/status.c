@@ -24,6 +24,7 @@
 #include "train/checkpoint.h"
 #include "train/recipe.h"
 #include "train/stages.h"
+#include "train/sweep.h"
 
 static const char help[] = "usage: kappatune status RUN... [OPTION...]\n"
                            "\n"
@@ -193,73 +194,71 @@ static kt_status add_stages(list *l, const char *folder, const json_t *stages, i
 
 /* ---- which runs lie in a folder ---- */
 
-static kt_status add_run(list *l, const char *folder, int only, bool *found, kt_error *error);
-
-/* The runs FOLDER/PREFIXn. */
-static kt_status add_numbered(list *l, const char *folder, const char *prefix, int expected, bool folds,
-                              bool *found, kt_error *error)
+/* A run of one stage or several, or one that is awaited there. */
+static kt_status add_run(list *l, const char *folder, int only, kt_error *error)
 {
-    kti_numbers n = {0};
+    json_t *recipe = NULL;
+    char *file = kti_path_join(folder, "recipe.json");
+    kt_status status = file ? KT_OK : kti_fail_memory(error, "a path");
+    if (status == KT_OK && kti_file_exists(file))
+        status = kti_json_read(file, KTI_RECIPE_LIMIT, &recipe, error);
+    const json_t *stages = json_object_get(recipe, "stages");
+    if (status == KT_OK)
+        status = stages ? add_stages(l, folder, stages, only, error) : add_stage(l, folder, only, error);
+    json_decref(recipe);
+    free(file);
+    return status;
+}
+
+/* The runs FOLDER/PREFIXn, of fold n each if they are parts of one run. */
+static kt_status add_numbered(list *l, const char *folder, const char *prefix, int expected, bool parts,
+                              kt_error *error)
+{
+    kti_numbers n;
     kt_status status = kti_numbers_find(folder, prefix, expected, &n, error);
     for (size_t i = 0; i < n.size && status == KT_OK; i++) {
         char path[PATH_LENGTH];
         snprintf(path, sizeof path, "%s/%s%lld", folder, prefix, n.at[i]);
-        status = add_run(l, path, folds ? (int)n.at[i] : 0, NULL, error);
+        status = add_run(l, path, parts ? (int)n.at[i] : 0, error);
     }
-    *found = *found || n.size > 0;
     free(n.at);
     return status;
 }
 
-/* How many tasks the run was submitted as. */
+/* How many tasks of an array the run was submitted as; 0: none. */
 static int find_tasks(const char *folder)
 {
     json_t *jobs = NULL;
     char *path = kti_path_join(folder, "submit/jobs.json");
     if (path && kti_file_exists(path))
         kti_json_read(path, JOBS_LIMIT, &jobs, NULL);
-    const int tasks = (int)json_integer_value(json_object_get(jobs, "tasks"));
+    const json_int_t tasks = json_integer_value(json_object_get(jobs, "tasks"));
     json_decref(jobs);
     free(path);
-    return tasks < 0 || tasks > 100000 ? 0 : tasks;
+    return tasks > 1 && tasks <= KTI_MOST_POINTS ? (int)tasks : 0;
 }
 
-/* The parts of an array or the points of a sweep, or the run itself. With `found`, whether there is anything at all; without it the
- * run is known to be awaited. */
-static kt_status add_run(list *l, const char *folder, int only, bool *found, kt_error *error)
+/* The run in a folder, else the points of a sweep, the parts of an array, the runs of several seeds. */
+static kt_status add_folder(list *l, const char *folder, kt_error *error)
 {
-    json_t *recipe = NULL;
-    bool numbered = false;
-    char path[PATH_LENGTH];
-    char *file = kti_path_join(folder, "recipe.json");
-    kt_status status = file ? KT_OK : kti_fail_memory(error, "a path");
-    const bool has_recipe = file && kti_file_exists(file);
-    if (status == KT_OK && has_recipe)
-        status = kti_json_read(file, KTI_RECIPE_LIMIT, &recipe, error);
-    free(file);
-    const json_t *stages = json_object_get(recipe, "stages");
-    if (status == KT_OK && found && !has_recipe) {
-        const int tasks = find_tasks(folder);
-        snprintf(path, sizeof path, "%s/points", folder);
-        const bool points = kti_is_folder(path);
-        if (points)
-            status = add_numbered(l, path, "", tasks > 1 ? tasks : 0, false, &numbered, error);
-        snprintf(path, sizeof path, "%s/parts", folder);
-        if (status == KT_OK && !points && kti_is_folder(path))
-            status = add_numbered(l, path, "fold-", tasks > 1 ? tasks : 0, true, &numbered, error);
-        if (status == KT_OK)
-            status = add_numbered(l, folder, "seed-", 0, false, &numbered, error);
-        *found = numbered || has(folder, "submit");
-        if (numbered || !*found) {
-            json_decref(recipe);
-            return status;
-        }
-    }
-    if (found)
-        *found = true;
+    const size_t before = l->size;
+    const int tasks = find_tasks(folder);
+    if (has(folder, "recipe.json"))
+        return add_run(l, folder, 0, error);
+    char *points = kti_path_join(folder, "points"), *parts = kti_path_join(folder, "parts");
+    kt_status status = points && parts ? KT_OK : kti_fail_memory(error, "a path");
+    if (status == KT_OK && kti_is_folder(points))
+        status = add_numbered(l, points, "", tasks, false, error);
+    else if (status == KT_OK && kti_is_folder(parts))
+        status = add_numbered(l, parts, "fold-", tasks, true, error);
     if (status == KT_OK)
-        status = stages ? add_stages(l, folder, stages, only, error) : add_stage(l, folder, only, error);
-    json_decref(recipe);
+        status = add_numbered(l, folder, "seed-", 0, false, error);
+    if (status == KT_OK && l->size == before)
+        status = has(folder, "submit") ? add_run(l, folder, 0, error)
+                                       : kti_fail_file(error, KT_BAD_ARGUMENT, folder,
+                                                       "is no run folder: it has no recipe.json");
+    free(points);
+    free(parts);
     return status;
 }
 
@@ -337,13 +336,8 @@ int kti_cli_status(int argc, char **argv)
     }
     if (optind == argc)
         return kti_cli_usage(argv[0], "name a run folder");
-    for (int i = optind; i < argc && status == KT_OK; i++) {
-        bool found = false;
-        status = add_run(&l, argv[i], 0, &found, &error);
-        if (status == KT_OK && !found)
-            status =
-                kti_fail_file(&error, KT_BAD_ARGUMENT, argv[i], "is no run folder: it has no recipe.json");
-    }
+    for (int i = optind; i < argc && status == KT_OK; i++)
+        status = add_folder(&l, argv[i], &error);
     if (status == KT_OK && json)
         print_json(&l);
     else if (status == KT_OK)
