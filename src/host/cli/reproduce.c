@@ -67,9 +67,10 @@ static const char help[] =
     "\n"
     "Figures need gnuplot (Debian: gnuplot-nox); without it the tables are written all the same. Ctrl-C, "
     "SIGTERM,\n"
-    "SIGHUP and SIGUSR1 checkpoint, then stop. Exit status: 0 done, 1 failed or stopped, 2 wrong usage, 3 "
-    "done with\n"
-    "some rows rejected (six of AFLOW's crystals have no two atoms within 4 Å).\n";
+    "SIGHUP and SIGUSR1 checkpoint, then stop. Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with "
+    "some "
+    "rows\n"
+    "rejected (six of AFLOW's crystals have no two atoms within 4 Å), 4 stopped by a signal.\n";
 
 enum { QUICK_FOLDS = 3, QUICK_EPOCHS = 60, QUICK_AFLOW_EPOCHS = 10 };
 

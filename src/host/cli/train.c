@@ -22,6 +22,7 @@
 #include "train/recipe.h"
 #include "train/stages.h"
 #include "train/start.h"
+#include "train/sweep.h"
 
 static const char help[] =
     "usage: kappatune train RECIPE.json [OPTION...]\n"
@@ -50,6 +51,10 @@ static const char help[] =
     "  --seed N               default 42\n"
     "  --replicas N           N seeds from that on, all folds of all of them at once: a run each in "
     "RUN/seed-<seed>\n"
+    "  --point N              of a recipe in which keys list several values, a sweep: that combination "
+    "alone. "
+    "Without it\n"
+    "                         all of them are trained one after another, a run each in RUN/points/<n>\n"
     "  --head NAME            what predicts: network (default); gp, a Gaussian process fitted to each fold's "
     "training rows;\n"
     "                         average, the geometric mean of both\n"
@@ -85,7 +90,7 @@ static const char help[] =
     "and\n"
     "--resume trains only what is not finished, stages that were added to the recipe included. Ctrl-C, "
     "SIGTERM, SIGHUP and SIGUSR1 checkpoint, then stop.\n"
-    "Exit status: 0 done, 1 failed or stopped, 2 wrong usage, 3 done with some rows rejected.\n";
+    "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some rows rejected, 4 stopped by a signal.\n";
 
 typedef struct screen {
     kti_progress progress;
@@ -130,6 +135,7 @@ enum {
     OPTION_LEARNING_RATE,
     OPTION_SEED,
     OPTION_REPLICAS,
+    OPTION_POINT,
     OPTION_HEAD,
     OPTION_GP_FEATURES,
     OPTION_GP_KERNEL,
@@ -159,6 +165,7 @@ static const struct option long_options[] = {
     {"learning-rate", required_argument, NULL, OPTION_LEARNING_RATE},
     {"seed", required_argument, NULL, OPTION_SEED},
     {"replicas", required_argument, NULL, OPTION_REPLICAS},
+    {"point", required_argument, NULL, OPTION_POINT},
     {"head", required_argument, NULL, OPTION_HEAD},
     {"gp-features", required_argument, NULL, OPTION_GP_FEATURES},
     {"gp-kernel", required_argument, NULL, OPTION_GP_KERNEL},
@@ -183,7 +190,11 @@ typedef struct request {
     const char *file; /* the recipe's; NULL without one */
     int data_sets;    /* named by --data */
     bool head_named, epochs_named;
-    int replicas; /* 0: not asked for */
+    int replicas;    /* 0: not asked for */
+    int points;      /* of the recipe, if it is a sweep, else 0 */
+    int point;       /* of them, that this request is of */
+    int only_point;  /* 0: not asked for */
+    char *point_out; /* its folder; owned */
     const char *out;
     char default_out[512];
     bool resume, quiet, progress, dry_run;
@@ -213,6 +224,10 @@ static bool fits_stages(const request *r, int option)
         kti_cli_warn("--replicas takes a recipe of one stage; train this one with each --seed and --out");
         return false;
     }
+    if (r->points > 0 && option == OPTION_REPLICAS) {
+        kti_cli_warn("--replicas takes no sweep; list the seeds in the recipe, \"seed\": [1, 2, 3]");
+        return false;
+    }
     if (!r->recipe.staged || (option != OPTION_DATA && option != OPTION_FROM))
         return true;
     kti_cli_warn("%s cannot be given: each of the recipe's stages says its own",
@@ -220,14 +235,15 @@ static bool fits_stages(const request *r, int option)
     return false;
 }
 
-/* One option for one stage, other than --protocol, which decides the defaults and was read before; false: wrong usage. */
+/* One option for one stage, other than those that decide what the recipe is and were read before; false: wrong usage. */
 static bool apply(request *r, kt_train_options *o, int option)
 {
     int64_t integer = 0;
     int choice = 0;
     bool fine = true;
     switch (option) {
-    case OPTION_PROTOCOL: break;
+    case OPTION_PROTOCOL:
+    case OPTION_POINT: break; /* read before */
     case OPTION_DATA: fine = add_data(r, o, optarg); break;
     case OPTION_FROM:
         o->from = strcmp(optarg, "random") == 0 ? NULL : optarg;
@@ -328,12 +344,41 @@ static kt_status single_stage(const kt_train_options *options, kt_recipe *recipe
     return KT_OK;
 }
 
+/* The recipe, of a sweep the point's. Returns an exit status, or -1 to go on. */
+static int read_recipe(request *r, const kt_train_options *common)
+{
+    kt_error error = KT_ERROR_NONE;
+    json_t *root = NULL, *chosen = NULL;
+    kt_status status = KT_OK;
+    int exit_status = -1;
+    if (r->file)
+        status = kti_recipe_load(r->file, &root, &r->points, &error);
+    if (status == KT_OK && r->only_point > r->points) {
+        exit_status =
+            r->points > 0
+                ? kti_cli_usage(command, "the recipe has %d points, and --point asks for the %dth", r->points,
+                                r->only_point)
+                : kti_cli_usage(command, "--point takes a recipe in which a key lists several values");
+    } else if (status == KT_OK) {
+        r->point = r->only_point ? r->only_point : r->point;
+        chosen = r->points > 0 ? kti_sweep_point(root, r->points, r->point) : json_incref(root);
+        if (r->file)
+            status = chosen ? kti_recipe_read(chosen, r->file, common, &r->recipe, &error)
+                            : kti_fail_memory(&error, "the recipe");
+        else
+            status = single_stage(common, &r->recipe, &error);
+    }
+    json_decref(root);
+    json_decref(chosen);
+    return status == KT_OK ? exit_status : kti_cli_fail(&error);
+}
+
 /* Defaults, then the recipe, then the options. Returns an exit status, or -1 to go on. */
 static int read_request(int argc, char **argv, request *r)
 {
-    kt_error error = KT_ERROR_NONE;
+    int64_t integer = 0;
     int option, choice = 0;
-    bool protocol_asked = false;
+    bool protocol_asked = false, fine = true;
     optind = 1;
     while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
         if (option == 'h') {
@@ -344,7 +389,10 @@ static int read_request(int argc, char **argv, request *r)
             choice = kti_option_choice("--protocol", optarg, kti_protocol_names);
             protocol_asked = true;
         }
-        if (option == '?' || choice < 0)
+        if (option == OPTION_POINT)
+            fine = kti_option_integer("--point", optarg, 1, KTI_MOST_POINTS, &integer);
+        r->only_point = (int)integer;
+        if (option == '?' || choice < 0 || !fine)
             return KTI_EXIT_USAGE;
     }
     kt_train_options common = kt_train_options_default((kt_protocol)choice);
@@ -352,10 +400,9 @@ static int read_request(int argc, char **argv, request *r)
     if (argc - optind > 1)
         return kti_cli_usage(command, "one recipe at a time; `%s` is one too many", argv[optind + 1]);
     r->file = optind < argc ? argv[optind] : NULL;
-    kt_status status = r->file ? kt_recipe_read(r->file, &common, &r->recipe, &error)
-                               : single_stage(&common, &r->recipe, &error);
-    if (status != KT_OK)
-        return kti_cli_fail(&error);
+    const int exit_status = read_recipe(r, &common);
+    if (exit_status >= 0)
+        return exit_status;
     for (int i = 0; i < r->recipe.stages && protocol_asked; i++) {
         /* The recipe's other settings were meant for its own protocol. */
         const kt_protocol named = r->recipe.stage[i].options.protocol;
@@ -401,15 +448,28 @@ static void name_out(request *r, const char *path, const char *ending)
     free(real);
 }
 
-/* runs/NAME of the recipe if it has stages, else of the data. */
+/* runs/NAME of the recipe if it has stages or points, else of the data. */
 static void default_out(request *r)
 {
     const kt_train_options *o = &r->recipe.stage[0].options;
-    if (r->recipe.staged)
+    const bool by_recipe = r->recipe.staged || r->points > 0;
+    if (by_recipe)
         name_out(r, r->file, ".json");
-    for (int i = 0; i < KT_MOST_DATA_SETS && o->data[i] && !r->recipe.staged; i++)
+    for (int i = 0; i < KT_MOST_DATA_SETS && o->data[i] && !by_recipe; i++)
         name_out(r, o->data[i], ".csv");
     r->out = r->default_out;
+}
+
+/* Where the request's run lies: of a sweep, in a folder of the point's own. */
+static kt_status place_out(request *r, kt_error *error)
+{
+    if (!r->out)
+        default_out(r);
+    if (r->points == 0)
+        return KT_OK;
+    r->point_out = kti_sweep_path(r->out, r->point);
+    r->out = r->point_out;
+    return r->out ? KT_OK : kti_fail_memory(error, "a path");
 }
 
 /* ---- the dry run ---- */
@@ -573,27 +633,66 @@ static int train_recipe(const request *r, kti_progress *progress)
     return exit_status;
 }
 
-int kti_cli_train(int argc, char **argv)
+static int train(request *r)
 {
-    request r = {0};
-    int exit_status = read_request(argc, argv, &r);
-    if (exit_status >= 0)
-        goto done;
-    if (!r.out)
-        default_out(&r);
-    if (r.dry_run) {
-        exit_status = dry_run(&r);
-        goto done;
-    }
-    screen s = {kti_progress_create(r.quiet, r.progress)};
-    for (int i = 0; i < r.recipe.stages; i++) {
-        r.recipe.stage[i].options.progress = show_progress;
-        r.recipe.stage[i].options.message = show_message;
-        r.recipe.stage[i].options.user = &s;
+    screen s = {kti_progress_create(r->quiet, r->progress)};
+    for (int i = 0; i < r->recipe.stages; i++) {
+        r->recipe.stage[i].options.progress = show_progress;
+        r->recipe.stage[i].options.message = show_message;
+        r->recipe.stage[i].options.user = &s;
     }
     kti_stop_on_signals();
-    exit_status = r.replicas > 0 ? train_replicas(&r, &s.progress) : train_recipe(&r, &s.progress);
-done:
-    kt_recipe_destroy(&r.recipe);
+    return r->replicas > 0 ? train_replicas(r, &s.progress) : train_recipe(r, &s.progress);
+}
+
+/* One recipe, or one point of a sweep. */
+static int treat(request *r)
+{
+    kt_error error = KT_ERROR_NONE;
+    if (place_out(r, &error) != KT_OK)
+        return kti_cli_fail(&error);
+    if (r->points > 0)
+        printf("point %d of %d\n", r->point, r->points);
+    return r->dry_run ? dry_run(r) : train(r);
+}
+
+static void request_destroy(request *r)
+{
+    kt_recipe_destroy(&r->recipe);
+    free(r->point_out);
+}
+
+/* A point of a sweep after the first one; `check`: only whether it can be trained. An exit status. */
+static int treat_point(int argc, char **argv, int point, bool check)
+{
+    kt_error error = KT_ERROR_NONE;
+    request r = {.point = point};
+    int exit_status = read_request(argc, argv, &r);
+    if (exit_status < 0 && check)
+        exit_status = kti_stages_check(&r.recipe, &error) == KT_OK ? KTI_EXIT_DONE : kti_cli_fail(&error);
+    else if (exit_status < 0)
+        exit_status = treat(&r);
+    request_destroy(&r);
+    return exit_status;
+}
+
+int kti_cli_train(int argc, char **argv)
+{
+    request r = {.point = 1};
+    int exit_status = read_request(argc, argv, &r), checked = KTI_EXIT_DONE;
+    const int points = exit_status < 0 && !r.only_point ? r.points : 0;
+    /* A value that makes no sense is found before anything is trained. */
+    for (int point = 1; point <= points && checked == KTI_EXIT_DONE; point++)
+        checked = treat_point(argc, argv, point, true);
+    if (exit_status < 0)
+        exit_status = checked == KTI_EXIT_DONE ? treat(&r) : checked;
+    for (int point = 2; point <= points && checked == KTI_EXIT_DONE && exit_status != KTI_EXIT_STOPPED;
+         point++) {
+        const int next = treat_point(argc, argv, point, false);
+        /* Failed is worse than rejects, and these than nothing. */
+        if (next == KTI_EXIT_STOPPED || next == KTI_EXIT_FAILED || exit_status == KTI_EXIT_DONE)
+            exit_status = next;
+    }
+    request_destroy(&r);
     return exit_status;
 }

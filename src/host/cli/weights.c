@@ -202,10 +202,10 @@ static int fetch(const char *name, const char *wanted_out, bool force, const cha
     kti_tensors_destroy(&tensors);
     if (status == KT_OK)
         return KTI_EXIT_DONE;
-    kti_cli_fail(&error);
+    const int exit_status = kti_cli_fail(&error);
     if (!downloaded && (error.status == KT_IO || error.status == KT_BAD_FORMAT))
         kti_cli_fetch_advise(name, out);
-    return KTI_EXIT_FAILED;
+    return exit_status;
 }
 
 /* ---- export ---- */
