@@ -2,14 +2,14 @@
 # install-packages.sh [build] [test]: installs by apt which of Debian's packages (12 or 13) are missing.
 #
 #   build   what compiling and running kappatune takes (the default)
-#   test    what the test suite takes besides
+#   test    what the test suite takes besides, MPI included (several processes a run, docs/ranks.md)
 #
 # Says what it installs. When nothing is missing it touches neither the network nor the system.
 set -eu
 
 # gemmi's reader includes PEGTL, which its package forgets to depend on.
 build="gcc g++ libc6-dev cmake ninja-build pkgconf libjansson-dev libzip-dev libarchive-dev libsymspg-dev libmd4c-dev libmd4c-html0-dev libgsl-dev liblapacke-dev libnlopt-dev libcurl4-openssl-dev libssl-dev gemmi-dev tao-pegtl-dev gnuplot-nox"
-test="libcmocka-dev clang libclang-rt-dev python3 chromium-headless-shell slurm-wlm munge"
+test="libcmocka-dev clang libclang-rt-dev python3 chromium-headless-shell slurm-wlm munge libopenmpi-dev openmpi-bin"
 
 wanted=
 for group in "${@:-build}"; do

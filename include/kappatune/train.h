@@ -76,6 +76,8 @@ typedef struct kt_train_progress {
     double seconds_left; /* of all stages, at the present rate of rows */
 } kt_train_progress;
 
+struct kt_communicator; /* processes that share the folds: `kappatune train` under mpirun or srun makes one */
+
 typedef struct kt_train_options {
     /* Data sets: each a folder with id_prop.csv, or a prototype table; the first NULL ends the list. Several are each
      * split by the fold's number on its own, then joined part by part. */
@@ -113,7 +115,8 @@ typedef struct kt_train_options {
      * gpus / folds share each fold: every one takes a part of every batch, and they sum gradients, to the same bits for
      * the same number of GPUs. */
     int gpus;
-    double gpu_timeout; /* seconds without progress after which GPUs that share a fold give up */
+    struct kt_communicator *ranks; /* NULL: this process alone. Else every rank calls with the same options */
+    double gpu_timeout;            /* seconds without progress after which GPUs that share a fold give up */
     uint64_t seed;
     double learning_rate, least_learning_rate; /* cosine from the first to the second ... */
     int schedule_period;                       /* ... over this many ticks (0: the run's length); */

@@ -239,6 +239,23 @@ static void what_a_kill_left_half_is_cut_off(void **state)
     assert_status(&r, 0);
     assert_complains(&r, "3 crystals, 3 rows in");
     assert_same_files(folder, "whole.csv", "rows.csv");
+    /* A kill before the first state, with no file, an empty one, a part of the header or all of it: there was nothing to lose. */
+    static const char *const bare[] = {":", ": >$D/bare.csv", "head -c 9 $D/whole.csv >$D/bare.csv",
+                                       "head -n 1 $D/whole.csv >$D/bare.csv; : >$D/bare.rejects.csv"};
+    for (int i = 0; i < 4; i++) {
+        run(&r, folder,
+            "rm -f $D/bare*; %s; $KT scan " MODEL " " EXAMPLES " --out $D/bare.csv --resume --quiet",
+            bare[i]);
+        assert_status(&r, 0);
+        assert_same_files(folder, "whole.csv", "bare.csv");
+    }
+    /* Of anything else there is no telling. */
+    run(&r, folder,
+        "rm $D/bare*; head -n 2 $D/whole.csv >$D/bare.csv; $KT scan " MODEL " " EXAMPLES
+        " --out $D/bare.csv --resume; s=$?; rm $D/bare.csv; echo note >$D/bare.csv; $KT scan " MODEL
+        " " EXAMPLES " --out $D/bare.csv --resume; echo $s $?; cat $D/bare.csv");
+    assert_says(&r, "1 1\nnote\n");
+    assert_complains(&r, "there is no telling how far the scan is");
     outcome_destroy(&r);
 }
 

@@ -8,11 +8,12 @@
 
 #include "base/clock.h"
 #include "cuda_emulator/emulator.h"
+#include "device/device.h"
 #include "device/threaded_kernels.h"
 #include "train/runs.h"
 
-#ifndef KTI_TESTS_NO_NCCL
 #include <cuda_runtime_api.h>
+#ifndef KTI_TESTS_NO_NCCL
 #include <nccl.h>
 #endif
 
@@ -393,6 +394,29 @@ static void test_refusals(void **state)
     assert_clean();
 }
 
+/* Ranks of a host, more than there are GPUs: each counts from its own GPU on, and around. */
+static void test_ranks_have_a_gpu_each(void **state)
+{
+    (void)state;
+    for (int rank = 0; rank < GPUS + 2; rank++) {
+        kt_error error = KT_ERROR_NONE;
+        kti_device *device;
+        int current = -1;
+        start_emulator(7);
+        kti_device_prefer(rank);
+        assert_ok(kti_device_create("cuda", 1, &device, &error), &error);
+        assert_int_equal(cudaGetDevice(&current), cudaSuccess);
+        assert_int_equal(current, rank % GPUS);
+        kti_device_destroy(device);
+        assert_ok(kti_device_create_at("cuda", 3, 1, &device, &error), &error);
+        assert_int_equal(cudaGetDevice(&current), cudaSuccess);
+        assert_int_equal(current, (rank + 3) % GPUS);
+        kti_device_destroy(device);
+        assert_clean();
+    }
+    kti_device_prefer(0);
+}
+
 #ifndef KTI_TESTS_NO_NCCL
 
 /* ---- folds that are shared ---- */
@@ -584,6 +608,7 @@ int main(void)
         cmocka_unit_test(test_folds_over_gpus),
         cmocka_unit_test(test_resume_on_others),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_ranks_have_a_gpu_each),
 #ifndef KTI_TESTS_NO_NCCL
         cmocka_unit_test(test_shared_folds),
         cmocka_unit_test(test_empty_parts),

@@ -8,6 +8,7 @@
 
 #include "analysis/calibrate.h"
 #include "analysis/results.h"
+#include "analysis/together.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -143,37 +144,51 @@ static void describe_gpus(const kti_run *run, char text[96])
         snprintf(text, 96, ", %d GPUs,", places->size);
 }
 
+/* Who has which folds: what is to be known when one of them is lost. */
+static void announce_ranks(const kt_train_options *options)
+{
+    for (int i = 0; i < kti_communicator_size(options->ranks) && options->ranks; i++) {
+        char who[256], share[160];
+        kti_communicator_describe(options->ranks, i, who, sizeof who);
+        kti_together_describe_share(options, i, share, sizeof share);
+        say(options, "%s: %s", who, share);
+    }
+}
+
 static void announce(const kt_train_options *options, const kti_run *run)
 {
     const kti_device *device = run->places.place[0].device;
     const int lanes = kti_device_fuses(device) ? run->copies : kti_device_lanes(device),
               threads = lanes < run->copies ? lanes : run->copies;
-    char gpus[96];
+    char gpus[96], ranks[32] = "";
     int64_t done = 0;
     for (int i = 0; i < run->folds; i++)
         done += run->fold[i].epoch;
+    if (options->ranks)
+        snprintf(ranks, sizeof ranks, " in each of %d ranks", kti_communicator_size(options->ranks));
     char work[64] = "";
     if (options->epochs > 0)
         snprintf(work, sizeof work, " of %d epochs", options->epochs);
     describe_gpus(run, gpus);
-    const int folds = run->folds / run->replicas;
+    const int folds = kti_fold_count(options);
     char seeds[64] = "";
     if (run->replicas > 1)
         snprintf(seeds, sizeof seeds, " for each of %d seeds", run->replicas);
-    say(options, "%d crystals of %s, %d fold%s%s%s%s, on %s%s with %d thread%s", run->dataset->size,
+    say(options, "%d crystals of %s, %d fold%s%s%s%s, on %s%s with %d thread%s%s", run->dataset->size,
         run->dataset->name, folds, folds == 1 ? "" : "s", work, seeds,
         options->head == KT_HEAD_NETWORK ? ""
         : options->epochs > 0            ? " and a Gaussian process"
                                          : " of a Gaussian process",
-        kti_device_description(device), gpus, threads, threads == 1 ? "" : "s");
+        kti_device_description(device), gpus, threads, threads == 1 ? "" : "s", ranks);
+    announce_ranks(options);
     if (options->gpus > run->places.size)
         say(options, "%d of the %d GPUs %s not used: %d fold%s can be trained on %d, or on a multiple",
             options->gpus - run->places.size, options->gpus,
             options->gpus - run->places.size == 1 ? "is" : "are", run->folds, run->folds == 1 ? "" : "s",
             run->folds);
     if (done > 0)
-        say(options, "resumed: %lld of %lld epochs are done", (long long)done,
-            (long long)run->folds * options->epochs);
+        say(options, "resumed: %lld of %lld epochs%s are done", (long long)done,
+            (long long)run->folds * options->epochs, options->ranks ? " of rank 0" : "");
     if (options->from && kti_start_fingerprint(&run->start, run->fold[0].number) == 0)
         say(options, "the weights %s are checked but not used: the published code never loads them",
             options->from);
@@ -235,33 +250,66 @@ static kt_status write_run(const kti_run *run, bool finished, kt_train_result *r
     return status;
 }
 
-/* The options of each replica, and the lock of its folder. */
-static kt_status train_together(const kt_train_options *options, kti_lock *locks, int replicas,
-                                const kti_dataset *dataset, kt_train_result *results, kt_error *error)
+/* What is to be in order before a fold is trained; `options` [replicas] as the caller gave them. Rank 0 alone touches the folders, and
+ * only when all ranks have come so far. */
+static kt_status set_out(const kt_train_options *options, kti_lock *locks, int replicas,
+                         const kti_dataset *dataset, kt_status status, kt_error *error)
 {
-    kti_run run = {0};
-    kt_status status = kti_run_create(options, replicas, dataset, &run, error);
-    /* The folders are touched only when everything else is in order. */
-    for (int i = 0; i < replicas && status == KT_OK && options->out; i++) {
+    const bool root = kti_communicator_is_root(options->ranks);
+    status = kti_communicator_agree(options->ranks, status, NULL, NULL, error);
+    for (int i = 0; i < replicas && status == KT_OK && options->out && root; i++) {
         status = kti_recipe_store(&options[i], &locks[i], error);
         if (status == KT_OK)
             status = write_rejects(&options[i], dataset, error);
     }
-    if (status == KT_OK) {
+    if (status == KT_OK && root) {
         say_rejects(options, dataset);
         status = warn_of_shared(options, dataset, error);
     }
-    if (status == KT_OK) {
-        announce(options, &run);
-        status = kti_run_train(&run, error);
+    return kti_communicator_agree(options->ranks, status, NULL, NULL, error);
+}
+
+/* What all ranks have trained, into rank 0's results and files. */
+static kt_status finish(kti_run *run, bool finished, kt_train_result *results, kt_error *error)
+{
+    kti_run whole;
+    kt_status status = kti_together_collect(run, &whole, error);
+    for (int i = 0; i < run->replicas && status == KT_OK && kti_communicator_is_root(run->options->ranks);
+         i++) {
+        const kti_run one = replica_of(&whole, i);
+        status = write_run(&one, finished, &results[i], error);
     }
-    const bool finished = status == KT_OK;
-    for (int i = 0; i < replicas && (status == KT_OK || status == KT_INTERRUPTED); i++) {
-        const kti_run one = replica_of(&run, i);
-        const kt_status written = write_run(&one, finished, &results[i], error);
-        status = status == KT_OK ? written : status;
+    kti_together_release(&whole);
+    return kti_communicator_agree(run->options->ranks, status, NULL, NULL, error);
+}
+
+/* The options of each replica, and the lock of its folder. Where several ranks train, the results are rank 0's. */
+static kt_status train_together(const kt_train_options *options, kti_lock *locks, int replicas,
+                                const kti_dataset *dataset, kt_train_result *results, kt_error *error)
+{
+    kti_run run = {0};
+    kti_together together;
+    kt_train_options *own = kti_allocate((size_t)replicas, sizeof *own);
+    kt_status status = own ? KT_OK : kti_fail_memory(error, "the replicas");
+    if (status == KT_OK) {
+        kti_together_prepare(&together, options, replicas, own);
+        status = kti_run_create(own, replicas, dataset, &run, error);
+    }
+    status = set_out(options, locks, replicas, dataset, status, error);
+    if (status == KT_OK) {
+        if (kti_communicator_is_root(options->ranks))
+            announce(options, &run);
+        kti_together_begin(&together, &run);
+        if (run.folds > 0)
+            status = kti_run_train(&run, error);
+        status = kti_together_end(&together, status, error);
+        if (status == KT_OK || status == KT_INTERRUPTED) {
+            const kt_status written = finish(&run, status == KT_OK, results, error);
+            status = status == KT_OK ? written : status;
+        }
     }
     kti_run_destroy(&run);
+    free(own);
     return status;
 }
 
@@ -288,12 +336,15 @@ kt_status kti_run_read_data(const kt_train_options *options, kti_dataset *datase
 kt_status kt_train(const kt_train_options *options, kt_train_result *result, kt_error *error)
 {
     kti_dataset dataset = {0};
+    kt_error unwanted = KT_ERROR_NONE;
+    error = error ? error : &unwanted;
     *result = (kt_train_result){0};
     kt_status status = kti_recipe_check(options, error);
-    if (status == KT_OK && options->out)
+    if (status == KT_OK && options->out && kti_communicator_is_root(options->ranks))
         status = kti_recipe_check_run(options, error);
     if (status == KT_OK)
         status = kti_run_read_data(options, &dataset, error);
+    status = kti_communicator_agree(options->ranks, status, NULL, NULL, error);
     if (status == KT_OK)
         status = kti_run_stage(options, &dataset, result, error);
     kti_dataset_destroy(&dataset);
@@ -330,23 +381,29 @@ kt_status kt_train_replicas(const kt_train_options *options, int replicas, kt_tr
         return kti_fail(error, KT_BAD_ARGUMENT, "there can be 1 to %d replicas, not %d", KT_MOST_REPLICAS,
                         replicas);
     kti_dataset dataset = {0};
+    kt_error unwanted = KT_ERROR_NONE;
+    error = error ? error : &unwanted;
+    const bool root = kti_communicator_is_root(options->ranks);
     kt_train_options *each = kti_allocate((size_t)replicas, sizeof *each);
     kti_lock *locks = kti_allocate((size_t)replicas, sizeof *locks);
     kt_status status =
         each && locks ? kti_recipe_check(options, error) : kti_fail_memory(error, "the replicas");
     memset(results, 0, (size_t)replicas * sizeof *results);
-    if (status == KT_OK && options->out)
+    if (status == KT_OK && options->out && root)
         status = check_folder(options->out, error);
     for (int i = 0; i < replicas && each && locks; i++) {
         locks[i] = none;
         each[i] = *options;
         each[i].seed += (uint64_t)i;
         each[i].out = replica_folder(options->out, each[i].seed);
-        if (status == KT_OK && options->out)
-            status = each[i].out ? kti_recipe_check_run(&each[i], error) : kti_fail_memory(error, "a path");
+        if (status == KT_OK && options->out && !each[i].out)
+            status = kti_fail_memory(error, "a path");
+        if (status == KT_OK && options->out && root)
+            status = kti_recipe_check_run(&each[i], error);
     }
     if (status == KT_OK)
         status = kti_run_read_data(options, &dataset, error);
+    status = kti_communicator_agree(options->ranks, status, NULL, NULL, error);
     if (status == KT_OK)
         status = train_together(each, locks, replicas, &dataset, results, error);
     for (int i = 0; i < replicas && each && locks; i++) {

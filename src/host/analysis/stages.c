@@ -5,6 +5,7 @@
 #include "analysis/results.h"
 #include "analysis/run.h"
 #include "base/clock.h"
+#include "base/communicator.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -128,14 +129,18 @@ static kt_status run_stage(work *w, const kt_train_options *options, kt_train_re
 {
     kti_start start = {0};
     const kti_dataset *dataset = data_of(w, w->stage);
+    const bool root = kti_communicator_is_root(options->ranks);
     kt_status status = kti_start_open(options, &start, error);
-    if (status == KT_OK)
+    if (status == KT_OK && root)
         status = kti_results_are_current(options, kti_dataset_fingerprint(dataset), &start, reused, error);
     kti_start_close(&start);
+    status = kti_communicator_agree(options->ranks, status, NULL, NULL, error);
+    if (status == KT_OK)
+        status = kti_communicator_broadcast(options->ranks, reused, sizeof *reused, error);
     if (status != KT_OK)
         return status;
     if (*reused)
-        return kt_train_result_read(options->out, result, error);
+        return root ? kt_train_result_read(options->out, result, error) : KT_OK;
     if (w->started == 0)
         w->started = kti_seconds();
     status = kti_run_stage(options, dataset, result, error);
@@ -162,6 +167,7 @@ static kt_status place_stage(work *w, kt_train_result *result, bool *reused, kt_
     options.message = options.message ? tell_message : NULL;
     options.user = w;
     w->rows_at_once = -1;
+    status = kti_communicator_agree(options.ranks, status, NULL, NULL, &own);
     if (status == KT_OK)
         status = run_stage(w, &options, result, reused, &own);
     w->rows_before += w->rows[w->stage];
@@ -213,19 +219,24 @@ static kt_status train_stages(work *w, kt_recipe_result *result, kt_error *error
 {
     kti_lock lock = KTI_LOCK_NONE;
     const int stages = w->recipe->stages;
-    kt_status status = kti_stages_check_run(w->recipe, w->out, w->resume, error);
+    kt_communicator *ranks = w->recipe->stage[0].options.ranks;
+    const bool root = kti_communicator_is_root(ranks);
+    kt_status status = root ? kti_stages_check_run(w->recipe, w->out, w->resume, error) : KT_OK;
     for (int i = 0; i < stages && status == KT_OK; i++) {
         kt_error own = KT_ERROR_NONE;
         status = prepare(w, i, &own);
         if (status != KT_OK)
             kti_stage_fail(error, w->recipe->stage[i].name, &own);
     }
-    if (status == KT_OK)
+    status = kti_communicator_agree(ranks, status, NULL, NULL, error);
+    if (status == KT_OK && root)
         status = store_recipe(w, &lock, error);
+    status = kti_communicator_agree(ranks, status, NULL, NULL, error);
     for (; w->stage < stages && status == KT_OK; w->stage++) {
         status = place_stage(w, &result->stage[w->stage], &result->reused[w->stage], error);
-        if (status == KT_OK)
+        if (status == KT_OK && root)
             status = write_metrics(w, w->stage + 1, error);
+        status = kti_communicator_agree(ranks, status, NULL, NULL, error);
     }
     kti_lock_release(&lock);
     return status;
@@ -254,6 +265,8 @@ static kt_status train_several(const kt_recipe *recipe, const char *out, bool re
 kt_status kt_train_recipe(const kt_recipe *recipe, const char *out, bool resume, kt_recipe_result *result,
                           kt_error *error)
 {
+    kt_error unwanted = KT_ERROR_NONE;
+    error = error ? error : &unwanted;
     *result = (kt_recipe_result){.stages = recipe->stages};
     result->stage = kti_allocate((size_t)recipe->stages, sizeof *result->stage);
     result->reused = kti_allocate((size_t)recipe->stages, sizeof *result->reused);

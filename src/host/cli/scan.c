@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "analysis/scan_summary.h"
 #include "base/fail.h"
@@ -14,6 +13,7 @@
 #include "base/ranking.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/ranks.h"
 #include "cli/stop.h"
 #include "cli/text.h"
 #include "scan/scan.h"
@@ -61,6 +61,8 @@ static const char help[] =
     "docs/uncertainty.md); fold_1 ... The files are the same for any number of\n"
     "threads, and after a kill and --resume; scan.csv.state beside them says how far the scan is.\n"
     "Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 stop it with everything written that was done.\n"
+    "Under mpirun -n N, or srun with MPI, the processes share the crystals, to the same files "
+    "(docs/ranks.md).\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some crystals rejected, 4 stopped by a "
     "signal.\n"
     "\n"
@@ -187,7 +189,9 @@ static int scan(request *r)
     kt_status status = kti_scan(&r->scan, &result, &error);
     kti_progress_end(&r->bar);
     if (status != KT_OK)
-        return kti_cli_fail(&error);
+        return kti_cli_fail_together(r->scan.ranks, &error);
+    if (!kti_communicator_is_root(r->scan.ranks))
+        return KTI_EXIT_DONE;
     if (!r->bar.quiet)
         fprintf(stderr, "%lld crystals, %lld rows in %s, %lld rejected in %s, %.1f s\n",
                 (long long)result.done, (long long)result.written, r->scan.out, (long long)result.rejected,
@@ -246,7 +250,7 @@ static int read_options(int argc, char **argv, request *r)
     static const char *const devices[] = {"cpu", "cuda", "cuda-cublas", "cuda-cudnn", NULL};
     bool quiet = false, progress = false, good = true;
     int option, choice = 0;
-    int64_t threads = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t threads = 0;
     r->scan =
         (kti_scan_options){.model_options = kt_model_options_default(), .out = "scan.csv", .below = INFINITY};
     while (good && (option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
@@ -305,7 +309,13 @@ int kti_cli_scan(int argc, char **argv)
         kti_fail_memory(&error, "a path");
         return kti_cli_fail(&error);
     }
-    exit_status = scan(&r);
+    exit_status = kti_cli_join(argc, argv, &r.scan.ranks);
+    if (exit_status < 0) {
+        if (r.scan.threads == 0)
+            r.scan.threads = kti_communicator_processors(r.scan.ranks);
+        r.bar.quiet = r.bar.quiet || !kti_communicator_is_root(r.scan.ranks);
+        exit_status = kti_cli_leave(r.scan.ranks, scan(&r));
+    }
     free(r.rejects);
     return exit_status;
 }

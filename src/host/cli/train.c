@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
@@ -15,6 +14,7 @@
 #include "cli/train.h"
 #include "cli/options.h"
 #include "cli/progress.h"
+#include "cli/ranks.h"
 #include "cli/scores.h"
 #include "cli/stop.h"
 #include "data/dataset.h"
@@ -75,7 +75,8 @@ static const char help[] =
     "                         N / FOLDS share each fold, a part of every batch each\n"
     "  --gpu-timeout S        seconds without progress after which GPUs that share a fold give up (default "
     "300)\n"
-    "  --threads N            workers; each takes folds (default: all processors)\n"
+    "  --threads N            workers; each takes folds (default: all processors; under mpirun, the rank's "
+    "share of them)\n"
     "  --out RUN              run folder (default: runs/NAME of the data set; of several stages, of the "
     "recipe)\n"
     "  --resume               go on from the run folder's checkpoints\n"
@@ -90,10 +91,12 @@ static const char help[] =
     "and\n"
     "--resume trains only what is not finished, stages that were added to the recipe included. Ctrl-C, "
     "SIGTERM, SIGHUP and SIGUSR1 checkpoint, then stop.\n"
+    "Under mpirun -n N, or srun with MPI, the processes share the folds, to the same files (docs/ranks.md).\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some rows rejected, 4 stopped by a signal.\n";
 
 typedef struct screen {
     kti_progress progress;
+    bool quiet;
 } screen;
 
 static int show_progress(void *user, const kt_train_progress *p)
@@ -117,7 +120,7 @@ static void show_message(void *user, const char *text)
 {
     screen *s = user;
     kti_progress_end(&s->progress);
-    if (!s->progress.quiet)
+    if (!s->quiet)
         fprintf(stderr, "%s\n", text);
 }
 
@@ -189,7 +192,8 @@ typedef struct request {
     kt_recipe recipe;
     const char *file; /* the recipe's; NULL without one */
     int data_sets;    /* named by --data */
-    bool head_named, epochs_named;
+    bool head_named, epochs_named, threads_named;
+    kt_communicator *ranks;
     int replicas;    /* 0: not asked for */
     int points;      /* of the recipe, if it is a sweep, else 0 */
     int point;       /* of them, that this request is of */
@@ -314,6 +318,7 @@ static bool apply(request *r, kt_train_options *o, int option)
     case OPTION_THREADS:
         fine = kti_option_integer("--threads", optarg, 1, 1024, &integer);
         o->threads = (int)integer;
+        r->threads_named = true;
         break;
     case OPTION_OUT: r->out = optarg; break;
     case OPTION_RESUME: r->resume = true; break;
@@ -326,12 +331,6 @@ static bool apply(request *r, kt_train_options *o, int option)
     default: fine = false; /* getopt has said what is wrong */
     }
     return fine;
-}
-
-static int processors(void)
-{
-    const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online < 1 ? 1 : online > 1024 ? 1024 : (int)online;
 }
 
 static kt_status single_stage(const kt_train_options *options, kt_recipe *recipe, kt_error *error)
@@ -396,7 +395,6 @@ static int read_request(int argc, char **argv, request *r)
             return KTI_EXIT_USAGE;
     }
     kt_train_options common = kt_train_options_default((kt_protocol)choice);
-    common.threads = processors();
     if (argc - optind > 1)
         return kti_cli_usage(command, "one recipe at a time; `%s` is one too many", argv[optind + 1]);
     r->file = optind < argc ? argv[optind] : NULL;
@@ -604,13 +602,16 @@ static int train_replicas(const request *r, kti_progress *progress)
     kt_status status = results ? kt_train_replicas(&options, r->replicas, results, &error)
                                : kti_fail_memory(&error, "the results");
     kti_progress_end(progress);
-    if (status == KT_OK)
+    const bool root = kti_communicator_is_root(r->ranks);
+    if (status == KT_OK && root)
         status = kti_print_replicas(&options, results, r->replicas, &error);
-    int exit_status = status == KT_OK ? KTI_EXIT_DONE : kti_cli_fail(&error);
-    if (status == KT_OK)
+    int exit_status = status == KT_OK ? KTI_EXIT_DONE : kti_cli_fail_together(r->ranks, &error);
+    if (status == KT_OK && root)
         printf("results in %s/seed-*\n", r->out);
     for (int i = 0; i < r->replicas && status == KT_OK; i++) {
         char below[64];
+        if (!root)
+            break;
         snprintf(below, sizeof below, "/seed-%llu", (unsigned long long)options.seed + (unsigned)i);
         exit_status = judge(&results[i], r->out, below, exit_status);
     }
@@ -627,15 +628,37 @@ static int train_recipe(const request *r, kti_progress *progress)
     const kt_status status = kt_train_recipe(&r->recipe, r->out, r->resume, &result, &error);
     kti_progress_end(progress);
     if (status != KT_OK)
-        return kti_cli_fail(&error);
-    const int exit_status = report(r, &result);
+        return kti_cli_fail_together(r->ranks, &error);
+    /* The results are rank 0's. */
+    const int exit_status = kti_communicator_is_root(r->ranks) ? report(r, &result) : KTI_EXIT_DONE;
     kt_recipe_result_destroy(&result);
     return exit_status;
 }
 
+/* What each stage is to know of the ranks; returns an exit status, or -1 to go on. */
+static int share_out(request *r)
+{
+    for (int i = 0; i < r->recipe.stages; i++) {
+        kt_train_options *o = &r->recipe.stage[i].options;
+        o->ranks = r->ranks;
+        if (!r->threads_named)
+            o->threads = kti_communicator_processors(r->ranks);
+        if (r->ranks && (o->gpus > 1 || (o->device && strcmp(o->device, "cuda-auto") == 0))) {
+            kt_error error = KT_ERROR_NONE;
+            kti_fail(&error, KT_BAD_ARGUMENT,
+                     o->gpus > 1 ? "each rank has one GPU; leave out --gpus and start a rank for each"
+                                 : "cuda-auto times one GPU, and the ranks' would choose differently; use "
+                                   "--device cuda, cuda-cublas or cuda-cudnn");
+            return kti_cli_fail_together(r->ranks, &error);
+        }
+    }
+    return -1;
+}
+
 static int train(request *r)
 {
-    screen s = {kti_progress_create(r->quiet, r->progress)};
+    const bool root = kti_communicator_is_root(r->ranks);
+    screen s = {kti_progress_create(r->quiet || !root, r->progress), r->quiet};
     for (int i = 0; i < r->recipe.stages; i++) {
         r->recipe.stage[i].options.progress = show_progress;
         r->recipe.stage[i].options.message = show_message;
@@ -649,11 +672,17 @@ static int train(request *r)
 static int treat(request *r)
 {
     kt_error error = KT_ERROR_NONE;
+    const bool root = kti_communicator_is_root(r->ranks);
     if (place_out(r, &error) != KT_OK)
-        return kti_cli_fail(&error);
-    if (r->points > 0)
+        return kti_cli_fail_together(r->ranks, &error);
+    const int exit_status = share_out(r);
+    if (exit_status >= 0)
+        return exit_status;
+    if (r->points > 0 && root)
         printf("point %d of %d\n", r->point, r->points);
-    return r->dry_run ? dry_run(r) : train(r);
+    if (r->dry_run)
+        return root ? dry_run(r) : KTI_EXIT_DONE;
+    return train(r);
 }
 
 static void request_destroy(request *r)
@@ -663,13 +692,14 @@ static void request_destroy(request *r)
 }
 
 /* A point of a sweep after the first one; `check`: only whether it can be trained. An exit status. */
-static int treat_point(int argc, char **argv, int point, bool check)
+static int treat_point(int argc, char **argv, kt_communicator *ranks, int point, bool check)
 {
     kt_error error = KT_ERROR_NONE;
-    request r = {.point = point};
+    request r = {.point = point, .ranks = ranks};
     int exit_status = read_request(argc, argv, &r);
     if (exit_status < 0 && check)
-        exit_status = kti_stages_check(&r.recipe, &error) == KT_OK ? KTI_EXIT_DONE : kti_cli_fail(&error);
+        exit_status = kti_stages_check(&r.recipe, &error) == KT_OK ? KTI_EXIT_DONE
+                                                                   : kti_cli_fail_together(ranks, &error);
     else if (exit_status < 0)
         exit_status = treat(&r);
     request_destroy(&r);
@@ -680,19 +710,22 @@ int kti_cli_train(int argc, char **argv)
 {
     request r = {.point = 1};
     int exit_status = read_request(argc, argv, &r), checked = KTI_EXIT_DONE;
+    if (exit_status < 0)
+        exit_status = kti_cli_join(argc, argv, &r.ranks);
     const int points = exit_status < 0 && !r.only_point ? r.points : 0;
     /* A value that makes no sense is found before anything is trained. */
     for (int point = 1; point <= points && checked == KTI_EXIT_DONE; point++)
-        checked = treat_point(argc, argv, point, true);
+        checked = treat_point(argc, argv, r.ranks, point, true);
     if (exit_status < 0)
         exit_status = checked == KTI_EXIT_DONE ? treat(&r) : checked;
     for (int point = 2; point <= points && checked == KTI_EXIT_DONE && exit_status != KTI_EXIT_STOPPED;
          point++) {
-        const int next = treat_point(argc, argv, point, false);
+        const int next = treat_point(argc, argv, r.ranks, point, false);
         /* Failed is worse than rejects, and these than nothing. */
         if (next == KTI_EXIT_STOPPED || next == KTI_EXIT_FAILED || exit_status == KTI_EXIT_DONE)
             exit_status = next;
     }
+    exit_status = kti_cli_leave(r.ranks, exit_status);
     request_destroy(&r);
     return exit_status;
 }

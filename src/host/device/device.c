@@ -61,15 +61,27 @@ static kt_status find_kind(const char *name, const kti_device_kind **kind, kt_er
     return KT_OK;
 }
 
+/* Set before the first device is opened. */
+static int preferred;
+
+void kti_device_prefer(int ordinal)
+{
+    preferred = ordinal;
+}
+
 kt_status kti_device_create_at(const char *name, int ordinal, int lanes, kti_device **device, kt_error *error)
 {
     const kti_device_kind *kind;
     *device = NULL;
     if (lanes < 1)
         return kti_fail(error, KT_BAD_ARGUMENT, "a device needs at least one thread, not %d", lanes);
+    int count = 1;
     kt_status status = find_kind(name, &kind, error);
+    if (status == KT_OK && preferred > 0 && kind->count)
+        status = kind->count(&count, error);
     if (status != KT_OK)
         return status;
+    ordinal = preferred > 0 && count > 0 ? (ordinal + preferred) % count : ordinal;
     const char *variant = is_cuda(name) ? name + sizeof cuda_name - 1 : "";
     return kind->create(variant[0] == '-' ? variant + 1 : variant, ordinal, lanes, device, error);
 }

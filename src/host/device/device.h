@@ -25,6 +25,10 @@ kt_status kti_device_create(const char *name, int lanes, kti_device **device, kt
 kt_status kti_device_create_at(const char *name, int ordinal, int lanes, kti_device **device,
                                kt_error *error);
 
+/* From now on this process counts GPUs from `ordinal` on, and from the first one again behind the last: for ranks of a host, which
+ * share its GPUs. */
+void kti_device_prefer(int ordinal);
+
 /* How many devices of that name the machine has, at least 1; the CPU is one. */
 kt_status kti_device_count(const char *name, int *count, kt_error *error);
 

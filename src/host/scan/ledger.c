@@ -30,11 +30,26 @@ static kt_status open_new(const char *path, const char *header, FILE **file, kt_
     return KT_OK;
 }
 
+/* Whether a file is what a scan leaves that was killed before it wrote its first state: nothing, or the header or a part of it. */
+static bool is_bare(const char *path, const char *header)
+{
+    kt_error error = KT_ERROR_NONE;
+    char *data = NULL;
+    size_t size, length = strlen(header);
+    if (!kti_file_exists(path))
+        return true;
+    const bool bare = kti_file_read(path, length + 1, &data, &size, &error) == KT_OK &&
+                      memcmp(data, header, size < length ? size : length) == 0 &&
+                      (size <= length || data[length] == '\n');
+    free(data);
+    return bare;
+}
+
 static kt_status start_anew(kti_ledger *l, const char *rows_header, const char *rejects_header,
-                            kt_error *error)
+                            bool overwrite, kt_error *error)
 {
     const char *there = kti_file_exists(l->rows_path) ? l->rows_path : l->rejects_path;
-    if (kti_file_exists(there))
+    if (!overwrite && kti_file_exists(there))
         return kti_fail_file(
             error, KT_BAD_ARGUMENT, there,
             "is there already; --resume goes on with a scan that was stopped, else choose another "
@@ -104,13 +119,11 @@ kt_status kti_ledger_open(const char *rows, const char *rejects, const char *row
         json_decref(state);
         return status;
     }
-    if (resume && !kti_file_exists(rows)) /* it was killed before it had anything, or never began */
-        resume = false;
-    if (resume)
+    if (resume && !(is_bare(rows, rows_header) && is_bare(rejects, rejects_header)))
         return kti_fail_file(
             error, KT_BAD_ARGUMENT, ledger->state_path,
             "is not there, so there is no telling how far the scan is; remove %s and start anew", rows);
-    kt_status status = start_anew(ledger, rows_header, rejects_header, error);
+    kt_status status = start_anew(ledger, rows_header, rejects_header, resume, error);
     return status == KT_OK ? kti_ledger_flush(ledger, false, error) : status;
 }
 

@@ -1,14 +1,17 @@
 #include "scan/scan.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "analysis/ensemble.h"
 #include "analysis/model.h"
 #include "base/clock.h"
+#include "base/communicator.h"
 #include "base/fail.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -43,9 +46,11 @@ typedef struct scan {
     kti_source *source;
     kti_ledger ledger;
     pthread_mutex_t lock; /* of what follows and of the two above */
-    pthread_cond_t moved; /* a chunk was written, or the scan ends */
-    chunk *ring;          /* [CHUNKS_AHEAD] chunk n is at n % CHUNKS_AHEAD */
-    int64_t taken, put;   /* chunks */
+    pthread_cond_t moved; /* a chunk is ready or was written, or the scan ends */
+    int rank, ranks;      /* chunk n of the source is rank n % ranks's */
+    chunk *ring;          /* [CHUNKS_AHEAD] this rank's chunk n is at n % CHUNKS_AHEAD */
+    int64_t taken, put;   /* chunks of this rank */
+    int64_t read;         /* chunks of the source */
     bool drained;         /* the source has no more */
     kt_status status;     /* why it ends */
     kt_error error;
@@ -267,7 +272,25 @@ static void end_with(scan *s, kt_status status, const kt_error *error)
     pthread_cond_broadcast(&s->moved);
 }
 
-/* The next crystals of the source; NULL when there are none or the scan ends. Under the lock. */
+/* Fills a chunk with the next crystals of the source; it stays empty when there are none. */
+static kt_status read_chunk(scan *s, chunk *c, kt_error *error)
+{
+    size_t bytes = 0;
+    /* Several ranks must cut alike, also where one of them cannot read a file. */
+    while (c->size < CHUNK && (bytes < CHUNK_BYTES || s->ranks > 1) && !s->drained) {
+        bool found;
+        const kt_status status = kti_source_next(s->source, &c->item[c->size], &found, error);
+        if (status != KT_OK)
+            return status;
+        s->drained = !found;
+        if (found)
+            bytes += c->item[c->size++].size;
+    }
+    s->read++;
+    return KT_OK;
+}
+
+/* This rank's next crystals of the source; NULL when there are none or the scan ends. Under the lock. */
 static chunk *take(scan *s)
 {
     kt_error error = KT_ERROR_NONE;
@@ -276,18 +299,16 @@ static chunk *take(scan *s)
     if (s->status != KT_OK || s->drained)
         return NULL;
     chunk *c = &s->ring[s->taken % CHUNKS_AHEAD];
-    size_t bytes = 0;
-    while (c->size < CHUNK && bytes < CHUNK_BYTES && !s->drained) {
-        bool found;
-        const kt_status status = kti_source_next(s->source, &c->item[c->size], &found, &error);
-        if (status != KT_OK) {
-            end_with(s, status, &error);
-            clear(c);
-            return NULL;
-        }
-        s->drained = !found;
-        if (found)
-            bytes += c->item[c->size++].size;
+    kt_status status = KT_OK;
+    while (status == KT_OK && s->read % s->ranks != s->rank && !s->drained) {
+        status = read_chunk(s, c, &error);
+        clear(c);
+    }
+    if (status == KT_OK && !s->drained)
+        status = read_chunk(s, c, &error);
+    if (status != KT_OK) {
+        end_with(s, status, &error);
+        clear(c);
     }
     if (c->size == 0)
         return NULL;
@@ -309,18 +330,28 @@ static void tell(scan *s)
         end_with(s, kti_fail(&stopped, KT_INTERRUPTED, "stopped on request; go on with --resume"), &stopped);
 }
 
-/* Writes what is ready and next. Under the lock. */
-static void put_ready(scan *s)
+/* Writes some crystals' lines. Under the lock. */
+static void store(scan *s, const char *rows, const char *rejects, int size, int rejected, int written)
 {
     kt_error error = KT_ERROR_NONE;
-    for (chunk *c; (c = &s->ring[s->put % CHUNKS_AHEAD])->ready; s->put++) {
-        const kt_status status = kti_ledger_add(&s->ledger, c->rows.data, c->rejects.data, c->size,
-                                                c->rejected, c->written, &error);
-        clear(c);
-        if (status != KT_OK)
-            end_with(s, status, &error);
-        tell(s);
-    }
+    const kt_status status = kti_ledger_add(&s->ledger, rows, rejects, size, rejected, written, &error);
+    if (status != KT_OK)
+        end_with(s, status, &error);
+    tell(s);
+}
+
+/* Gives the ring's place of the chunk that is done back. Under the lock. */
+static void move_on(scan *s)
+{
+    clear(&s->ring[s->put++ % CHUNKS_AHEAD]);
+    pthread_cond_broadcast(&s->moved);
+}
+
+/* Writes what is ready and next, where this rank is the only one. Under the lock. */
+static void put_ready(scan *s)
+{
+    for (chunk *c; s->ranks == 1 && (c = &s->ring[s->put % CHUNKS_AHEAD])->ready; move_on(s))
+        store(s, c->rows.data, c->rejects.data, c->size, c->rejected, c->written);
     pthread_cond_broadcast(&s->moved);
 }
 
@@ -344,6 +375,166 @@ static void *work(void *argument)
     pthread_cond_broadcast(&s->moved);
     pthread_mutex_unlock(&s->lock);
     return NULL;
+}
+
+/* ---- several ranks ---- */
+
+/* What a rank sends of a chunk, before its rows and its rejects, each with a zero behind; and, when it has no more, why. */
+typedef struct parcel {
+    int32_t end, size, rejected, written;
+    int64_t rows, rejects; /* bytes */
+    kt_error error;        /* of the end */
+} parcel;
+
+/* Asked to stop here or elsewhere? Under the lock. */
+static void look_around(scan *s)
+{
+    kt_error error = KT_ERROR_NONE;
+    if (s->status == KT_OK && kti_communicator_stops(s->options->ranks))
+        end_with(s, kti_fail(&error, KT_INTERRUPTED, "stopped on request; go on with --resume"), &error);
+}
+
+static void look_around_idly(void *argument)
+{
+    scan *s = argument;
+    pthread_mutex_lock(&s->lock);
+    tell(s);
+    look_around(s);
+    if (s->status != KT_OK)
+        kti_communicator_stop(s->options->ranks);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Waits for this rank's next chunk to be ready; NULL when there is none any more or the scan ends. */
+static chunk *await_own(scan *s)
+{
+    chunk *c = &s->ring[s->put % CHUNKS_AHEAD];
+    pthread_mutex_lock(&s->lock);
+    while (!c->ready && s->status == KT_OK && !(s->drained && s->put == s->taken)) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 200000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        if (pthread_cond_timedwait(&s->moved, &s->lock, &until) == ETIMEDOUT) {
+            tell(s);
+            look_around(s);
+        }
+    }
+    const bool ready = c->ready && s->status == KT_OK;
+    pthread_mutex_unlock(&s->lock);
+    return ready ? c : NULL;
+}
+
+/* `c` NULL: the end. */
+static kt_status send_chunk(scan *s, const chunk *c, kt_error *error)
+{
+    parcel p = {.end = !c, .error = s->error};
+    if (c)
+        p = (parcel){.size = c->size,
+                     .rejected = c->rejected,
+                     .written = c->written,
+                     .rows = (int64_t)c->rows.size,
+                     .rejects = (int64_t)c->rejects.size};
+    const size_t size = sizeof p + (size_t)p.rows + 1 + (size_t)p.rejects + 1;
+    char *message = kti_allocate(size, 1);
+    if (!message)
+        return kti_fail_memory(error, "rows");
+    memcpy(message, &p, sizeof p);
+    if (p.rows > 0)
+        memcpy(message + sizeof p, c->rows.data, (size_t)p.rows);
+    if (p.rejects > 0)
+        memcpy(message + sizeof p + p.rows + 1, c->rejects.data, (size_t)p.rejects);
+    kt_status status = kti_communicator_send(s->options->ranks, 0, message, size, error);
+    free(message);
+    return status;
+}
+
+/* A rank above 0 hands over its chunks, in their order, and says when there are no more. */
+static void hand_over(scan *s)
+{
+    kt_error error = KT_ERROR_NONE;
+    kt_status status = KT_OK;
+    for (chunk *c; status == KT_OK && (c = await_own(s)) != NULL;) {
+        status = send_chunk(s, c, &error);
+        pthread_mutex_lock(&s->lock);
+        move_on(s);
+        tell(s);
+        if (status != KT_OK)
+            end_with(s, status, &error);
+        pthread_mutex_unlock(&s->lock);
+    }
+    if (status == KT_OK)
+        status = send_chunk(s, NULL, &error);
+    pthread_mutex_lock(&s->lock);
+    if (status != KT_OK)
+        end_with(s, status, &error);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Another rank's next chunk, to be written unless `end`, or its end. Returns whether that was one. */
+static bool take_over(scan *s, int rank, bool end)
+{
+    kt_error error = KT_ERROR_NONE;
+    char *message;
+    size_t size;
+    parcel p = {.end = 1};
+    kt_status status = kti_communicator_receive(s->options->ranks, rank, look_around_idly, s,
+                                                (void **)&message, &size, &error);
+    if (status == KT_OK)
+        memcpy(&p, message, sizeof p);
+    pthread_mutex_lock(&s->lock);
+    if (status != KT_OK)
+        end_with(s, status, &error);
+    else if (p.end && p.error.status != KT_OK)
+        end_with(s, p.error.status, &p.error);
+    else if (!p.end && !end && s->status == KT_OK)
+        store(s, message + sizeof p, message + sizeof p + p.rows + 1, p.size, p.rejected, p.written);
+    else if (!p.end && s->status == KT_OK)
+        end_with(s,
+                 kti_fail(&error, KT_IO,
+                          "rank %d finds more crystals than others: do all see the same files?", rank),
+                 &error);
+    if (s->status != KT_OK)
+        kti_communicator_stop(s->options->ranks);
+    pthread_mutex_unlock(&s->lock);
+    free(message);
+    return p.end;
+}
+
+/* Rank 0 writes all ranks' chunks in the order of the source, then waits for everyone's end. */
+static void merge(scan *s)
+{
+    bool end = false;
+    int first_ended = 0;
+    for (int rank = 0; !end; rank = (rank + 1) % s->ranks) {
+        if (rank > 0) {
+            end = take_over(s, rank, false);
+        } else {
+            chunk *c = await_own(s);
+            pthread_mutex_lock(&s->lock);
+            if (c) {
+                store(s, c->rows.data, c->rejects.data, c->size, c->rejected, c->written);
+                move_on(s);
+            }
+            if (s->status != KT_OK)
+                kti_communicator_stop(s->options->ranks);
+            pthread_mutex_unlock(&s->lock);
+            end = !c;
+        }
+        first_ended = rank;
+    }
+    for (int rank = 1; rank < s->ranks; rank++)
+        while (rank != first_ended && !take_over(s, rank, true))
+            ;
+    kt_error error = KT_ERROR_NONE;
+    pthread_mutex_lock(&s->lock);
+    if (s->status == KT_OK && s->put != s->taken)
+        end_with(
+            s,
+            kti_fail(&error, KT_IO, "rank %d finds fewer crystals: do all see the same files?", first_ended),
+            &error);
+    pthread_mutex_unlock(&s->lock);
 }
 
 static kt_status worker_create(worker *w, scan *s, kt_error *error)
@@ -427,6 +618,8 @@ static kt_status run_workers(scan *s, worker *workers, int threads, kt_error *er
         end_with(s, status, error);
         pthread_mutex_unlock(&s->lock);
     }
+    if (s->ranks > 1)
+        (s->rank == 0 ? merge : hand_over)(s);
     for (int i = 0; i < started; i++)
         pthread_join(workers[i].thread, NULL);
     for (int i = 0; i < CHUNKS_AHEAD; i++)
@@ -435,6 +628,8 @@ static kt_status run_workers(scan *s, worker *workers, int threads, kt_error *er
         status = s->status;
         *error = s->error;
     }
+    if (s->rank > 0)
+        return status;
     /* Nothing that is done is lost, whatever ended the scan. */
     kt_error flushing = KT_ERROR_NONE;
     const kt_status flushed = kti_ledger_flush(&s->ledger, status == KT_OK, &flushing);
@@ -458,13 +653,47 @@ static kt_status open_ledger(scan *s, const kt_model *model, kt_error *error)
     return status;
 }
 
+/* Rank 0 opens the files, and tells the others what is done already. */
+static kt_status begin(scan *s, const kt_model *model, kt_status status, kt_error *error)
+{
+    kt_communicator *ranks = s->options->ranks;
+    struct {
+        int64_t before, complete;
+    } state = {0, 0};
+    if (status == KT_OK && s->rank == 0)
+        status = open_ledger(s, model, error);
+    status = kti_communicator_agree(ranks, status, NULL, NULL, error);
+    if (status != KT_OK || s->ranks == 1)
+        return status;
+    state.before = s->ledger.done;
+    state.complete = s->ledger.complete;
+    status = kti_communicator_broadcast(ranks, &state, sizeof state, error);
+    s->before = state.before;
+    s->ledger.complete = state.complete != 0;
+    return status;
+}
+
+/* Standard input has one reader. */
+static kt_status check_sources(const kti_scan_options *o, kt_error *error)
+{
+    for (int i = 0; i < o->source_count && o->ranks; i++)
+        if (strcmp(o->sources[i], "-") == 0)
+            return kti_fail(
+                error, KT_BAD_ARGUMENT,
+                "standard input reaches one rank alone; write the list to a file that ends in .list");
+    return KT_OK;
+}
+
 kt_status kti_scan(const kti_scan_options *options, kti_scan_result *result, kt_error *error)
 {
     const double started = kti_seconds();
     const int threads = options->threads > 0 ? options->threads : 1;
-    scan s = {.options = options, .ring = kti_allocate(CHUNKS_AHEAD, sizeof *s.ring)};
+    scan s = {.options = options,
+              .rank = kti_communicator_rank(options->ranks),
+              .ranks = kti_communicator_size(options->ranks),
+              .ring = kti_allocate(CHUNKS_AHEAD, sizeof *s.ring)};
     worker *workers = kti_allocate((size_t)threads, sizeof *workers);
-    kt_status status = s.ring && workers ? KT_OK : kti_fail_memory(error, "a scan");
+    kt_status status = s.ring && workers ? check_sources(options, error) : kti_fail_memory(error, "a scan");
     *result = (kti_scan_result){0};
     pthread_mutex_init(&s.lock, NULL);
     pthread_cond_init(&s.moved, NULL);
@@ -472,13 +701,14 @@ kt_status kti_scan(const kti_scan_options *options, kti_scan_result *result, kt_
         status = worker_create(&workers[i], &s, error);
     if (status == KT_OK)
         status = kti_source_open(options->sources, options->source_count, &s.source, error);
-    if (status == KT_OK)
-        status = open_ledger(&s, workers[0].model, error);
+    status = begin(&s, workers ? workers[0].model : NULL, status, error);
     result->was_complete = status == KT_OK && s.ledger.complete;
     if (status == KT_OK && !s.ledger.complete)
         status = skip(&s, error);
+    status = kti_communicator_agree(options->ranks, status, NULL, NULL, error);
     if (status == KT_OK && !s.ledger.complete)
         status = run_workers(&s, workers, threads, error);
+    status = kti_communicator_agree(options->ranks, status, NULL, NULL, error);
     result->done = s.ledger.done;
     result->written = s.ledger.written;
     result->rejected = s.ledger.rejected;

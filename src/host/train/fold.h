@@ -9,6 +9,7 @@
 
 #include <kappatune/train.h>
 
+#include "base/communicator.h"
 #include "data/dataset.h"
 #include "model/gp_head.h"
 #include "train/parameters.h"
@@ -69,7 +70,7 @@ typedef struct kti_fold {
     kti_gp_head gp;           /* no rows before it is fitted, or where there is none */
 } kti_fold;
 
-/* How many folds a run trains. */
+/* How many folds a run trains, in all of its ranks. */
 static inline int kti_fold_count(const kt_train_options *options)
 {
     return options->only_fold ? 1 : options->folds;
@@ -78,6 +79,13 @@ static inline int kti_fold_count(const kt_train_options *options)
 /* How many rows of a data set each fold trains on, keeps for the selection and validates on. */
 void kti_fold_sizes(const kti_dataset *dataset, const kt_train_options *options, int *train, int *inner,
                     int *validate);
+
+/* How many of them are a rank's: fold i, from 0, is rank i % ranks's. */
+static inline int kti_fold_share(const kt_train_options *options, int rank)
+{
+    const int ranks = kti_communicator_size(options->ranks);
+    return (kti_fold_count(options) + ranks - 1 - rank) / ranks;
+}
 
 /* How often a fold reports its progress: after each epoch, or, without epochs, once. */
 static inline int kti_fold_reports(const kt_train_options *options)

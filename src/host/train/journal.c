@@ -10,12 +10,15 @@
 #include "base/fail.h"
 #include "base/file.h"
 
-kt_status kti_journal_open(kti_journal *journal, const char *run, int append, kt_error *error)
+kt_status kti_journal_open(kti_journal *journal, const char *run, int rank, int append, kt_error *error)
 {
+    char name[32] = "log.jsonl";
     *journal = (kti_journal){0};
     if (!run)
         return KT_OK;
-    char *path = kti_path_join(run, "log.jsonl");
+    if (rank > 0)
+        snprintf(name, sizeof name, "log.rank%d.jsonl", rank);
+    char *path = kti_path_join(run, name);
     if (!path)
         return kti_fail_memory(error, "a path");
     kt_status status = KT_OK;

@@ -13,8 +13,9 @@ typedef struct kti_journal {
     FILE *file; /* NULL: nothing is written */
 } kti_journal;
 
-/* Opens run/log.jsonl, to append to it if `append`; run NULL gives a journal that writes nothing. */
-kt_status kti_journal_open(kti_journal *journal, const char *run, int append, kt_error *error);
+/* Opens run/log.jsonl, of a rank above 0 run/log.rank<rank>.jsonl, to append to it if `append`; run NULL gives a journal that writes
+ * nothing. */
+kt_status kti_journal_open(kti_journal *journal, const char *run, int rank, int append, kt_error *error);
 void kti_journal_close(kti_journal *journal);
 
 /* {"time", "event", "fold", "epoch", "batch", "text"}; the numbers are left out when 0. */

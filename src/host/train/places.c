@@ -64,7 +64,7 @@ static kt_status connect(const kt_train_options *options, const kti_places *plac
 kt_status kti_places_create(const kt_train_options *options, int replicas, kti_places *places,
                             kt_error *error)
 {
-    const int folds = replicas * kti_fold_count(options),
+    const int folds = replicas * kti_fold_share(options, kti_communicator_rank(options->ranks)),
               sharers = replicas > 1 ? 1 : kti_places_sharers(options, options->gpus);
     const int size = sharers > 1 ? sharers * folds : options->gpus < folds ? options->gpus : folds;
     *places = (kti_places){.sharers = sharers};

@@ -1,4 +1,5 @@
-/* What a run of one stage trains: its folds, the devices that they are on, and their start. */
+/* What a run of one stage trains: its folds, the devices that they are on, and their start. Of several ranks each has its own folds;
+ * rank 0 has the others' too, without training them, to put their results in. */
 #ifndef KTI_TRAIN_RUN_H
 #define KTI_TRAIN_RUN_H
 
@@ -17,11 +18,16 @@ typedef struct kti_run {
     const kti_dataset *dataset;
     kti_places places;
     kti_start start;
-    int folds;
-    kti_fold *fold;             /* [folds], replica by replica; then the copies of those who share them */
-    int copies;                 /* all of them */
-    kti_validation *validation; /* [folds]; filled for folds that have finished */
+    int folds; /* of this rank */
+    kti_fold
+        *fold;  /* [folds], replica by replica; then the copies of those who share them, or other ranks' */
+    int copies; /* all of them */
+    int all;    /* folds of all ranks */
+    kti_validation *validation; /* [all], in the order of `fold`; filled for folds that have finished */
 } kti_run;
+
+/* The number, from 1, of a rank's fold, from 0. */
+int kti_run_fold_number(const kt_train_options *options, int rank, int share);
 
 /* Opens the devices and the start weights, splits, and allocates everything that training needs. */
 kt_status kti_run_create(const kt_train_options *options, int replicas, const kti_dataset *dataset,

@@ -851,7 +851,8 @@ static kt_status open_journals(team *t, kt_error *error)
     const kti_run *run = t->run;
     kt_status status = KT_OK;
     for (int i = 0; i < run->replicas && status == KT_OK; i++)
-        status = kti_journal_open(&t->journal[i], run->options[i].out, run->options[i].resume, error);
+        status = kti_journal_open(&t->journal[i], run->options[i].out,
+                                  kti_communicator_rank(run->options->ranks), run->options[i].resume, error);
     return status;
 }
 
@@ -877,11 +878,17 @@ static void tell_begin(team *t)
 /* What a later reader cannot find out of the other files; none of it decides a result. */
 static void tell_environment(team *t, int threads)
 {
-    char text[256];
+    char text[512], rank[256] = "";
     const kti_places *places = &t->run->places;
-    snprintf(text, sizeof text, "kappatune %s; %s; %d device%s; %d worker thread%s", KAPPATUNE_VERSION,
+    const kt_communicator *ranks = t->run->options->ranks;
+    if (kti_communicator_size(ranks) > 1) {
+        char name[200];
+        kti_communicator_describe(ranks, kti_communicator_rank(ranks), name, sizeof name);
+        snprintf(rank, sizeof rank, "; %s of %d", name, kti_communicator_size(ranks));
+    }
+    snprintf(text, sizeof text, "kappatune %s; %s; %d device%s; %d worker thread%s%s", KAPPATUNE_VERSION,
              kti_device_description(places->place[0].device), places->size, places->size == 1 ? "" : "s",
-             threads, threads == 1 ? "" : "s");
+             threads, threads == 1 ? "" : "s", rank);
     tell_journals(t, "environment", text);
 }
 

@@ -1,0 +1,12 @@
+# Finds MPI, by which several processes share the folds of a run. Without it everything else builds as usual.
+set(KAPPATUNE_MPI AUTO CACHE STRING "Build the module for MPI: AUTO (when MPI is found), ON or OFF")
+set_property(CACHE KAPPATUNE_MPI PROPERTY STRINGS AUTO ON OFF)
+set(MPI_C_FOUND OFF)
+if(KAPPATUNE_MPI)
+  find_package(MPI COMPONENTS C)
+  if(NOT MPI_C_FOUND AND KAPPATUNE_MPI STREQUAL "AUTO")
+    message(STATUS "No MPI: a run is one process")
+  elseif(NOT MPI_C_FOUND)
+    message(FATAL_ERROR "KAPPATUNE_MPI is ${KAPPATUNE_MPI} but no MPI was found (Debian: libopenmpi-dev)")
+  endif()
+endif()

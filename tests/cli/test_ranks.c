@@ -1,0 +1,252 @@
+/* Several ranks, started by Open MPI's mpirun: the same files as one process, also after a rank was killed at a random moment and for any
+ * number of ranks that go on; one job a run folder. Skipped where there is no mpirun of Open MPI, or the build has no MPI.
+ *
+ *     test_cli_ranks [KILLS [SEED]]      from the project's root; 2 kills by default, of training and of a scan each
+ */
+#include <stdbool.h>
+
+#include "cli/program.h"
+
+#include "base/random.h"
+
+/* More ranks than processors, as root or not; no report of what Open MPI itself leaves allocated. */
+#define RANKS                                                                                                \
+    "export ASAN_OPTIONS=detect_leaks=0; M='mpirun --allow-run-as-root --oversubscribe --bind-to none -n'; "
+/* Everything but times and process numbers. */
+#define SAME "diff -r -x lock -x 'log*.jsonl' "
+#define TOGO "--data datasets/togo15.csv "
+
+static int kills_wanted = 2;
+static uint64_t seed = 2024;
+
+static bool have_mpirun(void)
+{
+#ifdef KAPPATUNE_WITH_MPI
+    return system("mpirun --version 2>/dev/null | grep -q 'Open MPI'") == 0;
+#else
+    return false;
+#endif
+}
+
+static void skip_without_mpirun(void)
+{
+    if (have_mpirun())
+        return;
+    print_message("no mpirun of Open MPI, or a build without MPI: skipped\n");
+    skip();
+}
+
+static void ranks_train_the_same_bits(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    skip_without_mpirun();
+    run(&r, folder, "$KT train " TOGO "--folds 4 --epochs 3 --out $D/one >$D/one.txt");
+    assert_status(&r, 0);
+    /* More ranks than folds, too. */
+    for (int ranks = 2; ranks <= 6; ranks += 2) {
+        run(&r, folder,
+            RANKS "$M %d $KT train " TOGO "--folds 4 --epochs 3 --out $D/r%d >$D/r.txt && " SAME
+                  "$D/one $D/r%d && sed s,one,r%d, $D/one.txt | diff - $D/r.txt",
+            ranks, ranks, ranks, ranks);
+        assert_status(&r, 0);
+        assert_complains(&r, ranks == 2 ? "folds 2, 4" : ranks == 4 ? "): fold 4" : "): no fold");
+    }
+    /* A network and a process, and replicas. */
+    run(&r, folder,
+        RANKS "O='" TOGO "--folds 3 --epochs 2 --head average --replicas 2 --quiet'; $KT train $O --out $D/p "
+              "&& $M 2 $KT train $O --out $D/q && " SAME "$D/p $D/q");
+    assert_status(&r, 0);
+    assert_string_equal(r.err, "");
+    outcome_destroy(&r);
+}
+
+static void ranks_train_stages(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    skip_without_mpirun();
+    write_text(
+        folder, "recipe.json",
+        "{\"folds\": 3, \"epochs\": 2, \"data\": \"datasets/togo15.csv\", \"stages\": [{\"name\": \"base\"},"
+        "{\"name\": \"fine\", \"from\": {\"stage\": \"base\"}},"
+        "{\"name\": \"gp\", \"head\": \"gp\", \"epochs\": 0}]}");
+    run(&r, folder, "$KT train $D/recipe.json --out $D/one --quiet");
+    assert_status(&r, 0);
+    run(&r, folder, RANKS "$M 2 $KT train $D/recipe.json --out $D/two --quiet && " SAME "$D/one $D/two");
+    assert_status(&r, 0);
+    /* Finished stages are not trained again; rank 0 decides for all. */
+    run(&r, folder,
+        RANKS
+        "rm -r $D/two/stages/fine && $M 2 $KT train $D/recipe.json --out $D/two --quiet --resume && " SAME
+        "$D/one $D/two");
+    assert_status(&r, 0);
+    assert_says(&r, "stage 1 of 3, base (had finished before)");
+    outcome_destroy(&r);
+}
+
+/* Kills rank `victim` so many seconds after training began, with mpirun's exit status. */
+static void run_and_kill(outcome *r, const char *folder, int ranks, int victim, double delay,
+                         const char *arguments)
+{
+    run(r, folder,
+        RANKS "$M %d $KT train %s --out $D/run >$D/said 2>&1 & m=$!; p=; "
+              "while [ -z \"$p\" ] && kill -0 $m 2>/dev/null; do sleep 0.01; "
+              "p=$(sed -n 's/^rank %d (host .*, process \\([0-9]*\\)).*/\\1/p' $D/said); done; "
+              "sleep %.3f; kill -9 $p 2>/dev/null; wait $m; s=$?; cat $D/said >&2; exit $s",
+        ranks, arguments, victim, delay);
+}
+
+static void a_rank_may_die(void **state)
+{
+#define RUN TOGO "--folds 4 --epochs 40 --checkpoint-every 0.1"
+    const char *folder = *state;
+    outcome r = {0};
+    int kills = 0;
+    kti_random random = kti_random_stream(seed, 101, 0, 0);
+    skip_without_mpirun();
+    run(&r, folder,
+        "date +%%s.%%N; $KT train " RUN " --threads 1 --out $D/one --quiet >$D/text; date +%%s.%%N");
+    assert_status(&r, 0);
+    char *end;
+    const double started = strtod(r.out, &end), seconds = strtod(end, NULL) - started;
+    for (int i = 0; i < 4 * kills_wanted && kills < kills_wanted; i++) {
+        const int ranks = 2 + i % 2, victim = i % ranks;
+        char text[64];
+        run_and_kill(&r, folder, ranks, victim, 0.6 * seconds * kti_random_uniform(&random), RUN);
+        if (r.status != 0) {
+            kills++;
+            assert_status(&r, 128 + 9);
+            snprintf(text, sizeof text, ") has died; it had fold%s %d", ranks == 3 && victim > 0 ? "" : "s",
+                     victim + 1);
+            assert_complains(&r, text);
+        }
+        /* One process, two or three go on. */
+        run(&r, folder, RANKS "%s$KT train " RUN " --out $D/run --quiet --resume && " SAME "$D/one $D/run",
+            i % 3 == 0   ? ""
+            : i % 3 == 1 ? "$M 2 "
+                         : "$M 3 ");
+        assert_status(&r, 0);
+        run(&r, folder, "rm -r $D/run");
+    }
+    assert_in_range(kills, 1, kills_wanted);
+    print_message("%d ranks killed\n", kills);
+    outcome_destroy(&r);
+}
+
+static void one_job_has_the_run_folder(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    skip_without_mpirun();
+    /* USR1 reaches all ranks by mpirun, which then end in order. */
+    run(&r, folder,
+        RANKS "$M 2 $KT train " TOGO "--folds 2 --epochs 100000 --out $D/run >$D/said 2>&1 & m=$!; "
+              "until grep -q 'rank 1' $D/said; do sleep 0.02; done; "
+              "$KT train " TOGO "--folds 2 --epochs 100000 --out $D/run --resume; echo $?; "
+              "$M 2 $KT train " TOGO "--folds 2 --epochs 100000 --out $D/run --resume; "
+              "sleep 0.3; kill -USR1 $m; wait $m; echo $?; cat $D/said");
+    assert_says(&r, "1\n");
+    assert_complains(&r, "/run: another run is writing here (host ");
+    assert_complains(&r, ", process ");
+    assert_says(&r, "kappatune: stopped on request; go on with --resume");
+    assert_null(strstr(r.out, "has died"));
+    /* Every rank's last epoch is kept. */
+    run(&r, folder, "ls $D/run/folds/1/last.safetensors $D/run/folds/2/last.safetensors $D/run/epochs.csv");
+    assert_status(&r, 0);
+    outcome_destroy(&r);
+}
+
+/* A file of many crystals, some of which are broken. */
+static void write_crystals(const char *folder, int count)
+{
+    FILE *out = fopen(in(folder, "many.xyz"), "w");
+    assert_non_null(out);
+    for (int i = 0; i < count; i++) {
+        const double a = 2.6 + 0.0005 * i;
+        fprintf(out,
+                "2\nLattice=\"0 %.4f %.4f %.4f 0 %.4f %.4f %.4f 0\" Properties=species:S:1:pos:R:3\n"
+                "%s 0 0 0\nSi %.5f %.5f %.5f\n",
+                a, a, a, a, a, a, i % 50 == 49 ? "Xx" : "Si", a / 2, a / 2, a / 2);
+    }
+    assert_int_equal(fclose(out), 0);
+}
+
+static void ranks_scan_the_same_rows(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    kti_random random = kti_random_stream(seed, 102, 0, 0);
+    skip_without_mpirun();
+    write_crystals(folder, 500);
+#define SCAN "scan models/togo15 $D/many.xyz datasets/examples --quiet"
+#define SAME_ROWS                                                                                            \
+    "for f in csv rejects.csv; do cmp $D/one.$f $D/run.$f || exit 9; done; diff $D/one.csv.state "           \
+    "$D/run.csv.state"
+    run(&r, folder, "$KT " SCAN " --out $D/one.csv");
+    assert_status(&r, 3);
+    for (int ranks = 2; ranks <= 4; ranks += 2) {
+        run(&r, folder,
+            RANKS "$M %d $KT " SCAN
+                  " --out $D/run.csv 2>$D/err; [ $? = 3 ] || { cat $D/err >&2; exit 8; }; " SAME_ROWS,
+            ranks);
+        assert_status(&r, 0);
+        run(&r, folder, "rm $D/run.*");
+    }
+    for (int i = 0; i < kills_wanted; i++) {
+        run(&r, folder,
+            RANKS
+            "$M 3 $KT " SCAN " --threads 1 --out $D/run.csv 2>/dev/null & m=$!; sleep %.3f; "
+            "set -- x x x $(cat /proc/$m/task/$m/children); shift %d; kill -9 $3 2>/dev/null; wait $m; "
+            "$M %d $KT " SCAN
+            " --out $D/run.csv --resume 2>$D/err; [ $? = 3 ] || { cat $D/err >&2; exit 8; }; " SAME_ROWS,
+            0.3 + 0.4 * kti_random_uniform(&random), i % 3 + 1, i % 3 + 1);
+        assert_status(&r, 0);
+        run(&r, folder, "rm $D/run.*");
+    }
+    run(&r, folder, RANKS "echo $D/many.xyz | $M 2 $KT scan models/togo15 - --out $D/run.csv");
+    assert_status(&r, 1);
+    assert_complains(&r, "standard input reaches one rank alone");
+    outcome_destroy(&r);
+}
+
+static void what_cannot_be_shared_is_refused(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder, "SLURM_STEP_NUM_TASKS=3 $KT train " TOGO "--folds 1 --epochs 1 --out $D/run");
+    assert_status(&r, 1);
+    if (!have_mpirun() && strstr(r.err, "no MPI"))
+        return outcome_destroy(&r);
+    assert_complains(&r, "3 processes were launched, but MPI sees 1");
+    skip_without_mpirun();
+    run(&r, folder,
+        RANKS "$M 2 sh -c 'exec \"$0\" train " TOGO
+              "--folds 1 --epochs 1 --out \"$1$OMPI_COMM_WORLD_RANK\"' $KT "
+              "$D/run");
+    assert_status(&r, 1);
+    assert_complains(&r, "rank 1: was started with other arguments than rank 0");
+    run(&r, folder, RANKS "$M 2 $KT train " TOGO "--device cuda --gpus 2 --out $D/run");
+    assert_status(&r, 1);
+    assert_complains(&r, "each rank has one GPU");
+    run(&r, folder, "ls $D");
+    assert_string_equal(r.out, "");
+    outcome_destroy(&r);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        kills_wanted = atoi(argv[1]);
+    if (argc > 2)
+        seed = strtoull(argv[2], NULL, 10);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(ranks_train_the_same_bits, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(ranks_train_stages, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_rank_may_die, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(one_job_has_the_run_folder, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(ranks_scan_the_same_rows, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_be_shared_is_refused, folder_setup, folder_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
