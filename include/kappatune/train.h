@@ -233,7 +233,8 @@ KT_API void kt_train_result_destroy(kt_train_result *result);
  *         {"name": "FEAFTG15", "data": "data/togo15", "from": {"stage": "FEAF"}},
  *         {"name": "RWTG15", "data": "data/togo15"}]}
  *
- * Unknown keys are refused. Relative paths are relative to the working directory.
+ * Unknown keys are refused, and so is a list of values where one is meant: `kappatune train` alone makes such a sweep into recipes,
+ * one for each combination. Relative paths are relative to the working directory.
  */
 
 typedef struct kt_stage {

@@ -258,7 +258,7 @@ static void warnings_are_given(void **state)
     graph.nodes = KTI_ELEMENT_TYPES;
     graph.node_type = many;
     kti_calibration_judge(&w->c, &graph, &fold, &value, NULL, 1, &j);
-    assert_true(strlen(j.warnings) > 200 && strncmp(j.warnings, "element:H;", 10) == 0);
+    assert_true(strlen(j.warnings) > 200 && strncmp(j.warnings, "isolated;range;far;element:H;", 29) == 0);
     kti_calibration_destroy(&w->c);
     free(w);
 }
@@ -323,6 +323,52 @@ static void assert_refused(const char *path, const char *from, const char *to, c
     free(changed);
 }
 
+/* A crystal that hundreds of folds hold out has a long field. */
+static void many_folds_are_read_back(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/kappatune-calibration-XXXXXX";
+    close(mkstemp(path));
+    kt_error error = KT_ERROR_NONE;
+    kti_calibration back;
+    world *w = malloc(sizeof *w);
+    make(w, 50, 0.5, true, 9);
+    for (int fold = 1000; fold < 1400; fold++)
+        assert_ok(kti_calibration_add_held_out(&w->c, 7, fold, 3 + 1e-3 * fold, 0.123456789, &error), &error);
+    free(w->c.standardised);
+    free(w->c.fold);
+    assert_ok(kti_calibration_prepare(&w->c, true, &error), &error);
+    assert_ok(kti_calibration_write(&w->c, path, &error), &error);
+    assert_ok(kti_calibration_read(path, &back, &error), &error);
+    assert_int_equal(back.held_out_size, w->c.held_out_size);
+    kti_calibration_destroy(&back);
+    kti_calibration_destroy(&w->c);
+    free(w);
+    unlink(path);
+}
+
+/* Numbers of which each can be read, but not what is reckoned of them. */
+static void what_overflows_is_refused(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 2; way++) {
+        kt_error error = KT_ERROR_NONE;
+        world *w = malloc(sizeof *w);
+        make(w, 50, 0.5, true, 9);
+        if (way == 0)
+            for (size_t i = 0; i < w->c.size; i++)
+                w->c.value[i * FEATURES] = 1e308;
+        else
+            w->c.held_out[3].log_sd = 1e-320;
+        free(w->c.standardised);
+        free(w->c.fold);
+        assert_int_equal(kti_calibration_prepare(&w->c, true, &error), KT_NON_FINITE);
+        w->c.fold = NULL;
+        kti_calibration_destroy(&w->c);
+        free(w);
+    }
+}
+
 static void what_is_wrong_is_named(void **state)
 {
     (void)state;
@@ -357,6 +403,7 @@ int main(void)
         cmocka_unit_test(the_interval_is_the_quantile), cmocka_unit_test(it_holds_as_often_as_it_says),
         cmocka_unit_test(few_scores_give_none),         cmocka_unit_test(the_nearest_are_found),
         cmocka_unit_test(warnings_are_given),           cmocka_unit_test(the_file_gives_it_back),
+        cmocka_unit_test(many_folds_are_read_back),     cmocka_unit_test(what_overflows_is_refused),
         cmocka_unit_test(what_is_wrong_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,20 @@ static void several_scans_are_compared(void **state)
             assert_true(size > 5000 && memcmp(picture, "\x89PNG", 4) == 0);
             free(picture);
         }
+    /* Names are nobody's commands or markup, those in other folders are told apart, and models of one member have no spread. */
+    run(&r, folder,
+        "cd $D && mkdir -p y && sed 's/,1$/,0/' two.csv >'x/`touch PWNED`|\".csv' && cp two.csv 'y/`touch "
+        "PWNED`|\".csv' && $KT analyze x/*PWNED* y/*PWNED* --figure plain && ! find . -name PWNED | grep .");
+    assert_status(&r, 0);
+    assert_says(&r, "| x/\\`touch PWNED\\`\\|\" | 6 | 0 |");
+    assert_says(&r, "| y/\\`touch PWNED\\`\\|\" | 6 | 1 |");
+    run(&r, folder,
+        "sed 's/,1$/,0/' $D/two.csv >$D/none.csv && $KT analyze $D/none.csv $D/none.csv --figure $D/none");
+    assert_status(&r, 0);
+    write_text(folder, "other.csv", "id,kappa_mean,kappa_std\n");
+    run(&r, folder, "$KT analyze $D/other.csv $D/two.csv");
+    assert_status(&r, 1);
+    assert_complains(&r, "other.csv: has no row");
     write_text(folder, "other.csv", "id,kappa_mean,kappa_std\ny,1,1\n");
     run(&r, folder, "$KT analyze $D/one.csv $D/other.csv");
     assert_status(&r, 1);

@@ -121,7 +121,7 @@ static void stopped_weights_go_on(void **state)
         "-TERM $p; "
         "wait $p",
         server.url);
-    assert_status(&r, 1);
+    assert_status(&r, 4);
     assert_complains(&r, "stopped before it was downloaded");
     assert_true(exists(folder, "w.safetensors.fetch/MEGNet-MP-2018.6.1-Eform/state.pt.download"));
     assert_false(exists(folder, "w.safetensors"));
@@ -216,7 +216,7 @@ static void a_killed_fetch_goes_on(void **state)
 
 static void an_interrupted_fetch_goes_on(void **state)
 {
-    stop_and_go_on(*state, SIGTERM, 1);
+    stop_and_go_on(*state, SIGTERM, 4);
 }
 
 int main(void)

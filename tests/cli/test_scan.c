@@ -199,6 +199,26 @@ static void killed_and_resumed_it_writes_the_same(void **state)
 }
 
 /* Rows that no flush has said to be done are written again, whatever stands there. */
+/* A scan goes on with the model that it began with, by what the model holds: its place may change. */
+static void another_model_is_noticed(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        "cp -r " MODEL " $D/model && $KT scan $D/model " EXAMPLES " --out $D/rows.csv --quiet && "
+        "mv $D/model $D/moved && $KT scan $D/moved " EXAMPLES " --out $D/rows.csv --resume --quiet");
+    assert_status(&r, 0);
+    run(&r, folder, "rm $D/moved/calibration.csv; $KT scan $D/moved " EXAMPLES " --out $D/rows.csv --resume");
+    assert_status(&r, 1);
+    assert_complains(&r, "is of another scan");
+    run(&r, folder,
+        "cp " MODEL "/calibration.csv $D/moved && cp $D/moved/folds/1/best.safetensors $D/moved/folds/2 && "
+        "$KT scan $D/moved " EXAMPLES " --out $D/rows.csv --resume");
+    assert_status(&r, 1);
+    assert_complains(&r, "is of another scan");
+    outcome_destroy(&r);
+}
+
 static void what_a_kill_left_half_is_cut_off(void **state)
 {
     const char *folder = *state;
@@ -449,6 +469,7 @@ int main(void)
         TEST(any_number_of_threads_writes_the_same),
         TEST(killed_and_resumed_it_writes_the_same),
         TEST(what_a_kill_left_half_is_cut_off),
+        TEST(another_model_is_noticed),
         TEST(what_is_broken_is_named),
         TEST(what_is_broken_in_an_archive_is_named),
         TEST(one_in_twenty_is_broken),

@@ -1,8 +1,8 @@
 /* Help, wrong usage, and what becomes of the output. */
 #include "cli/program.h"
 
-static const char *const commands[] = {"train",   "predict", "evaluate", "reproduce",
-                                       "weights", "data",    "bench"};
+static const char *const commands[] = {"train", "predict", "evaluate", "reproduce", "weights", "data",
+                                       "bench", "submit",  "status",   "collect",   "compare"};
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

@@ -102,7 +102,7 @@ static void test_sigterm(void **state)
         const int status = wait_for(child);
         if (status == -SIGTERM || status == 0)
             continue; /* before its handler was there, or after the end */
-        assert_int_equal(status, 1);
+        assert_int_equal(status, 4);
         assert_int_equal(count_events(run, "stopped", NULL, NULL, NULL), 1);
         stopped++;
         assert_int_equal(wait_for(start(f, run, 1)), 0);

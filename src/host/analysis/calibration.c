@@ -196,6 +196,16 @@ static kt_status list_folds(kti_calibration *c, kt_error *error)
     return KT_OK;
 }
 
+static bool is_finite(const kti_calibration *c)
+{
+    bool finite = isfinite(c->far);
+    for (int f = 0; f < FEATURES; f++)
+        finite = finite && isfinite(c->mean[f]) && isfinite(c->scale[f]);
+    for (size_t i = 0; i < c->held_out_size; i++)
+        finite = finite && isfinite(c->held_out[i].score);
+    return finite;
+}
+
 kt_status kti_calibration_prepare(kti_calibration *c, bool distances, kt_error *error)
 {
     double *nearest = kti_allocate(c->size, sizeof *nearest);
@@ -230,6 +240,8 @@ kt_status kti_calibration_prepare(kti_calibration *c, bool distances, kt_error *
         c->far = nearest[(size_t)(FAR * (double)(c->size - 1))];
     }
     free(nearest);
+    if (!is_finite(c))
+        return kti_fail(error, KT_NON_FINITE, "a calibration's numbers are too large to reckon with");
     return list_folds(c, error);
 }
 
@@ -343,6 +355,13 @@ static void find_warnings(const kti_calibration *c, const kti_graph *graph, cons
     double mean = 0;
     for (int m = 0; m < members; m++)
         mean += value[m] / members;
+    if (has_isolated_node(graph))
+        warn(j, "isolated", "");
+    if (mean < c->least || mean > c->greatest)
+        warn(j, "range", "");
+    if (j->distance > c->far)
+        warn(j, "far", "");
+    /* The last, since there may be more than have room. */
     for (int z = 1; z <= KTI_ATOMIC_NUMBERS; z++) {
         const int type = kti_element_type(z);
         bool there = false;
@@ -351,12 +370,6 @@ static void find_warnings(const kti_calibration *c, const kti_graph *graph, cons
         if (there)
             warn(j, "element:", kti_element_symbol(z));
     }
-    if (has_isolated_node(graph))
-        warn(j, "isolated", "");
-    if (mean < c->least || mean > c->greatest)
-        warn(j, "range", "");
-    if (j->distance > c->far)
-        warn(j, "far", "");
 }
 
 void kti_calibration_judge(const kti_calibration *c, const kti_graph *graph, const int *fold,

@@ -70,7 +70,7 @@ kt_status kti_calibration_add_held_out(kti_calibration *c, int crystal, int fold
                                        kt_error *error);
 
 /* Once all is added: scores, their order, the range, standardised features. `distances`: also each crystal's nearest, a search over all
- * pairs; else they must be there. */
+ * pairs; else they must be there. KT_NON_FINITE for numbers that overflow. */
 kt_status kti_calibration_prepare(kti_calibration *c, bool distances, kt_error *error);
 
 /* Zeroed ones are fine. */

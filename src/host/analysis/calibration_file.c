@@ -16,7 +16,12 @@ enum { ID, SET, FORMULA, SITES, ELEMENTS, KAPPA, HELD_OUT, NEAREST, FIXED };
 
 static const char *const names[FIXED] = {"id",       "dataset", "formula",  "sites",
                                          "elements", "kappa",   "held_out", "nearest"};
-enum { FEATURES = KTI_FEATURES_OF_CRYSTAL, COLUMNS = FIXED + FEATURES, MOST_CRYSTALS = 10000000 };
+enum {
+    FEATURES = KTI_FEATURES_OF_CRYSTAL,
+    COLUMNS = FIXED + FEATURES,
+    MOST_CRYSTALS = 10000000,
+    LONGEST_HELD_OUT = 1 << 16
+};
 
 static const char *column_name(int column)
 {
@@ -61,8 +66,9 @@ static void add_crystal(const kti_calibration *c, size_t i, const size_t *place,
     kti_text_add_csv(text, crystal->id);
     kti_text_add(text, ",");
     kti_text_add_csv(text, c->set[crystal->set]);
-    kti_text_add(text, ",%s,%lld,%s,%.9g,", crystal->formula, (long long)crystal->sites, crystal->elements,
-                 crystal->kappa);
+    kti_text_add(text, ",");
+    kti_text_add_csv(text, crystal->formula);
+    kti_text_add(text, ",%lld,%s,%.9g,", (long long)crystal->sites, crystal->elements, crystal->kappa);
     add_held_out(c, list + place[i], place[i + 1] - place[i], text);
     kti_text_add(text, ",%.6g", crystal->nearest);
     for (int f = 0; f < FEATURES; f++)
@@ -199,14 +205,16 @@ kt_status kti_calibration_read(const char *path, kti_calibration *c, kt_error *e
     bool found = true;
     *c = (kti_calibration){0};
     kt_status status = kti_csv_open_stream(path, &csv, error);
+    csv.field_limit = LONGEST_HELD_OUT;
     if (status == KT_OK)
         status = read_header(&csv, error);
     while (status == KT_OK && (status = kti_csv_next(&csv, &found, error)) == KT_OK && found)
         status = read_crystal(c, &csv, error);
     if (status == KT_OK && c->size == 0)
         status = kti_fail_file(error, KT_BAD_FORMAT, path, "has no crystal");
-    if (status == KT_OK)
-        status = kti_calibration_prepare(c, false, error);
+    kt_error own = KT_ERROR_NONE;
+    if (status == KT_OK && kti_calibration_prepare(c, false, &own) != KT_OK)
+        status = kti_fail_file(error, own.status, path, "%s", own.message);
     kti_csv_close(&csv);
     if (status != KT_OK)
         kti_calibration_destroy(c);

@@ -228,7 +228,7 @@ static void add_interval(kti_text *text, const kti_card *card, const char *datas
 {
     const json_t *interval = json_object_get(card->metrics, "interval"), *set;
     size_t i;
-    if (!interval)
+    if (!json_is_number(json_object_get(interval, "coverage")))
         return;
     kti_text_add(
         text,
@@ -245,6 +245,10 @@ static void add_interval(kti_text *text, const kti_card *card, const char *datas
         if (name)
             add_interval_row(text, name, set);
     }
+    if (card->options->select == KT_SELECT_OUTER && card->options->epochs > 0)
+        kti_text_add(
+            text,
+            "\nThe epoch was chosen on these very crystals, so the interval is too narrow for others.\n");
     kti_text_add(text, "\n");
 }
 

@@ -10,6 +10,7 @@
 #include "analysis/correlation.h"
 #include "analysis/gnuplot.h"
 #include "analysis/heatmap.h"
+#include "analysis/plot.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -104,6 +105,8 @@ kt_status kti_comparison_read(const char *const *paths, const char *const *names
                                    "is no scan of kappa: it has no columns kappa_mean and kappa_std");
         if (status == KT_OK)
             status = match(&comparison->columns, columns, mean, sd, c, error);
+        if (status == KT_OK && columns->rows == 0)
+            status = kti_fail_file(error, KT_BAD_FORMAT, paths[i], "has no row");
         if (status == KT_OK && c->rows == 0)
             status = kti_fail_file(error, KT_BAD_ARGUMENT, paths[i], "has no crystal of %s", paths[0]);
         if (status == KT_OK)
@@ -142,6 +145,13 @@ bool kti_is_prediction(const char *name, const char *quantity)
 
 /* ---- tables ---- */
 
+/* A name as a cell of a Markdown table, or a paragraph. */
+static void add_name(kti_text *text, const char *name)
+{
+    for (const unsigned char *c = (const unsigned char *)name; *c; c++)
+        kti_text_add(text, *c < ' ' ? "?" : strchr("|`*_<>\\[]", *c) ? "\\%c" : "%c", *c);
+}
+
 static void add_variances(const kti_comparison *c, kti_text *text)
 {
     kti_text_add(
@@ -150,11 +160,13 @@ static void add_variances(const kti_comparison *c, kti_text *text)
         "mean: least | greatest |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for (int i = 0; i < c->size; i++) {
         const kti_compared *s = &c->scan[i];
-        kti_text_add(text, "| %s | %zu |", s->name, s->rows);
+        kti_text_add(text, "| ");
+        add_name(text, s->name);
+        kti_text_add(text, " | %zu |", s->rows);
         for (int q = 0; q < 5; q++)
             kti_text_add(text, " %.3g |", s->quantile[q]);
         kti_text_add(text, isnan(s->of_training) ? " - |" : " %.4g |", s->of_training);
-        kti_text_add(text, " %.3g | %.4g |\n", s->least, s->greatest);
+        kti_text_add(text, " %.4g | %.4g |\n", s->least, s->greatest);
     }
 }
 
@@ -187,7 +199,9 @@ static void add_groups(const kti_comparison *c, kti_text *text)
         kti_text_add(text, " | ---");
     kti_text_add(text, " |\n");
     for (int i = 0; i < c->size; i++) {
-        kti_text_add(text, "| %s |", c->scan[i].name);
+        kti_text_add(text, "| ");
+        add_name(text, c->scan[i].name);
+        kti_text_add(text, " |");
         for (int g = 0; g < KTI_KAPPA_GROUPS; g++)
             kti_text_add(text, " %.1f |", share(&c->scan[i], g));
         kti_text_add(text, "\n");
@@ -224,9 +238,11 @@ static kt_status add_related(const kti_comparison *c, const double *values, cons
     if (status == KT_OK)
         qsort(found, size, sizeof *found, by_strength);
     kti_text_add(text, "| %s with | r | p |\n| --- | --- | --- |\n", what);
-    for (size_t i = 0; i < size && status == KT_OK; i++)
-        kti_text_add(text, "| %s | %.3f | %.2e |\n", found[i].name, found[i].with.pearson,
-                     found[i].with.pearson_p);
+    for (size_t i = 0; i < size && status == KT_OK; i++) {
+        kti_text_add(text, "| ");
+        add_name(text, found[i].name);
+        kti_text_add(text, " | %.3f | %.2e |\n", found[i].with.pearson, found[i].with.pearson_p);
+    }
     if (size == 0)
         kti_text_add(text, "| none above %g | | |\n", threshold);
     kti_text_add(text, "\n");
@@ -244,7 +260,8 @@ kt_status kti_comparison_describe(const kti_comparison *c, double threshold, kti
     kti_text_add(text, "\n### What mean and variance go with\n\nPearson's r and its p, |r| above %g.\n\n",
                  threshold);
     for (int i = 0; i < c->size && status == KT_OK; i++) {
-        kti_text_add(text, "%s:\n\n", c->scan[i].name);
+        add_name(text, c->scan[i].name);
+        kti_text_add(text, ":\n\n");
         status = add_related(c, c->scan[i].mean, "mean", threshold, text, error);
         if (status == KT_OK)
             status = add_related(c, c->scan[i].variance, "variance", threshold, text, error);
@@ -256,25 +273,32 @@ kt_status kti_comparison_describe(const kti_comparison *c, double threshold, kti
 
 /* ---- figures ---- */
 
-static void begin(kti_text *script, const char *name, const char *title, int width, int height)
+enum { WIDTH = 900, HEIGHT = 520 };
+
+static const double LEAST_VARIANCE = 1e-6; /* that the logarithmic axis shows */
+
+/* Names, of scans too, are not gnuplot's markup; `enhanced` is for what we write. */
+static void begin(kti_text *script, const char *name, const char *what, const char *title, bool enhanced)
 {
+    char whole[300];
+    snprintf(whole, sizeof whole, "%s: %s", what, title);
     kti_text_add(script,
                  "# Drawn by kappatune; draw it again: gnuplot on this file, in its folder.\n"
-                 "set terminal pngcairo noenhanced size %d,%d font 'Sans,12'\nset output '%s.png'\n"
-                 "set title \"%s\"\nset grid ytics lc rgb '#dddddd'\nset tics nomirror\nset border 3\n",
-                 width, height, name, title);
+                 "set terminal pngcairo %s size %d,%d font 'Sans,12'\nset output '%s.png'\nset title ",
+                 enhanced ? "enhanced" : "noenhanced", WIDTH, HEIGHT, name);
+    kti_plot_quote(script, whole);
+    kti_text_add(script, " noenhanced\nset grid ytics lc rgb '#dddddd'\nset tics nomirror\nset border 3\n");
 }
 
-static kt_status finish(kti_text *script, const char *folder, const char *name, int width, int height,
-                        bool *drawn, kt_error *error)
+static kt_status finish(kti_text *script, const char *folder, const char *name, bool enhanced, bool *drawn,
+                        kt_error *error)
 {
     char file[64];
     snprintf(file, sizeof file, "%s.gp", name);
-    kti_text_add(
-        script,
-        "set terminal svg noenhanced size %d,%d font 'Sans,12' background 'white'\nset output '%s.svg'\n"
-        "replot\n",
-        width, height, name);
+    kti_text_add(script,
+                 "set terminal svg %s size %d,%d font 'Sans,12' background 'white'\nset output '%s.svg'\n"
+                 "replot\n",
+                 enhanced ? "enhanced" : "noenhanced", WIDTH, HEIGHT, name);
     char *path = kti_path_join(folder, file);
     kt_status status = path && !script->failed ? KT_OK : kti_fail_memory(error, "a figure");
     if (status == KT_OK)
@@ -288,48 +312,53 @@ static kt_status finish(kti_text *script, const char *folder, const char *name, 
 
 static void add_names(const kti_comparison *c, kti_text *script)
 {
-    kti_text_add(script, "set xrange [-0.6:%.1f]\nset xtics (", c->size - 0.4);
-    for (int i = 0; i < c->size; i++)
-        kti_text_add(script, "%s\"%s\" %d", i > 0 ? ", " : "", c->scan[i].name, i);
+    kti_text_add(script, "set xrange [-0.6:%.1f]\nset xtics noenhanced (", c->size - 0.4);
+    for (int i = 0; i < c->size; i++) {
+        kti_text_add(script, i > 0 ? ", " : "");
+        kti_plot_quote(script, c->scan[i].name);
+        kti_text_add(script, " %d", i);
+    }
     kti_text_add(script, ")\n");
 }
 
-enum { WIDTH = 900, HEIGHT = 520 };
+static double shown(double variance)
+{
+    return fmax(variance, LEAST_VARIANCE);
+}
 
 static kt_status draw_variance(const kti_comparison *c, const char *folder, const char *title, bool *drawn,
                                kt_error *error)
 {
     kti_text script = {0};
-    char whole[256];
-    bool lines = false;
-    snprintf(whole, sizeof whole, "Variance over the members: %s", title);
-    begin(&script, "variance", whole, WIDTH, HEIGHT);
+    bool lines = false, cut = false;
+    begin(&script, "variance", "Variance over the members", title, true);
     add_names(c, &script);
-    kti_text_add(&script, "set logscale y\nset format y '10^{%%T}'\nset ylabel 'variance, (W/(m K))^2'\n"
-                          "set termoption enhanced\nset style fill solid 0.3\nset key outside center bottom "
-                          "horizontal\n$boxes << EOD\n");
+    kti_text_add(&script,
+                 "set logscale y\nset format y '10^{%%T}'\nset ylabel 'variance, (W/(m K))^2'\n"
+                 "set style fill solid 0.3\nset key outside center bottom horizontal\n$boxes << EOD\n");
     for (int i = 0; i < c->size; i++) {
-        const kti_compared *s = &c->scan[i];
-        kti_text_add(&script, "%d %.6g %.6g %.6g %.6g %.6g\n", i, s->quantile[1], s->quantile[0],
-                     s->quantile[4], s->quantile[3], s->quantile[2]);
+        const double *q = c->scan[i].quantile;
+        kti_text_add(&script, "%d %.6g %.6g %.6g %.6g %.6g\n", i, shown(q[1]), shown(q[0]), shown(q[4]),
+                     shown(q[3]), shown(q[2]));
+        cut = cut || q[0] < LEAST_VARIANCE;
     }
     kti_text_add(&script, "EOD\n$training << EOD\n");
     for (int i = 0; i < c->size; i++)
-        if (isfinite(c->scan[i].of_training)) {
+        if (c->scan[i].of_training > 0) {
             kti_text_add(&script, "%.2f %.6g\n%.2f %.6g\n\n", i - 0.4, c->scan[i].of_training, i + 0.4,
                          c->scan[i].of_training);
             lines = true;
         }
-    kti_text_add(
-        &script,
-        "EOD\nset boxwidth 0.5\n"
-        "plot $boxes using 1:2:3:4:5 with candlesticks whiskerbars lc rgb '#2b6cb0' title "
-        "'quartiles, whiskers from 5 to 95 %%', "
-        "$boxes using 1:6:6:6:6 with candlesticks lt -1 lw 2 notitle%s\n",
-        lines ? ", $training using 1:2 with lines dt 2 lw 2 lc rgb '#c05621' title 'kappa of the training "
-                "data'"
-              : "");
-    return finish(&script, folder, "variance", WIDTH, HEIGHT, drawn, error);
+    kti_text_add(&script,
+                 "EOD\nset boxwidth 0.5\n%s"
+                 "plot $boxes using 1:2:3:4:5 with candlesticks whiskerbars lc rgb '" KTI_BLUE "' title "
+                 "'quartiles, whiskers from 5 to 95 %%%s', "
+                 "$boxes using 1:6:6:6:6 with candlesticks lt -1 lw 2 notitle%s\n",
+                 cut ? "set yrange [5e-7:*]\n" : "", cut ? ", at least 10^{-6}" : "",
+                 lines ? ", $training using 1:2 with lines dt 2 lw 2 lc rgb '" KTI_ORANGE
+                         "' title 'kappa of the training data'"
+                       : "");
+    return finish(&script, folder, "variance", true, drawn, error);
 }
 
 static kt_status draw_groups(const kti_comparison *c, const char *folder, const char *title, bool *drawn,
@@ -339,9 +368,8 @@ static kt_status draw_groups(const kti_comparison *c, const char *folder, const 
     static const char *const colours[KTI_KAPPA_GROUPS] = {"#08519c", "#4292c6", "#9ecae1", "#d9d9d9",
                                                           "#fdae6b", "#e6550d", "#99000d"};
     kti_text script = {0};
-    char whole[256], name[32];
-    snprintf(whole, sizeof whole, "Groups of the mean prediction, W/(m K): %s", title);
-    begin(&script, "groups", whole, WIDTH, HEIGHT);
+    char name[32];
+    begin(&script, "groups", "Groups of the mean prediction, W/(m K)", title, false);
     add_names(c, &script);
     kti_text_add(&script,
                  "set yrange [0:100]\nset ylabel '%% of the crystals'\nset key outside right center invert\n"
@@ -359,7 +387,7 @@ static kt_status draw_groups(const kti_comparison *c, const char *folder, const 
                      colours[g], name);
     }
     kti_text_add(&script, "\n");
-    return finish(&script, folder, "groups", WIDTH, HEIGHT, drawn, error);
+    return finish(&script, folder, "groups", false, drawn, error);
 }
 
 /* Means and variances of all scans, then the features, with one another. */
@@ -407,7 +435,6 @@ kt_status kti_comparison_draw(const kti_comparison *c, const char *folder, const
                               double threshold, bool *drawn, kt_error *error)
 {
     kt_status status = kti_make_folder(folder, error);
-    *drawn = true;
     if (status == KT_OK)
         status = draw_variance(c, folder, title, drawn, error);
     if (status == KT_OK)

@@ -46,7 +46,7 @@ kt_status kti_comparison_describe(const kti_comparison *comparison, double thres
                                   kt_error *error);
 
 /* Draws variance, groups and correlation, as PNG, SVG and gnuplot's script, into `folder`, which is made. Cells of the map with |r| below
- * `threshold` are left blank. `title` says what the crystals are. *drawn is false where there is no gnuplot: the scripts are there all the
+ * `threshold` are left blank. `title` says what the crystals are. *drawn becomes false where there is no gnuplot: the scripts are there all the
  * same. */
 kt_status kti_comparison_draw(const kti_comparison *comparison, const char *folder, const char *title,
                               double threshold, bool *drawn, kt_error *error);

@@ -8,6 +8,7 @@
 #include "analysis/calibration_file.h"
 #include "base/fail.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "model/architecture.h"
 #include "train/checkpoint.h"
@@ -36,6 +37,7 @@ struct kt_model {
     member *member;              /* [members] */
     int *fold;                   /* [members] */
     kti_calibration calibration; /* of no crystals where there is none */
+    uint64_t fingerprint;
 };
 
 kt_model_options kt_model_options_default(void)
@@ -82,6 +84,9 @@ static kt_status load_member(kt_model *model, int index, int fold, const char *f
     member *m = &model->member[index];
     kt_status status = kti_weights_read(file, &tensors, error);
     model->fold[index] = fold;
+    for (size_t i = 0; i < tensors.size; i++)
+        model->fingerprint = kti_hash(model->fingerprint, tensors.list[i].data,
+                                      tensors.list[i].elements * kti_dtype_size(tensors.list[i].dtype));
     if (status == KT_OK && model->options.property == KT_KAPPA)
         status = load_process(&tensors, file, m, error);
     if (status == KT_OK)
@@ -157,6 +162,7 @@ static kt_status open_model(const char *path, const kt_model_options *options, k
     if (!made)
         return kti_fail_memory(error, "the model");
     made->options = *options;
+    made->fingerprint = KTI_HASH_START;
     made->members = count > 0 ? count : 1;
     made->member = kti_allocate((size_t)made->members, sizeof *made->member);
     made->fold = kti_allocate((size_t)made->members, sizeof *made->fold);
@@ -190,6 +196,11 @@ static kt_status load_calibration(kt_model *model, const char *folder, kt_error 
     kt_status status = path ? KT_OK : kti_fail_memory(error, "a path");
     if (status == KT_OK && kti_file_exists(path))
         status = kti_calibration_read(path, &model->calibration, error);
+    const kti_calibration *c = &model->calibration;
+    for (size_t i = 0; i < c->held_out_size; i++)
+        model->fingerprint = kti_hash(model->fingerprint, &c->held_out[i].score, sizeof c->held_out[i].score);
+    model->fingerprint =
+        kti_hash(model->fingerprint, c->value, c->size * KTI_FEATURES_OF_CRYSTAL * sizeof *c->value);
     free(path);
     return status;
 }
@@ -385,6 +396,11 @@ kt_status kt_model_predict(kt_model *model, const kt_structure *structure, const
 }
 
 /* ---- how far to trust it ---- */
+
+uint64_t kti_model_fingerprint(const kt_model *model)
+{
+    return model->fingerprint;
+}
 
 const kti_calibration *kti_model_calibration(const kt_model *model)
 {

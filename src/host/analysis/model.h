@@ -11,6 +11,9 @@
 kt_status kti_model_open_bare(const char *path, const kt_model_options *options, kt_model **model,
                               kt_error *error);
 
+/* Of the weights and the calibration: two models that predict and judge alike have the same. */
+uint64_t kti_model_fingerprint(const kt_model *model);
+
 /* NULL where there is none. */
 const kti_calibration *kti_model_calibration(const kt_model *model);
 

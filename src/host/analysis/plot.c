@@ -171,7 +171,7 @@ kt_status kti_plot_finish(kti_plots *plots, const char *name, int width, int hei
     snprintf(inline_file, sizeof inline_file, "%s.page.svg", name);
     char *path = kti_path_join(plots->folder, file), *svg_path = kti_path_join(plots->folder, inline_file);
     kti_text_add(&whole,
-                 "# Drawn by kappatune report; draw it again: gnuplot on this file, in its folder.\n"
+                 "# Drawn by kappatune; draw it again: gnuplot on this file, in its folder.\n"
                  "set terminal svg noenhanced size %d,%d dynamic font 'Sans,14'\nset output '%s'\n%s",
                  width, height, inline_file, script->data ? script->data : "");
     add_files(&whole, plots, name, width, height);

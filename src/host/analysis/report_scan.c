@@ -67,9 +67,12 @@ static kt_status draw_spread(kti_report *report, const kti_scan_summary *s, kt_e
 
 static void add_extremes(kti_text *html, const kti_scan_summary *s, bool low)
 {
-    const char *const header[] = {"crystal", "formula", "mean", "std", "lower", "upper"};
+    char low_end[32], high_end[32];
+    const char *const header[] = {"crystal", "formula", "mean", "std", low_end, high_end};
     const kti_ranking *list = low ? &s->low : &s->top;
     char title[96];
+    snprintf(low_end, sizeof low_end, "low, %d %%", s->level);
+    snprintf(high_end, sizeof high_end, "high, %d %%", s->level);
     snprintf(title, sizeof title, "%s %s, %s", low ? "Lowest" : "Highest", s->quantity, unit_of(s));
     kti_html_heading(html, 3, title);
     kti_html_table_begin(html, 2, header, s->has_interval ? 6 : 4);

@@ -101,7 +101,6 @@ kt_status kti_reproduced_scans_describe(const kti_reproduction *r, const kti_sca
     kti_text text = {0};
     kt_status status = KT_OK;
     char *path = kti_path_join(r->options.out, "scans.md");
-    *drawn = true;
     kti_text_add(&text,
                  "# Scans by the models of the paper\n\n"
                  "Variances as in the paper's Fig. 8, groups as in its Fig. 9, correlations as in its Tables "

@@ -20,7 +20,7 @@ extern const char *const kti_scanning_models[];
 char *kti_reproduced_scan(const kti_reproduction *r, kt_protocol protocol, const kti_scan_source *source,
                           const char *model);
 
-/* Writes DIR/scans.md and draws DIR/figures/scan-<protocol>-<crystals>/{variance,groups,correlation}. *drawn is false where there is no
+/* Writes DIR/scans.md and draws DIR/figures/scan-<protocol>-<crystals>/{variance,groups,correlation}. *drawn becomes false where there is no
  * gnuplot. The scans are there. */
 kt_status kti_reproduced_scans_describe(const kti_reproduction *r, const kti_scan_source *sources, int size,
                                         bool *drawn, kt_error *error);

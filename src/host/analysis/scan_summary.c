@@ -100,6 +100,7 @@ static kt_status read_header(kti_csv *csv, kti_scan_summary *s, fields *f, kt_er
     f->upper = find_bound(csv, s->quantity, "high");
     f->warnings = find_field(csv, "warnings");
     s->has_interval = f->lower >= 0 && f->upper >= 0;
+    s->level = s->has_interval && strstr(csv->field[f->lower], "_90") ? 90 : 68;
     s->has_warnings = f->warnings >= 0;
     s->feature = kti_allocate((size_t)csv->fields, sizeof *s->feature);
     if (!s->feature)

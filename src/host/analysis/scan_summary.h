@@ -32,6 +32,7 @@ typedef struct kti_scan_summary {
     int64_t beyond;       /* rows whose standard deviation is more than half the mean */
     kti_ranking top, low; /* of kti_scan_row: the greatest mean first, and the least */
     bool has_interval;
+    int level; /* of the interval, %: 90 or 68 */
 
     /* Rows drawn evenly from all, of which none is left out while they are few. */
     size_t sampled;

@@ -12,7 +12,7 @@
 
 static void name_owner(int handle)
 {
-    char host[128] = "", text[192];
+    char host[128] = "", text[KTI_LOCK_OWNER];
     gethostname(host, sizeof host - 1);
     const int length = snprintf(text, sizeof text, "host %s, process %ld\n", host, (long)getpid());
     /* For people only: the lock holds without it. */
@@ -20,14 +20,34 @@ static void name_owner(int handle)
         return;
 }
 
-static kt_status refuse(int handle, const char *folder, kt_error *error)
+static void read_owner(int handle, char owner[KTI_LOCK_OWNER])
 {
-    char owner[192] = "";
-    const ssize_t length = pread(handle, owner, sizeof owner - 1, 0);
+    const ssize_t length = pread(handle, owner, KTI_LOCK_OWNER - 1, 0);
     owner[length > 0 ? length : 0] = '\0';
     owner[strcspn(owner, "\n")] = '\0';
-    return kti_fail_file(error, KT_IO, folder, "another run is writing here (%s)",
-                         *owner ? owner : "unknown owner");
+    if (!*owner)
+        snprintf(owner, KTI_LOCK_OWNER, "unknown owner");
+}
+
+static kt_status refuse(int handle, const char *folder, kt_error *error)
+{
+    char owner[KTI_LOCK_OWNER];
+    read_owner(handle, owner);
+    return kti_fail_file(error, KT_IO, folder, "another run is writing here (%s)", owner);
+}
+
+bool kti_lock_is_held(const char *folder, char owner[KTI_LOCK_OWNER])
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char *path = kti_path_join(folder, "lock");
+    const int handle = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    const bool held = handle >= 0 && fcntl(handle, F_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+    if (held)
+        read_owner(handle, owner);
+    if (handle >= 0)
+        close(handle);
+    free(path);
+    return held;
 }
 
 kt_status kti_lock_take(kti_lock *lock, const char *folder, kt_error *error)

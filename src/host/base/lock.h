@@ -2,7 +2,11 @@
 #ifndef KTI_BASE_LOCK_H
 #define KTI_BASE_LOCK_H
 
+#include <stdbool.h>
+
 #include <kappatune/error.h>
+
+enum { KTI_LOCK_OWNER = 192 }; /* bytes that say who holds a lock */
 
 typedef struct kti_lock {
     int handle; /* -1: not held */
@@ -16,5 +20,8 @@ typedef struct kti_lock {
 /* Takes folder/lock, which then names this host and process; KT_IO, naming the owner, if another process holds it. */
 kt_status kti_lock_take(kti_lock *lock, const char *folder, kt_error *error);
 void kti_lock_release(kti_lock *lock);
+
+/* Whether another process holds folder/lock, and, if so, who. */
+bool kti_lock_is_held(const char *folder, char owner[KTI_LOCK_OWNER]);
 
 #endif

@@ -344,10 +344,17 @@ static kt_status analyze(const request *r, analysis *a, kt_error *error)
 
 /* ---- several scans ---- */
 
-/* "a" of "x/a.csv". */
-static void name_scan(const char *path, char *name, size_t capacity)
+/* "a" of "x/a.csv"; with its folder, where another scan has the same name. */
+static void name_scan(char *const *paths, int count, int index, char *name, size_t capacity)
 {
-    const char *begin = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    const char *path = paths[index], *begin = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    bool alone = true;
+    for (int i = 0; i < count; i++) {
+        const char *other = strrchr(paths[i], '/') ? strrchr(paths[i], '/') + 1 : paths[i];
+        alone = alone && (i == index || strcmp(other, begin) != 0);
+    }
+    while (!alone && begin > path && (begin[-1] != '/' || strchr(begin, '/') == NULL))
+        begin--;
     const size_t length = strlen(begin);
     const bool ends = length > 4 && strcmp(begin + length - 4, ".csv") == 0;
     snprintf(name, capacity, "%.*s", (int)(ends ? length - 4 : length), begin);
@@ -355,13 +362,13 @@ static void name_scan(const char *path, char *name, size_t capacity)
 
 static kt_status compare(const request *r, kt_error *error)
 {
-    char own[KTI_COMPARED_SCANS][64], title[96];
+    char own[KTI_COMPARED_SCANS][128], title[96];
     const char *names[KTI_COMPARED_SCANS];
     kti_comparison comparison;
     kti_text text = {0};
     bool drawn = true;
     for (int i = 0; i < r->scan_count; i++) {
-        name_scan(r->scans[i], own[i], sizeof own[i]);
+        name_scan(r->scans, r->scan_count, i, own[i], sizeof own[i]);
         names[i] = own[i];
     }
     kt_status status =

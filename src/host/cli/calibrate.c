@@ -1,6 +1,7 @@
 /* kappatune calibrate */
 #include "cli/calibrate.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -24,10 +25,13 @@ static const char help[] =
     "  --threads N           that read the data (default: all processors)\n"
     "  -h, --help            this text\n"
     "\n"
-    "Prints how often the interval held, each split judged by the others: mean over the splits, population "
+    "Prints how often the interval held, each split judged by the others (one alone, or one of too few, is "
+    "not): mean\n"
+    "over the splits, population "
     "standard\n"
     "deviation, and the median factor from the interval's middle to its ends. The same goes into MODEL's "
-    "metrics.json.\n"
+    "metrics.json;\n"
+    "the card of an exported model stays as it is.\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some rows of the data rejected.\n"
     "\n"
     "Example:\n"
@@ -47,7 +51,7 @@ static kt_status print(const kti_calibration *c, kt_error *error)
     kti_table table = {.columns = 4, .left = 1};
     kt_status status = KT_OK;
     kti_table_add(&table, "on");
-    kti_table_add(&table, "crystals held out");
+    kti_table_add(&table, "crystals judged");
     kti_table_add(&table, "held, %%");
     kti_table_add(&table, "factor");
     for (int set = c->sets > 1 ? 0 : -1; set < c->sets && status == KT_OK; set++) {
@@ -57,8 +61,9 @@ static kt_status print(const kti_calibration *c, kt_error *error)
         status = kti_calibration_cover(c, set, &s, error);
         kti_table_add(&table, "%s", c->set[set < 0 ? 0 : set]);
         kti_table_add(&table, "%d", s.pairs);
-        kti_table_add(&table, "%.1f (%.1f)", 100 * s.of.coverage, 100 * s.of.coverage_std);
-        kti_table_add(&table, "%.2f", s.of.factor);
+        kti_table_add(&table, isnan(s.of.coverage) ? "-" : "%.1f (%.1f)", 100 * s.of.coverage,
+                      100 * s.of.coverage_std);
+        kti_table_add(&table, isnan(s.of.factor) ? "-" : "%.2f", s.of.factor);
     }
     if (status == KT_OK && table.out_of_memory)
         status = kti_fail_memory(error, "the table");

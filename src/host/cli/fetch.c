@@ -294,10 +294,10 @@ int kti_cli_fetch_aflow(const kti_cli_fetch_request *request)
         print_aflow(&result, request->out, kti_fetcher_requests(fetcher));
     kti_fetcher_destroy(fetcher);
     if (status != KT_OK) {
-        kti_cli_fail(&error);
+        const int exit_status = kti_cli_fail(&error);
         if (status == KT_IO || status == KT_INTERRUPTED)
             kti_cli_warn("what is there stays in %s: the same command goes on", request->out);
-        return KTI_EXIT_FAILED;
+        return exit_status;
     }
     return result.rejected > 0 ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
 }

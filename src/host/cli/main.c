@@ -9,6 +9,8 @@
 #include "cli/analyze.h"
 #include "cli/bench.h"
 #include "cli/calibrate.h"
+#include "cli/collect.h"
+#include "cli/compare.h"
 #include "cli/data.h"
 #include "cli/evaluate.h"
 #include "cli/options.h"
@@ -16,6 +18,8 @@
 #include "cli/report.h"
 #include "cli/reproduce.h"
 #include "cli/scan.h"
+#include "cli/status.h"
+#include "cli/submit.h"
 #include "cli/train.h"
 #include "cli/weights.h"
 
@@ -32,6 +36,10 @@ static const command commands[] = {
     {"report", "one HTML file of what a run, a data set, a scan or a reproduction shows", kti_cli_report},
     {"evaluate", "scores of trained models on their own and other data sets", kti_cli_evaluate},
     {"reproduce", "the paper's tables and figures beside ours, under both protocols", kti_cli_reproduce},
+    {"submit", "hand a training to a cluster's queue", kti_cli_submit},
+    {"collect", "one run of folds that were trained apart", kti_cli_collect},
+    {"compare", "scores of runs beside each other, and where their recipes differ", kti_cli_compare},
+    {"status", "how far runs are", kti_cli_status},
     {"calibrate", "make or renew what a model's intervals and warnings come from", kti_cli_calibrate},
     {"weights", "import, inspect and fetch weights", kti_cli_weights},
     {"data", "check, describe and fetch data sets", kti_cli_data},
@@ -56,7 +64,8 @@ static void print_help(FILE *out)
           "  kappatune predict runs/demo crystal.cif\n\n"
           "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some inputs rejected (each is named "
           "with its\n"
-          "reason). Results go to standard output, errors to standard error.\n",
+          "reason), 4 stopped by a signal, to be gone on with. Results go to standard output, errors to "
+          "standard error.\n",
           out);
 }
 

@@ -47,7 +47,7 @@ int kti_cli_fail(const kt_error *error)
     char text[MESSAGE];
     kt_error_format(error, text, sizeof text);
     kti_cli_warn("%s", text);
-    return KTI_EXIT_FAILED;
+    return error->status == KT_INTERRUPTED ? KTI_EXIT_STOPPED : KTI_EXIT_FAILED;
 }
 
 /* Long options in which an unknown one may be found again when it is misspelt. */
@@ -150,6 +150,24 @@ int kti_option_choice(const char *option, const char *text, const char *const *c
     }
     kti_cli_warn("%s takes %s, not '%s'", option, list, text);
     return -1;
+}
+
+bool kti_option_plot_formats(const char *option, const char *list, unsigned *formats)
+{
+    static const char *const names[] = {"svg", "png", "pdf", NULL}; /* of kti_plot_format, bit by bit */
+    *formats = 0;
+    for (const char *at = list;; at++) {
+        char word[32];
+        const size_t length = strcspn(at, ",");
+        snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), at);
+        const int choice = kti_option_choice(option, word, names);
+        if (choice < 0)
+            return false;
+        *formats |= 1u << choice;
+        at += length;
+        if (!*at)
+            return true;
+    }
 }
 
 /* Letters to insert, delete or replace to get from one name to the other (Levenshtein). */

@@ -18,7 +18,8 @@ enum {
     KTI_EXIT_DONE = 0,
     KTI_EXIT_FAILED = 1,
     KTI_EXIT_USAGE = 2,
-    KTI_EXIT_REJECTS = 3 /* done, but some inputs were left out, each of them named */
+    KTI_EXIT_REJECTS = 3, /* done, but some inputs were left out, each of them named */
+    KTI_EXIT_STOPPED = 4  /* not done: a signal asked to stop; the same work can go on */
 };
 
 typedef enum kti_output { KTI_OUTPUT_TABLE, KTI_OUTPUT_CSV, KTI_OUTPUT_JSON } kti_output;
@@ -32,7 +33,7 @@ int kti_cli_next(int argc, char **argv, const char *shorts, const struct option 
 /* Prints "kappatune: COMMAND: message" and how to get help; returns KTI_EXIT_USAGE. */
 int kti_cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Prints the error as "kappatune: file:line: message"; returns KTI_EXIT_FAILED. */
+/* Prints the error as "kappatune: file:line: message"; returns KTI_EXIT_FAILED, of KT_INTERRUPTED KTI_EXIT_STOPPED. */
 int kti_cli_fail(const kt_error *error);
 
 /* Prints "kappatune: message". */
@@ -46,6 +47,9 @@ bool kti_option_number(const char *option, const char *text, double least, doubl
 
 /* The place of `text` in choices[] (ends with NULL); -1 after printing a usage error. */
 int kti_option_choice(const char *option, const char *text, const char *const *choices);
+
+/* "png,pdf" as bits of kti_plot_format; false after printing a usage error. */
+bool kti_option_plot_formats(const char *option, const char *list, unsigned *formats);
 
 /* The choice nearest in spelling; NULL if none is near. choices[] ends with NULL. */
 const char *kti_cli_nearest(const char *text, const char *const *choices);

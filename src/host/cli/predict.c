@@ -268,7 +268,9 @@ static void write_judgement(kti_text *line, const kt_judgement *j)
     write_number(line, j->high);
     kti_text_add(line, ",%.4g,%s,", j->distance, j->warnings);
     kti_text_add_csv(line, j->nearest_id[0]);
-    kti_text_add(line, ",%s,%.9g", j->nearest_formula[0], j->nearest_kappa[0]);
+    kti_text_add(line, ",");
+    kti_text_add_csv(line, j->nearest_formula[0]);
+    kti_text_add(line, ",%.9g", j->nearest_kappa[0]);
 }
 
 static kt_status write_csv(const sink *s, const prediction *p, kt_error *error)
@@ -311,9 +313,10 @@ static int judgement_to_json(json_t *object, const kt_judgement *j)
     }
     for (int i = 0; i < j->nearest; i++)
         lost |= json_array_append_new(nearest,
-                                      json_pack("{s:o, s:s, s:f, s:f}", "id", kti_json_text(j->nearest_id[i]),
-                                                "formula", j->nearest_formula[i], "kappa",
-                                                j->nearest_kappa[i], "distance", j->nearest_distance[i]));
+                                      json_pack("{s:o, s:o, s:o, s:o}", "id", kti_json_text(j->nearest_id[i]),
+                                                "formula", kti_json_text(j->nearest_formula[i]), "kappa",
+                                                kti_json_real(j->nearest_kappa[i]), "distance",
+                                                kti_json_real(j->nearest_distance[i])));
     lost |= json_object_set_new(object, "warnings", warnings);
     return lost | json_object_set_new(object, "nearest", nearest);
 }

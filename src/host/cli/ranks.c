@@ -70,5 +70,7 @@ int kti_cli_leave(kt_communicator *ranks, int exit_status)
 
 int kti_cli_fail_together(kt_communicator *ranks, const kt_error *error)
 {
-    return kti_communicator_is_root(ranks) ? kti_cli_fail(error) : KTI_EXIT_FAILED;
+    if (kti_communicator_is_root(ranks))
+        return kti_cli_fail(error);
+    return error->status == KT_INTERRUPTED ? KTI_EXIT_STOPPED : KTI_EXIT_FAILED;
 }

@@ -13,7 +13,7 @@ int kti_cli_join(int argc, char **argv, kt_communicator **ranks);
 /* Leaves them, in order if all ranks come here with the same outcome, and gives `exit_status` back. */
 int kti_cli_leave(kt_communicator *ranks, int exit_status);
 
-/* Prints the error, in rank 0 for all; returns KTI_EXIT_FAILED. */
+/* Prints the error, in rank 0 for all; returns the exit status that kti_cli_fail gives it. */
 int kti_cli_fail_together(kt_communicator *ranks, const kt_error *error);
 
 #endif

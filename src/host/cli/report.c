@@ -66,25 +66,6 @@ static const struct option long_options[] = {
     {0},
 };
 
-/* "png,pdf" */
-static bool read_formats(const char *list, unsigned *formats)
-{
-    static const char *const names[] = {"svg", "png", "pdf", NULL};
-    *formats = 0;
-    for (const char *at = list;; at++) {
-        char word[32];
-        const size_t length = strcspn(at, ",");
-        snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), at);
-        const int choice = kti_option_choice("--format", word, names);
-        if (choice < 0)
-            return false;
-        *formats |= 1u << choice;
-        at += length;
-        if (!*at)
-            return true;
-    }
-}
-
 static bool add_other(const char *argument, request *r)
 {
     if (r->report.other_count == MOST_OTHERS) {
@@ -111,7 +92,7 @@ static int read_options(int argc, char **argv, request *r)
         case OPTION_FIGURES: r->figures = optarg; break;
         case OPTION_FORMAT:
             r->formatted = true;
-            good = read_formats(optarg, &r->report.formats);
+            good = kti_option_plot_formats("--format", optarg, &r->report.formats);
             break;
         case OPTION_THREADS: good = kti_option_integer("--threads", optarg, 1, MOST_THREADS, &threads); break;
         default: return KTI_EXIT_USAGE;

@@ -1,6 +1,7 @@
 /* kappatune reproduce */
 #include "cli/reproduce.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,9 +67,10 @@ static const char help[] =
     "\n"
     "Figures need gnuplot (Debian: gnuplot-nox); without it the tables are written all the same. Ctrl-C, "
     "SIGTERM,\n"
-    "SIGHUP and SIGUSR1 checkpoint, then stop. Exit status: 0 done, 1 failed or stopped, 2 wrong usage, 3 "
-    "done with\n"
-    "some rows rejected (six of AFLOW's crystals have no two atoms within 4 Å).\n";
+    "SIGHUP and SIGUSR1 checkpoint, then stop. Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with "
+    "some "
+    "rows\n"
+    "rejected (six of AFLOW's crystals have no two atoms within 4 Å), 4 stopped by a signal.\n";
 
 enum { QUICK_FOLDS = 3, QUICK_EPOCHS = 60, QUICK_AFLOW_EPOCHS = 10 };
 
@@ -328,6 +330,17 @@ static int show_scan(void *user, const kti_scan_progress *p)
     return kti_stop_asked();
 }
 
+static kt_status remove_scan(const char *out, const char *rejects, kt_error *error)
+{
+    char state[4096];
+    snprintf(state, sizeof state, "%s.state", out);
+    const char *const files[] = {out, rejects, state};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (remove(files[i]) != 0 && errno != ENOENT)
+            return kti_fail_file(error, KT_IO, files[i], "cannot be removed: %s", strerror(errno));
+    return KT_OK;
+}
+
 static kt_status scan_one(const kti_reproduction *r, kt_protocol protocol, const kti_scan_source *source,
                           const char *model, screen *s, kt_error *error)
 {
@@ -349,8 +362,18 @@ static kt_status scan_one(const kti_reproduction *r, kt_protocol protocol, const
                                       .threads = r->options.threads,
                                       .progress = show_scan,
                                       .user = s};
-    if (status == KT_OK)
-        status = kti_scan(&options, &result, error);
+    kt_error own = KT_ERROR_NONE;
+    if (status == KT_OK) {
+        status = kti_scan(&options, &result, &own);
+        if (status == KT_BAD_ARGUMENT && kti_file_exists(out)) { /* of other crystals or models: seconds */
+            own = (kt_error)KT_ERROR_NONE;
+            status = remove_scan(out, rejects, error);
+            if (status == KT_OK)
+                status = kti_scan(&options, &result, &own);
+        }
+        if (own.status != KT_OK && error->status == KT_OK)
+            *error = own;
+    }
     free(run);
     free(stage);
     free(out);
@@ -434,9 +457,10 @@ static int report(const request *asked, const kti_reproduction *r, screen *s)
     if (error.status == KT_OK && !drawn)
         kti_cli_warn("there is no gnuplot, so no figure was drawn: install it (Debian: apt-get install "
                      "gnuplot-nox) and start again with --resume");
-    printf(
-        "tables in %s/tables.md and tables.json, figures in %s/figures, all on one page in %s/report.html\n",
-        r->options.out, r->options.out, r->options.out);
+    printf("tables in %s/tables.md and tables.json, figures in %s/figures", r->options.out, r->options.out);
+    if (error.status == KT_OK)
+        printf(", all on one page in %s/report.html", r->options.out);
+    putchar('\n');
     return exit_status;
 }
 

@@ -79,8 +79,10 @@ kt_status kti_print_summaries(const kt_train_options *o, const kt_train_result *
     const kt_interval_scores *i = &result->interval;
     if (status == KT_OK && isfinite(i->coverage))
         printf("90 %% interval: held for %.1f %% (%.1f) of the crystals that a split keeps; its ends lie a "
-               "factor of %.2f from its middle\n",
-               100 * i->coverage, 100 * i->coverage_std, i->factor);
+               "factor of %.2f from its middle%s\n",
+               100 * i->coverage, 100 * i->coverage_std, i->factor,
+               epochs && o->select == KT_SELECT_OUTER ? "; the epoch was chosen on them, so it is too narrow"
+                                                      : "");
     return status;
 }
 

@@ -22,6 +22,7 @@
 #include "train/recipe.h"
 #include "train/stages.h"
 #include "train/start.h"
+#include "train/sweep.h"
 
 static const char help[] =
     "usage: kappatune train RECIPE.json [OPTION...]\n"
@@ -50,6 +51,10 @@ static const char help[] =
     "  --seed N               default 42\n"
     "  --replicas N           N seeds from that on, all folds of all of them at once: a run each in "
     "RUN/seed-<seed>\n"
+    "  --point N              of a recipe in which keys list several values, a sweep: that combination "
+    "alone. "
+    "Without it\n"
+    "                         all of them are trained one after another, a run each in RUN/points/<n>\n"
     "  --head NAME            what predicts: network (default); gp, a Gaussian process fitted to each fold's "
     "training rows;\n"
     "                         average, the geometric mean of both\n"
@@ -79,13 +84,15 @@ static const char help[] =
     "  --quiet, --progress    no progress; a bar also where there is no terminal\n"
     "  --dry-run              show the resolved recipe and the data, and stop\n"
     "\n"
-    "The run folder gets recipe.json, metrics.json, predictions.csv, epochs.csv, log.jsonl, rejects.csv and\n"
+    "The run folder gets recipe.json, metrics.json, predictions.csv, calibration.csv, epochs.csv, "
+    "log.jsonl,\n"
+    "rejects.csv and\n"
     "folds/<n>/{best,last}.safetensors; that of a recipe with stages, one such folder for each in stages/, "
     "and\n"
     "--resume trains only what is not finished, stages that were added to the recipe included. Ctrl-C, "
     "SIGTERM, SIGHUP and SIGUSR1 checkpoint, then stop.\n"
     "Under mpirun -n N, or srun with MPI, the processes share the folds, to the same files (docs/ranks.md).\n"
-    "Exit status: 0 done, 1 failed or stopped, 2 wrong usage, 3 done with some rows rejected.\n";
+    "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some rows rejected, 4 stopped by a signal.\n";
 
 typedef struct screen {
     kti_progress progress;
@@ -131,6 +138,7 @@ enum {
     OPTION_LEARNING_RATE,
     OPTION_SEED,
     OPTION_REPLICAS,
+    OPTION_POINT,
     OPTION_HEAD,
     OPTION_GP_FEATURES,
     OPTION_GP_KERNEL,
@@ -160,6 +168,7 @@ static const struct option long_options[] = {
     {"learning-rate", required_argument, NULL, OPTION_LEARNING_RATE},
     {"seed", required_argument, NULL, OPTION_SEED},
     {"replicas", required_argument, NULL, OPTION_REPLICAS},
+    {"point", required_argument, NULL, OPTION_POINT},
     {"head", required_argument, NULL, OPTION_HEAD},
     {"gp-features", required_argument, NULL, OPTION_GP_FEATURES},
     {"gp-kernel", required_argument, NULL, OPTION_GP_KERNEL},
@@ -185,7 +194,11 @@ typedef struct request {
     int data_sets;    /* named by --data */
     bool head_named, epochs_named, threads_named;
     kt_communicator *ranks;
-    int replicas; /* 0: not asked for */
+    int replicas;    /* 0: not asked for */
+    int points;      /* of the recipe, if it is a sweep, else 0 */
+    int point;       /* of them, that this request is of */
+    int only_point;  /* 0: not asked for */
+    char *point_out; /* its folder; owned */
     const char *out;
     char default_out[512];
     bool resume, quiet, progress, dry_run;
@@ -215,6 +228,10 @@ static bool fits_stages(const request *r, int option)
         kti_cli_warn("--replicas takes a recipe of one stage; train this one with each --seed and --out");
         return false;
     }
+    if (r->points > 0 && option == OPTION_REPLICAS) {
+        kti_cli_warn("--replicas takes no sweep; list the seeds in the recipe, \"seed\": [1, 2, 3]");
+        return false;
+    }
     if (!r->recipe.staged || (option != OPTION_DATA && option != OPTION_FROM))
         return true;
     kti_cli_warn("%s cannot be given: each of the recipe's stages says its own",
@@ -222,14 +239,15 @@ static bool fits_stages(const request *r, int option)
     return false;
 }
 
-/* One option for one stage, other than --protocol, which decides the defaults and was read before; false: wrong usage. */
+/* One option for one stage, other than those that decide what the recipe is and were read before; false: wrong usage. */
 static bool apply(request *r, kt_train_options *o, int option)
 {
     int64_t integer = 0;
     int choice = 0;
     bool fine = true;
     switch (option) {
-    case OPTION_PROTOCOL: break;
+    case OPTION_PROTOCOL:
+    case OPTION_POINT: break; /* read before */
     case OPTION_DATA: fine = add_data(r, o, optarg); break;
     case OPTION_FROM:
         o->from = strcmp(optarg, "random") == 0 ? NULL : optarg;
@@ -325,12 +343,41 @@ static kt_status single_stage(const kt_train_options *options, kt_recipe *recipe
     return KT_OK;
 }
 
+/* The recipe, of a sweep the point's. Returns an exit status, or -1 to go on. */
+static int read_recipe(request *r, const kt_train_options *common)
+{
+    kt_error error = KT_ERROR_NONE;
+    json_t *root = NULL, *chosen = NULL;
+    kt_status status = KT_OK;
+    int exit_status = -1;
+    if (r->file)
+        status = kti_recipe_load(r->file, &root, &r->points, &error);
+    if (status == KT_OK && r->only_point > r->points) {
+        exit_status =
+            r->points > 0
+                ? kti_cli_usage(command, "the recipe has %d points, and --point asks for the %dth", r->points,
+                                r->only_point)
+                : kti_cli_usage(command, "--point takes a recipe in which a key lists several values");
+    } else if (status == KT_OK) {
+        r->point = r->only_point ? r->only_point : r->point;
+        chosen = r->points > 0 ? kti_sweep_point(root, r->points, r->point) : json_incref(root);
+        if (r->file)
+            status = chosen ? kti_recipe_read(chosen, r->file, common, &r->recipe, &error)
+                            : kti_fail_memory(&error, "the recipe");
+        else
+            status = single_stage(common, &r->recipe, &error);
+    }
+    json_decref(root);
+    json_decref(chosen);
+    return status == KT_OK ? exit_status : kti_cli_fail(&error);
+}
+
 /* Defaults, then the recipe, then the options. Returns an exit status, or -1 to go on. */
 static int read_request(int argc, char **argv, request *r)
 {
-    kt_error error = KT_ERROR_NONE;
+    int64_t integer = 0;
     int option, choice = 0;
-    bool protocol_asked = false;
+    bool protocol_asked = false, fine = true;
     optind = 1;
     while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
         if (option == 'h') {
@@ -341,17 +388,19 @@ static int read_request(int argc, char **argv, request *r)
             choice = kti_option_choice("--protocol", optarg, kti_protocol_names);
             protocol_asked = true;
         }
-        if (option == '?' || choice < 0)
+        if (option == OPTION_POINT)
+            fine = kti_option_integer("--point", optarg, 1, KTI_MOST_POINTS, &integer);
+        r->only_point = (int)integer;
+        if (option == '?' || choice < 0 || !fine)
             return KTI_EXIT_USAGE;
     }
     kt_train_options common = kt_train_options_default((kt_protocol)choice);
     if (argc - optind > 1)
         return kti_cli_usage(command, "one recipe at a time; `%s` is one too many", argv[optind + 1]);
     r->file = optind < argc ? argv[optind] : NULL;
-    kt_status status = r->file ? kt_recipe_read(r->file, &common, &r->recipe, &error)
-                               : single_stage(&common, &r->recipe, &error);
-    if (status != KT_OK)
-        return kti_cli_fail(&error);
+    const int exit_status = read_recipe(r, &common);
+    if (exit_status >= 0)
+        return exit_status;
     for (int i = 0; i < r->recipe.stages && protocol_asked; i++) {
         /* The recipe's other settings were meant for its own protocol. */
         const kt_protocol named = r->recipe.stage[i].options.protocol;
@@ -397,15 +446,28 @@ static void name_out(request *r, const char *path, const char *ending)
     free(real);
 }
 
-/* runs/NAME of the recipe if it has stages, else of the data. */
+/* runs/NAME of the recipe if it has stages or points, else of the data. */
 static void default_out(request *r)
 {
     const kt_train_options *o = &r->recipe.stage[0].options;
-    if (r->recipe.staged)
+    const bool by_recipe = r->recipe.staged || r->points > 0;
+    if (by_recipe)
         name_out(r, r->file, ".json");
-    for (int i = 0; i < KT_MOST_DATA_SETS && o->data[i] && !r->recipe.staged; i++)
+    for (int i = 0; i < KT_MOST_DATA_SETS && o->data[i] && !by_recipe; i++)
         name_out(r, o->data[i], ".csv");
     r->out = r->default_out;
+}
+
+/* Where the request's run lies: of a sweep, in a folder of the point's own. */
+static kt_status place_out(request *r, kt_error *error)
+{
+    if (!r->out)
+        default_out(r);
+    if (r->points == 0)
+        return KT_OK;
+    r->point_out = kti_sweep_path(r->out, r->point);
+    r->out = r->point_out;
+    return r->out ? KT_OK : kti_fail_memory(error, "a path");
 }
 
 /* ---- the dry run ---- */
@@ -606,23 +668,64 @@ static int train(request *r)
     return r->replicas > 0 ? train_replicas(r, &s.progress) : train_recipe(r, &s.progress);
 }
 
+/* One recipe, or one point of a sweep. */
+static int treat(request *r)
+{
+    kt_error error = KT_ERROR_NONE;
+    const bool root = kti_communicator_is_root(r->ranks);
+    if (place_out(r, &error) != KT_OK)
+        return kti_cli_fail_together(r->ranks, &error);
+    const int exit_status = share_out(r);
+    if (exit_status >= 0)
+        return exit_status;
+    if (r->points > 0 && root)
+        printf("point %d of %d\n", r->point, r->points);
+    if (r->dry_run)
+        return root ? dry_run(r) : KTI_EXIT_DONE;
+    return train(r);
+}
+
+static void request_destroy(request *r)
+{
+    kt_recipe_destroy(&r->recipe);
+    free(r->point_out);
+}
+
+/* A point of a sweep after the first one; `check`: only whether it can be trained. An exit status. */
+static int treat_point(int argc, char **argv, kt_communicator *ranks, int point, bool check)
+{
+    kt_error error = KT_ERROR_NONE;
+    request r = {.point = point, .ranks = ranks};
+    int exit_status = read_request(argc, argv, &r);
+    if (exit_status < 0 && check)
+        exit_status = kti_stages_check(&r.recipe, &error) == KT_OK ? KTI_EXIT_DONE
+                                                                   : kti_cli_fail_together(ranks, &error);
+    else if (exit_status < 0)
+        exit_status = treat(&r);
+    request_destroy(&r);
+    return exit_status;
+}
+
 int kti_cli_train(int argc, char **argv)
 {
-    request r = {0};
-    int exit_status = read_request(argc, argv, &r);
+    request r = {.point = 1};
+    int exit_status = read_request(argc, argv, &r), checked = KTI_EXIT_DONE;
     if (exit_status < 0)
         exit_status = kti_cli_join(argc, argv, &r.ranks);
-    if (exit_status >= 0)
-        goto done;
-    if (!r.out)
-        default_out(&r);
-    exit_status = share_out(&r);
-    if (exit_status < 0 && r.dry_run)
-        exit_status = kti_communicator_is_root(r.ranks) ? dry_run(&r) : KTI_EXIT_DONE;
-    else if (exit_status < 0)
-        exit_status = train(&r);
+    const int points = exit_status < 0 && !r.only_point ? r.points : 0;
+    /* A value that makes no sense is found before anything is trained. */
+    for (int point = 1; point <= points && checked == KTI_EXIT_DONE; point++)
+        checked = treat_point(argc, argv, r.ranks, point, true);
+    if (exit_status < 0)
+        exit_status = checked == KTI_EXIT_DONE ? treat(&r) : checked;
+    for (int point = 2; point <= points && checked == KTI_EXIT_DONE && exit_status != KTI_EXIT_STOPPED;
+         point++) {
+        const int next = treat_point(argc, argv, r.ranks, point, false);
+        /* Failed is worse than rejects, and these than nothing. */
+        if (next == KTI_EXIT_STOPPED || next == KTI_EXIT_FAILED || exit_status == KTI_EXIT_DONE)
+            exit_status = next;
+    }
     exit_status = kti_cli_leave(r.ranks, exit_status);
-done:
-    kt_recipe_destroy(&r.recipe);
+    request_destroy(&r);
     return exit_status;
 }

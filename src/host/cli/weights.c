@@ -41,7 +41,8 @@ static const char help[] =
     "any\n"
     "of them): each fold's weights without the optimiser's state, recipe.json, metrics.json, and a model "
     "card,\n"
-    "README.md. DIR is then a MODEL for predict and WEIGHTS for train --from. The run's data set is read "
+    "README.md, and calibration.csv. DIR is then a MODEL for predict and WEIGHTS for train --from. The run's "
+    "data set is read "
     "for\n"
     "the range that the card states.\n"
     "\n"
@@ -201,10 +202,10 @@ static int fetch(const char *name, const char *wanted_out, bool force, const cha
     kti_tensors_destroy(&tensors);
     if (status == KT_OK)
         return KTI_EXIT_DONE;
-    kti_cli_fail(&error);
+    const int exit_status = kti_cli_fail(&error);
     if (!downloaded && (error.status == KT_IO || error.status == KT_BAD_FORMAT))
         kti_cli_fetch_advise(name, out);
-    return KTI_EXIT_FAILED;
+    return exit_status;
 }
 
 /* ---- export ---- */

@@ -40,7 +40,7 @@ kt_status kti_csv_open(const char *path, kti_csv *csv, kt_error *error)
 kt_status kti_csv_open_within(const char *path, size_t limit, kti_csv *csv, kt_error *error)
 {
     size_t size;
-    *csv = (kti_csv){.path = path, .next_line = 1};
+    *csv = (kti_csv){.path = path, .field_limit = KTI_CSV_FIELD_LIMIT, .next_line = 1};
     kt_status status = kti_file_read(path, limit, &csv->content, &size, error);
     if (status != KT_OK)
         return status;
@@ -77,8 +77,12 @@ static kt_status refill(kti_csv *csv, kt_error *error)
 kt_status kti_csv_open_stream(const char *path, kti_csv *csv, kt_error *error)
 {
     struct stat about;
-    *csv =
-        (kti_csv){.path = path, .next_line = 1, .content = malloc(PIECE + 1), .streams = true, .handle = -1};
+    *csv = (kti_csv){.path = path,
+                     .field_limit = KTI_CSV_FIELD_LIMIT,
+                     .next_line = 1,
+                     .content = malloc(PIECE + 1),
+                     .streams = true,
+                     .handle = -1};
     if (!csv->content)
         return kti_fail_memory(error, "a table");
     csv->next = csv->end = csv->content;
@@ -117,10 +121,10 @@ static kt_status read_quoted(kti_csv *csv, char **cursor, kt_error *error)
         } else if (*from == '\n') {
             csv->next_line++;
         }
-        if (to - *cursor == KTI_CSV_FIELD_LIMIT)
+        if (to - *cursor == csv->field_limit)
             return kti_fail_line(error, KT_BAD_FORMAT, csv->path, opened,
                                  "a quoted field has more than %d bytes; is its quote closed?",
-                                 KTI_CSV_FIELD_LIMIT);
+                                 csv->field_limit);
         *to++ = *from;
     }
     *to = '\0';
@@ -131,9 +135,9 @@ static kt_status read_quoted(kti_csv *csv, char **cursor, kt_error *error)
 static kt_status read_bare(kti_csv *csv, char **cursor, kt_error *error)
 {
     size_t length = strcspn(*cursor, ",\r\n\"");
-    if (length > KTI_CSV_FIELD_LIMIT)
+    if (length > (size_t)csv->field_limit)
         return kti_fail_line(error, KT_BAD_FORMAT, csv->path, csv->next_line,
-                             "a field has %zu bytes; at most %d are accepted", length, KTI_CSV_FIELD_LIMIT);
+                             "a field has %zu bytes; at most %d are accepted", length, csv->field_limit);
     *cursor += length;
     if (**cursor == '"')
         return kti_fail_line(error, KT_BAD_FORMAT, csv->path, csv->next_line,

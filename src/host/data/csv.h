@@ -25,7 +25,8 @@ typedef struct kti_csv {
     char *content;    /* owned */
     char *next, *end; /* the unread rest of content */
     int64_t next_line;
-    bool streams;     /* the file is read piece by piece: */
+    int field_limit; /* bytes in one field; KTI_CSV_FIELD_LIMIT unless the caller sets another once it is open */
+    bool streams;    /* the file is read piece by piece: */
     bool complete;    /* all of it has been read */
     int handle;       /* -1 if it is not open */
     int64_t piece_at; /* the byte of the file that content begins with */

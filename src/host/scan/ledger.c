@@ -77,9 +77,10 @@ static kt_status go_on(kti_ledger *l, json_t *state, kt_error *error)
     const char *file = l->state_path;
     kt_status status = kti_json_object(state, file, "request", &request, error);
     if (status == KT_OK && !json_equal(request, l->request))
-        status =
-            kti_fail_file(error, KT_BAD_ARGUMENT, file,
-                          "is of another scan: model, sources, or options differ from what it began with");
+        status = kti_fail_file(
+            error, KT_BAD_ARGUMENT, file,
+            "is of another scan: model, sources, or options differ from what it began with, or the "
+            "version of kappatune does");
     if (status == KT_OK)
         status = kti_json_integer(state, file, "done", 0, INT64_MAX, &l->done, error);
     if (status == KT_OK)

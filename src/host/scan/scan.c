@@ -1,6 +1,7 @@
 #include "scan/scan.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -571,15 +572,17 @@ static json_t *describe_path(const char *path)
     return escaped;
 }
 
-/* What makes a resumed scan another one than that which began. */
-static json_t *describe(const kti_scan_options *o)
+/* What makes a resumed scan another one than that which began. The model is known by its content, wherever it lies. */
+static json_t *describe(const kti_scan_options *o, const kt_model *model, const char *header)
 {
+    char fingerprint[24];
     json_t *sources = json_array();
+    snprintf(fingerprint, sizeof fingerprint, "%016" PRIx64, kti_model_fingerprint(model));
     for (int i = 0; i < o->source_count; i++)
         json_array_append_new(sources, describe_path(o->sources[i]));
-    return json_pack("{s:o, s:o, s:s, s:b, s:b, s:o}", "model", describe_path(o->model), "sources", sources,
-                     "property", quantity(o), "quotient", o->model_options.quotient, "features", o->features,
-                     "below", isfinite(o->below) ? json_real(o->below) : json_null());
+    return json_pack("{s:s, s:s, s:o, s:s, s:b, s:b, s:o}", "model", fingerprint, "header", header, "sources",
+                     sources, "property", quantity(o), "quotient", o->model_options.quotient, "features",
+                     o->features, "below", isfinite(o->below) ? json_real(o->below) : json_null());
 }
 
 /* Passes over what earlier calls have done. */
@@ -643,8 +646,8 @@ static kt_status open_ledger(scan *s, const kt_model *model, kt_error *error)
     kti_text header = {0};
     kt_status status = write_header(o, model, &header, error);
     if (status == KT_OK)
-        status = kti_ledger_open(o->out, o->rejects, header.data, "id,line,reason", describe(o), o->resume,
-                                 &s->ledger, error);
+        status = kti_ledger_open(o->out, o->rejects, header.data, "id,line,reason",
+                                 describe(o, model, header.data), o->resume, &s->ledger, error);
     kti_text_destroy(&header);
     s->before = s->ledger.done;
     return status;

@@ -303,6 +303,30 @@ kt_status kti_checkpoint_read(const char *run, kti_fold *fold, kti_parameters *p
     return status;
 }
 
+kt_status kti_checkpoint_summarise(const char *run, int fold, kti_checkpoint_summary *summary,
+                                   kt_error *error)
+{
+    kti_tensors state = {0};
+    double epoch = 0, best = 0;
+    char *file = kti_checkpoint_path(run, fold, "last.safetensors");
+    kt_status status = file ? KT_OK : kti_fail_memory(error, "a path");
+    *summary = (kti_checkpoint_summary){.found = file && kti_file_exists(file)};
+    if (summary->found) {
+        status = kti_safetensors_read(file, &state, error);
+        if (status == KT_OK)
+            status = kti_metadata_number(&state, file, "epoch", &epoch, error);
+        if (status == KT_OK)
+            status = kti_metadata_number(&state, file, "best_epoch", &best, error);
+        if (status == KT_OK)
+            status = kti_metadata_number(&state, file, "best_mape", &summary->best_mape, error);
+        summary->epoch = (int)epoch;
+        summary->best_epoch = (int)best;
+    }
+    kti_tensors_destroy(&state);
+    free(file);
+    return status;
+}
+
 void kti_checkpoint_clean(const char *run, int folds)
 {
     kti_remove_parts(run);

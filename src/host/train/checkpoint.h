@@ -22,6 +22,16 @@ kt_status kti_checkpoint_write(const char *run, const kti_fold *fold, const kti_
 /* Removes what kills left half written in the run folder and those of folds 1 .. folds. */
 void kti_checkpoint_clean(const char *run, int folds);
 
+/* How far a fold's last.safetensors is, of a run that may be going on. */
+typedef struct kti_checkpoint_summary {
+    bool found;
+    int epoch, best_epoch; /* best_epoch 0: there is none yet */
+    double best_mape;      /* on the rows of the selection; of no meaning with KT_SELECT_LAST */
+} kti_checkpoint_summary;
+
+kt_status kti_checkpoint_summarise(const char *run, int fold, kti_checkpoint_summary *summary,
+                                   kt_error *error);
+
 /* Reads last.safetensors into the fold and its arenas; *found is 0 if there is none. A file that does not fit
  * the fold (other data or start weights, more epochs than asked for) is KT_BAD_FORMAT. */
 kt_status kti_checkpoint_read(const char *run, kti_fold *fold, kti_parameters *parameters,

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "train/recipe.h"
+#include "train/sweep.h"
 
 enum { MOST_STAGES = 1000, LONGEST_NAME = 63 };
 
@@ -99,19 +100,45 @@ static kt_status read_single(json_t *root, const char *file, const kt_train_opti
     return kti_recipe_parse(root, file, &recipe->stage[0].options, error);
 }
 
+kt_status kti_recipe_load(const char *path, json_t **root, int *points, kt_error *error)
+{
+    *points = 0;
+    kt_status status = kti_json_read(path, KTI_RECIPE_LIMIT, root, error);
+    if (status == KT_OK && !json_is_object(*root))
+        status = kti_fail_file(error, KT_BAD_FORMAT, path, "is not a JSON object of settings");
+    if (status == KT_OK)
+        status = kti_sweep_points(*root, path, points, error);
+    if (status != KT_OK) {
+        json_decref(*root);
+        *root = NULL;
+    }
+    return status;
+}
+
+kt_status kti_recipe_read(json_t *root, const char *file, const kt_train_options *common, kt_recipe *recipe,
+                          kt_error *error)
+{
+    *recipe = (kt_recipe){0};
+    const kt_status status = json_object_get(root, "stages") ? read_stages(root, file, common, recipe, error)
+                                                             : read_single(root, file, common, recipe, error);
+    if (status != KT_OK)
+        kt_recipe_destroy(recipe);
+    return status;
+}
+
 kt_status kt_recipe_read(const char *path, const kt_train_options *common, kt_recipe *recipe, kt_error *error)
 {
     json_t *root = NULL;
+    int points;
     *recipe = (kt_recipe){0};
-    kt_status status = kti_json_read(path, KTI_RECIPE_LIMIT, &root, error);
-    if (status == KT_OK && !json_is_object(root))
-        status = kti_fail_file(error, KT_BAD_FORMAT, path, "is not a JSON object of settings");
+    kt_status status = kti_recipe_load(path, &root, &points, error);
+    if (status == KT_OK && points > 0)
+        status = kti_fail_file(
+            error, KT_BAD_FORMAT, path,
+            "lists several values for a key, which is a sweep of %d points, not one recipe", points);
     if (status == KT_OK)
-        status = json_object_get(root, "stages") ? read_stages(root, path, common, recipe, error)
-                                                 : read_single(root, path, common, recipe, error);
+        status = kti_recipe_read(root, path, common, recipe, error);
     json_decref(root);
-    if (status != KT_OK)
-        kt_recipe_destroy(recipe);
     return status;
 }
 

@@ -7,6 +7,14 @@
 
 #include <kappatune/train.h>
 
+/* Reads a recipe file into *root (the caller's: json_decref) and counts its points (train/sweep.h); 0: it is no sweep. */
+kt_status kti_recipe_load(const char *path, json_t **root, int *points, kt_error *error);
+
+/* kt_recipe_read of a recipe that is no sweep, read already; `file` stands for it in errors. The recipe keeps `root` as long as it
+ * needs it. */
+kt_status kti_recipe_read(json_t *root, const char *file, const kt_train_options *common, kt_recipe *recipe,
+                          kt_error *error);
+
 /* The recipe with every stage in full, as kt_recipe_read takes it. NULL when memory is short. */
 json_t *kti_stages_to_json(const kt_recipe *recipe);
 

@@ -862,6 +862,19 @@ static void tell_journals(team *t, const char *event, const char *text)
         kti_journal_event(&t->journal[i], event, 0, 0, 0, text);
 }
 
+/* With the epochs that all folds had done together, so that a reader can tell the rate. */
+static void tell_begin(team *t)
+{
+    const kti_run *run = t->run;
+    for (int i = 0; i < run->replicas; i++) {
+        int done = 0;
+        for (int f = 0; f < run->folds; f++)
+            done += run->fold[f].options == &run->options[i] ? run->fold[f].epoch : 0;
+        kti_journal_event(&t->journal[i], t->epochs_before ? "resumed" : "started", 0, done, 0,
+                          run->dataset->name);
+    }
+}
+
 /* What a later reader cannot find out of the other files; none of it decides a result. */
 static void tell_environment(team *t, int threads)
 {
@@ -901,7 +914,7 @@ kt_status kti_run_train(kti_run *run, kt_error *error)
     t.epochs_done = t.epochs_before;
     pthread_mutex_init(&t.lock, NULL);
     pthread_cond_init(&t.decided, NULL);
-    tell_journals(&t, t.epochs_before ? "resumed" : "started", run->dataset->name);
+    tell_begin(&t);
     tell_environment(&t, threads);
     t.status = keep_crystals(&t, &t.error);
     if (t.status == KT_OK)
