@@ -82,6 +82,15 @@ static void ranks_train_stages(void **state)
         "$D/one $D/two");
     assert_status(&r, 0);
     assert_says(&r, "stage 1 of 3, base (had finished before)");
+    /* The points of a sweep, one after another. */
+    write_text(folder, "sweep.json",
+               "{\"folds\": 2, \"epochs\": 1, \"data\": \"datasets/togo15.csv\", \"seed\": [1, 2]}");
+    run(&r, folder,
+        RANKS "O=\"$D/sweep.json --quiet --out\"; $KT train $O $D/s1 >$D/s.txt && $M 2 $KT train $O $D/s2 "
+              "&& " SAME "$D/s1 $D/s2");
+    assert_status(&r, 0);
+    assert_says(&r, "point 2 of 2");
+    assert_null(strstr(strstr(r.out, "point 2 of 2") + 1, "point 2 of 2"));
     outcome_destroy(&r);
 }
 
