@@ -278,10 +278,10 @@ static void print_table(const list *l)
         kti_table_add(&table, *r->owner ? "%s (%s)" : "%s", r->state, r->owner);
         snprintf(number, sizeof number, "%d", r->fold);
         kti_table_add(&table, "%s", r->fold ? number : "");
-        kti_table_add(&table, r->at.found ? "%d" : "", r->at.epoch);
-        kti_table_add(&table, r->epochs ? "%d" : "", r->epochs);
-        kti_table_add(&table, r->at.best_epoch ? "%d" : "", r->at.best_epoch);
-        kti_table_add(&table, r->at.best_epoch && isfinite(r->at.best_mape) ? "%.3f" : "", r->at.best_mape);
+        kti_table_add(&table, r->at.found ? "%d" : "-", r->at.epoch);
+        kti_table_add(&table, r->epochs ? "%d" : "-", r->epochs);
+        kti_table_add(&table, r->at.best_epoch ? "%d" : "-", r->at.best_epoch);
+        kti_table_add(&table, r->at.best_epoch && isfinite(r->at.best_mape) ? "%.3f" : "-", r->at.best_mape);
         if (isfinite(r->seconds_left))
             kti_format_duration(r->seconds_left, left, sizeof left);
         kti_table_add(&table, "%s", left);
