@@ -15,6 +15,18 @@
 
 #include <kappatune/error.h>
 
+/* Whether a sanitizer slows everything down; clang says so in another way than GCC. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 #define GOLDEN "../shared/reference/golden/"
 #define DATA "../shared/data/"
 #define MEGNET_WEIGHTS "../shared/weights/megnet-mp-2018.6.1-eform"

@@ -134,12 +134,8 @@ static void every_source_gives_the_same_rows(void **state)
     outcome_destroy(&r);
 }
 
-/* Some hundred crystals take as long under the thread sanitizer as all without. */
-#ifdef __SANITIZE_THREAD__
-enum { WATCHED = 1, SCANNED = 300 };
-#else
-enum { WATCHED = 0, SCANNED = 10000 };
-#endif
+/* Some hundred crystals take as long under a sanitizer as all without. */
+enum { WATCHED = SANITIZED, SCANNED = SANITIZED ? 300 : 10000 };
 
 static void any_number_of_threads_writes_the_same(void **state)
 {
@@ -198,7 +194,6 @@ static void killed_and_resumed_it_writes_the_same(void **state)
     outcome_destroy(&r);
 }
 
-/* Rows that no flush has said to be done are written again, whatever stands there. */
 /* A scan goes on with the model that it began with, by what the model holds: its place may change. */
 static void another_model_is_noticed(void **state)
 {
@@ -219,6 +214,7 @@ static void another_model_is_noticed(void **state)
     outcome_destroy(&r);
 }
 
+/* Rows that no flush has said to be done are written again, whatever stands there. */
 static void what_a_kill_left_half_is_cut_off(void **state)
 {
     const char *folder = *state;
@@ -263,11 +259,7 @@ static void what_a_kill_left_half_is_cut_off(void **state)
  * such company. */
 static void one_in_twenty_is_broken(void **state)
 {
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-    enum { GOOD = 190, WAYS = 10 };
-#else
-    enum { GOOD = 950, WAYS = 50 };
-#endif
+    enum { GOOD = SANITIZED ? 190 : 950, WAYS = SANITIZED ? 10 : 50 };
     static const char *const ways[10] = {
         "head -c 400 $f",                                 /* cut short */
         "head -c 3000 /dev/urandom",                      /* noise */
