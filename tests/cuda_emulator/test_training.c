@@ -370,6 +370,39 @@ static void test_epochs_equal_the_cpu(void **state)
         }
 }
 
+static void predict_low(kti_tensors *tensors)
+{
+    scale_tensor(tensors, "head.layers.3.weight", 20, 0); /* else random weights tell no crystals apart */
+    scale_tensor(tensors, "head.layers.3.bias", 0, -4);
+}
+
+/* A fold whose loss explodes goes back to where it stood, on the device as on the CPU (tests/train/test_trouble.c): a rate that is too
+ * small to change anything in odd epochs throws every prediction far away in even ones. */
+static void test_a_rescued_fold_is_where_it_stood(void **state)
+{
+    const fixture *f = *state;
+    char run[PATH_SIZE], weights[PATH_SIZE];
+    kt_train_options options = cuda_options(f, "rescued", run);
+    make_weights(path_in(f->folder.path, "low.safetensors", weights), 1, predict_low);
+    options.from = weights;
+    options.epochs = 4;
+    options.learning_rate = 1e-9;
+    options.least_learning_rate = 0.007;
+    options.schedule_period = 1;
+    options.schedule_ticks = 1;
+    start_emulator(3);
+    train(&options, NULL);
+    assert_clean();
+    for (int fold = 1; fold <= 3; fold++) {
+        static const char *const columns[] = {"select_mape", "train_loss"};
+        assert_true(epoch_value(run, fold, 2, "train_loss") > 10 * epoch_value(run, fold, 1, "train_loss"));
+        assert_true(epoch_value(run, fold, 2, "rescued") == 1);
+        for (int i = 0; i < 2; i++)
+            assert_true(is_close(epoch_value(run, fold, 3, columns[i]), epoch_value(run, fold, 1, columns[i]),
+                                 1e-4, 0));
+    }
+}
+
 static int stop_at_once(void *user, const kt_train_progress *progress)
 {
     (void)user;
@@ -469,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_a_fold_alone),
         cmocka_unit_test(test_a_fold_alone_with_cublas),
         cmocka_unit_test(test_epochs_equal_the_cpu),
+        cmocka_unit_test(test_a_rescued_fold_is_where_it_stood),
         cmocka_unit_test(test_resume),
 #ifndef KTI_TESTS_GPU
         cmocka_unit_test(test_no_gpu),
