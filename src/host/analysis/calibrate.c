@@ -15,10 +15,7 @@
 #include "base/memory.h"
 #include "train/stages.h"
 
-enum {
-    TOGETHER = 32, /* crystals that are predicted at a time */
-    METRICS_LIMIT = 1 << 26
-};
+enum { TOGETHER = 32 }; /* crystals that are predicted at a time */
 
 /* "Na Cl", each once, by atomic number. */
 static void name_elements(const kti_graph *graph, char *text, size_t capacity)
@@ -111,24 +108,12 @@ kt_status kti_calibrate(const char *folder, const kti_dataset *dataset, bool quo
     return status;
 }
 
-/* metrics.json with the interval of *c, or why the data are not those of the training. */
-static kt_status update_metrics(const char *path, json_t *metrics, const kti_calibration *c, kt_error *error)
-{
-    json_t *interval = NULL;
-    kt_status status = kti_interval_to_json(c, &interval, error);
-    if (status == KT_OK && json_object_set(metrics, "interval", interval) != 0)
-        status = kti_fail_memory(error, path);
-    if (status == KT_OK)
-        status = kti_json_write(path, metrics, error);
-    json_decref(interval);
-    return status;
-}
-
 kt_status kti_calibrate_model(const char *model, const kti_dataset *dataset, kti_calibration *c,
                               kt_error *error)
 {
     char *folder = NULL, *path = NULL;
     json_t *metrics = NULL;
+    kt_interval_scores interval;
     *c = (kti_calibration){0};
     kt_status status = kti_stage_last(model, &folder, error);
     if (status == KT_OK && !(path = kti_path_join(folder, "metrics.json")))
@@ -137,7 +122,7 @@ kt_status kti_calibrate_model(const char *model, const kti_dataset *dataset, kti
         status = kti_fail_file(error, KT_IO, folder,
                                "is no finished run and no exported model: it has no metrics.json");
     if (status == KT_OK)
-        status = kti_json_read(path, METRICS_LIMIT, &metrics, error);
+        status = kti_json_read(path, KTI_METRICS_LIMIT, &metrics, error);
     if (status == KT_OK && !kti_results_are_of(metrics, dataset))
         status =
             kti_fail_file(error, KT_BAD_ARGUMENT, model,
@@ -146,7 +131,9 @@ kt_status kti_calibrate_model(const char *model, const kti_dataset *dataset, kti
     if (status == KT_OK)
         status = kti_calibrate(folder, dataset, true, c, error);
     if (status == KT_OK)
-        status = update_metrics(path, metrics, c, error);
+        status = kti_results_set_interval(metrics, c, &interval, error);
+    if (status == KT_OK)
+        status = kti_json_write(path, metrics, error);
     if (status != KT_OK)
         kti_calibration_destroy(c);
     json_decref(metrics);

@@ -28,7 +28,7 @@
 #include "train/stages.h"
 #include "train/start.h"
 
-enum { METRICS_LIMIT = 1 << 26, MEASURED = 500, MOST_STAGES = 1000 };
+enum { MEASURED = 500, MOST_STAGES = 1000 };
 
 typedef struct job {
     const kti_export_options *options;
@@ -75,7 +75,7 @@ static kt_status read_metrics(job *j, kt_error *error)
             error, KT_IO, j->run,
             "is no finished run: it has no metrics.json (a run that was stopped goes on with "
             "kappatune train --resume)");
-    kt_status status = kti_json_read(j->metrics_file, METRICS_LIMIT, &j->metrics, error);
+    kt_status status = kti_json_read(j->metrics_file, KTI_METRICS_LIMIT, &j->metrics, error);
     if (status == KT_OK)
         status = kti_json_array(j->metrics, j->metrics_file, "folds", &folds, error);
     if (status != KT_OK)
@@ -276,7 +276,7 @@ static kt_status write_metrics(const job *j, kt_error *error)
 static kt_status calibrate(const job *j, const kti_dataset *dataset, kt_error *error)
 {
     kti_calibration calibration = {0};
-    json_t *interval = NULL;
+    kt_interval_scores interval;
     char *file = kti_path_join(j->out, KTI_CALIBRATION_FILE);
     kt_status status = file ? KT_OK : kti_fail_memory(error, "a path");
     if (status == KT_OK && remove(file) != 0 && errno != ENOENT)
@@ -285,9 +285,7 @@ static kt_status calibrate(const job *j, const kti_dataset *dataset, kt_error *e
     if (status == KT_OK && dataset->size > 0)
         status = kti_calibrate(j->out, dataset, j->train.quotient, &calibration, error);
     if (status == KT_OK && dataset->size > 0)
-        status = kti_interval_to_json(&calibration, &interval, error);
-    if (interval && json_object_set_new(j->metrics, "interval", interval) != 0)
-        status = kti_fail_memory(error, "metrics.json");
+        status = kti_results_set_interval(j->metrics, &calibration, &interval, error);
     kti_calibration_destroy(&calibration);
     free(file);
     return status;

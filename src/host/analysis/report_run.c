@@ -7,13 +7,14 @@
 
 #include "analysis/evaluate.h"
 #include "analysis/html.h"
+#include "analysis/results.h"
 #include "analysis/metrics.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "train/recipe.h"
 
-enum { METRICS_LIMIT = 1 << 26, LOG_LIMIT = 1 << 28, MOST_FOLD_ROWS = 60 };
+enum { LOG_LIMIT = 1 << 28, MOST_FOLD_ROWS = 60 };
 
 static const struct {
     const char *name, *unit;
@@ -261,7 +262,7 @@ static kt_status add_stage(kti_report *report, kti_report_stage *stage, kt_error
 {
     json_t *metrics = NULL, *recipe = NULL;
     kti_text *html = &report->html;
-    kt_status status = read_json(stage, "metrics.json", METRICS_LIMIT, &metrics, error);
+    kt_status status = read_json(stage, "metrics.json", KTI_METRICS_LIMIT, &metrics, error);
     if (status == KT_OK)
         status = read_json(stage, "recipe.json", KTI_RECIPE_LIMIT, &recipe, error);
     if (stage->name[0])

@@ -14,7 +14,7 @@
 #include "train/checkpoint.h"
 #include "train/recipe.h"
 
-enum { METRICS_LIMIT = 1 << 26, MOST_STAGES = 1000 };
+enum { MOST_STAGES = 1000 };
 
 typedef struct score_key {
     const char *name;
@@ -265,7 +265,8 @@ static kt_status fill_root(json_t *root, const kti_run *run, const kt_train_resu
     return status;
 }
 
-static kt_status add_interval_scores(json_t *object, const kti_calibration *c, int set, kt_error *error)
+static kt_status add_interval_scores(json_t *object, const kti_calibration *c, int set,
+                                     kt_interval_scores *interval, kt_error *error)
 {
     kti_interval_scores scores;
     kt_status status = kti_calibration_cover(c, set, &scores, error);
@@ -276,44 +277,42 @@ static kt_status add_interval_scores(json_t *object, const kti_calibration *c, i
     json_object_set_new(object, "coverage", number(scores.of.coverage));
     json_object_set_new(object, "coverage_std", number(scores.of.coverage_std));
     json_object_set_new(object, "factor", number(scores.of.factor));
+    *interval = scores.of;
     return KT_OK;
 }
 
-kt_status kti_interval_to_json(const kti_calibration *calibration, json_t **object, kt_error *error)
+kt_status kti_results_set_interval(json_t *metrics, const kti_calibration *calibration,
+                                   kt_interval_scores *interval, kt_error *error)
 {
-    *object = json_pack("{s:f}", "level", KTI_INTERVAL_LEVEL);
-    kt_status status = *object ? add_interval_scores(*object, calibration, -1, error)
-                               : kti_fail_memory(error, "metrics.json");
+    json_t *object = json_pack("{s:f}", "level", KTI_INTERVAL_LEVEL);
+    kt_status status = object ? add_interval_scores(object, calibration, -1, interval, error)
+                              : kti_fail_memory(error, "metrics.json");
     if (status == KT_OK && calibration->sets > 1)
-        json_object_set_new(*object, "data_sets", json_array());
+        json_object_set_new(object, "data_sets", json_array());
     for (int i = 0; i < calibration->sets && calibration->sets > 1 && status == KT_OK; i++) {
+        kt_interval_scores own;
         json_t *set = json_pack("{s:s}", "dataset", calibration->set[i]);
-        status = add_interval_scores(set, calibration, i, error);
-        json_array_append_new(json_object_get(*object, "data_sets"), set);
+        status = add_interval_scores(set, calibration, i, &own, error);
+        json_array_append_new(json_object_get(object, "data_sets"), set);
     }
-    if (status != KT_OK) {
-        json_decref(*object);
-        *object = NULL;
-    }
+    if (status == KT_OK && json_object_set(metrics, "interval", object) != 0)
+        status = kti_fail_memory(error, "metrics.json");
+    json_decref(object);
     return status;
 }
 
-kt_status kti_results_write(const kti_run *run, const kt_train_result *result,
-                            const kti_calibration *calibration, kt_error *error)
+kt_status kti_results_write(const kti_run *run, const kti_calibration *calibration, kt_train_result *result,
+                            kt_error *error)
 {
-    json_t *interval = NULL;
     json_t *root = json_object();
     char *path = kti_path_join(run->options->out, "metrics.json");
     kt_status status = root && path ? KT_OK : kti_fail_memory(error, "metrics.json");
     if (status == KT_OK)
         status = fill_root(root, run, result, error);
     if (status == KT_OK)
-        status = kti_interval_to_json(calibration, &interval, error);
-    if (status == KT_OK && json_object_set(root, "interval", interval) != 0)
-        status = kti_fail_memory(error, "metrics.json");
+        status = kti_results_set_interval(root, calibration, &result->interval, error);
     if (status == KT_OK)
         status = kti_json_write(path, root, error);
-    json_decref(interval);
     json_decref(root);
     free(path);
     return status;
@@ -433,7 +432,7 @@ kt_status kt_train_result_read(const char *run, kt_train_result *result, kt_erro
     char *path = kti_path_join(run, "metrics.json");
     *result = (kt_train_result){0};
     kt_status status =
-        path ? kti_json_read(path, METRICS_LIMIT, &root, error) : kti_fail_memory(error, "a path");
+        path ? kti_json_read(path, KTI_METRICS_LIMIT, &root, error) : kti_fail_memory(error, "a path");
     if (status == KT_OK)
         status = read_count(root, path, "crystals", &result->crystals, error);
     if (status == KT_OK)
@@ -504,7 +503,7 @@ kt_status kti_results_are_current(const kt_train_options *options, uint64_t data
     if (!path)
         return kti_fail_memory(error, "a path");
     if (kti_file_exists(path)) {
-        status = kti_json_read(path, METRICS_LIMIT, &root, error);
+        status = kti_json_read(path, KTI_METRICS_LIMIT, &root, error);
         const json_t *folds = json_object_get(root, "folds");
         const size_t asked = (size_t)kti_fold_count(options);
         *current =
@@ -545,7 +544,7 @@ static kt_status read_if_there(const char *run, const char *name, json_t **root,
     kt_status status = path ? KT_OK : kti_fail_memory(error, "a path");
     *root = NULL;
     if (status == KT_OK && kti_file_exists(path))
-        status = kti_json_read(path, METRICS_LIMIT, root, error);
+        status = kti_json_read(path, KTI_METRICS_LIMIT, root, error);
     free(path);
     return status;
 }

@@ -14,13 +14,16 @@
 /* Scores of the predictions that a finished run holds; *result is the caller's. */
 kt_status kti_results_collect(const kti_run *run, kt_train_result *result, kt_error *error);
 
-/* Writes metrics.json into the run folder. */
-kt_status kti_results_write(const kti_run *run, const kt_train_result *result,
-                            const kti_calibration *calibration, kt_error *error);
+enum { KTI_METRICS_LIMIT = 1 << 26 }; /* bytes of a metrics.json */
 
-/* {"level": 0.9, "pairs": ..., "folds": ..., "coverage": ..., "coverage_std": ..., "factor": ..., "data_sets": [...]} of a
- * calibration: what metrics.json and a model card say of its interval. The caller's. */
-kt_status kti_interval_to_json(const kti_calibration *calibration, json_t **object, kt_error *error);
+/* Writes metrics.json into the run folder, with the interval of its calibration, which the result gets too. */
+kt_status kti_results_write(const kti_run *run, const kti_calibration *calibration, kt_train_result *result,
+                            kt_error *error);
+
+/* Puts {"level": 0.9, "pairs": ..., "folds": ..., "coverage": ..., "coverage_std": ..., "factor": ..., "data_sets": [...]} of a
+ * calibration into metrics.json's object as "interval"; *interval is that of all data sets. */
+kt_status kti_results_set_interval(json_t *metrics, const kti_calibration *calibration,
+                                   kt_interval_scores *interval, kt_error *error);
 
 /* Whether a run folder holds the finished run of these data and start weights: its metrics.json names their fingerprints, and
  * every fold's two files are there. Reads no weights. */

@@ -218,19 +218,6 @@ static bool has_member(const kt_train_result *result)
     return false;
 }
 
-static kt_status calibrate(const kti_run *run, kti_calibration *calibration, kt_interval_scores *interval,
-                           kt_error *error)
-{
-    kti_interval_scores scores;
-    kt_status status =
-        kti_calibrate(run->options->out, run->dataset, run->options->quotient, calibration, error);
-    if (status == KT_OK)
-        status = kti_calibration_cover(calibration, -1, &scores, error);
-    if (status == KT_OK)
-        *interval = scores.of;
-    return status;
-}
-
 /* What a run leaves when it has ended or was stopped; `finished`: it has a result. */
 static kt_status write_run(const kti_run *run, bool finished, kt_train_result *result, kt_error *error)
 {
@@ -242,10 +229,10 @@ static kt_status write_run(const kti_run *run, bool finished, kt_train_result *r
     if (status == KT_OK && finished && writes)
         status = write_predictions(run, error);
     if (status == KT_OK && finished && writes && has_member(result))
-        status = calibrate(run, &calibration, &result->interval, error);
+        status = kti_calibrate(run->options->out, run->dataset, run->options->quotient, &calibration, error);
     /* Last, since it says that the run has finished. */
     if (status == KT_OK && finished && writes)
-        status = kti_results_write(run, result, &calibration, error);
+        status = kti_results_write(run, &calibration, result, error);
     kti_calibration_destroy(&calibration);
     return status;
 }

@@ -14,8 +14,6 @@
 #include "train/recipe.h"
 #include "train/stages.h"
 
-enum { METRICS_LIMIT = 1 << 26 };
-
 /* What a run of several stages holds. */
 typedef struct work {
     const kt_recipe *recipe;
@@ -185,7 +183,7 @@ static kt_status add_metrics(const work *w, int index, json_t *list, kt_error *e
     json_t *named = json_pack("{s:s}", "name", w->recipe->stage[index].name);
     kt_status status = path && named ? KT_OK : kti_fail_memory(error, "metrics.json");
     if (status == KT_OK)
-        status = kti_json_read(path, METRICS_LIMIT, &metrics, error);
+        status = kti_json_read(path, KTI_METRICS_LIMIT, &metrics, error);
     if (status == KT_OK) {
         json_object_del(metrics, "folds");
         if (json_object_update(named, metrics) != 0 || json_array_append(list, named) != 0)
