@@ -87,7 +87,7 @@ kt_status kti_calibrate(const char *folder, const kti_dataset *dataset, bool quo
     options.quotient = quotient;
     kt_status status = rows && path ? KT_OK : kti_fail_memory(error, "a calibration");
     if (status == KT_OK)
-        status = kti_model_open_bare(folder, &options, &model, error);
+        status = kti_model_open(folder, &options, 0, &model, error);
     if (status == KT_OK)
         status = add_crystals(dataset, c, error);
     for (int m = 0; status == KT_OK && m < kt_model_members(model); m++) {

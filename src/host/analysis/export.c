@@ -372,7 +372,7 @@ static kt_status measure(const job *j, const kti_dataset *dataset, kti_rounding 
     kt_status status = kt_model_open(j->out, &options, &out, error);
     if (status != KT_OK || !j->options->half || dataset->size == 0)
         goto done;
-    status = kt_model_open(j->run, &options, &run, error);
+    status = kti_model_open(j->run, &options, 0, &run, error);
     change = kti_allocate(MEASURED, sizeof *change);
     values = kti_allocate((size_t)j->folds, sizeof *values);
     if (status == KT_OK && (!change || !values))

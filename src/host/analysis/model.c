@@ -37,6 +37,7 @@ struct kt_model {
     member *member;              /* [members] */
     int *fold;                   /* [members] */
     kti_calibration calibration; /* of no crystals where there is none */
+    unsigned purpose;
     uint64_t fingerprint;
 };
 
@@ -84,7 +85,7 @@ static kt_status load_member(kt_model *model, int index, int fold, const char *f
     member *m = &model->member[index];
     kt_status status = kti_weights_read(file, &tensors, error);
     model->fold[index] = fold;
-    for (size_t i = 0; i < tensors.size; i++)
+    for (size_t i = 0; i < tensors.size && model->purpose & KTI_MODEL_IS_KNOWN; i++)
         model->fingerprint = kti_hash(model->fingerprint, tensors.list[i].data,
                                       tensors.list[i].elements * kti_dtype_size(tensors.list[i].dtype));
     if (status == KT_OK && model->options.property == KT_KAPPA)
@@ -148,8 +149,8 @@ static kt_status check_single(const char *path, kt_error *error)
     return status;
 }
 
-static kt_status open_model(const char *path, const kt_model_options *options, kt_model **model,
-                            kt_error *error)
+static kt_status open_model(const char *path, const kt_model_options *options, unsigned purpose,
+                            kt_model **model, kt_error *error)
 {
     int folds[MOST_MEMBERS], count = 0;
     *model = NULL;
@@ -162,6 +163,7 @@ static kt_status open_model(const char *path, const kt_model_options *options, k
     if (!made)
         return kti_fail_memory(error, "the model");
     made->options = *options;
+    made->purpose = purpose;
     made->fingerprint = KTI_HASH_START;
     made->members = count > 0 ? count : 1;
     made->member = kti_allocate((size_t)made->members, sizeof *made->member);
@@ -196,25 +198,31 @@ static kt_status load_calibration(kt_model *model, const char *folder, kt_error 
     kt_status status = path ? KT_OK : kti_fail_memory(error, "a path");
     if (status == KT_OK && kti_file_exists(path))
         status = kti_calibration_read(path, &model->calibration, error);
+    free(path);
+    return status;
+}
+
+static void hash_calibration(kt_model *model)
+{
     const kti_calibration *c = &model->calibration;
     for (size_t i = 0; i < c->held_out_size; i++)
         model->fingerprint = kti_hash(model->fingerprint, &c->held_out[i].score, sizeof c->held_out[i].score);
     model->fingerprint =
         kti_hash(model->fingerprint, c->value, c->size * KTI_FEATURES_OF_CRYSTAL * sizeof *c->value);
-    free(path);
-    return status;
 }
 
-static kt_status open_last_stage(const char *path, const kt_model_options *options, bool calibrated,
-                                 kt_model **model, kt_error *error)
+kt_status kti_model_open(const char *path, const kt_model_options *options, unsigned purpose,
+                         kt_model **model, kt_error *error)
 {
     char *folder = NULL;
     *model = NULL;
     kt_status status = kti_stage_last(path, &folder, error);
     if (status == KT_OK)
-        status = open_model(folder, options, model, error);
-    if (status == KT_OK && calibrated)
+        status = open_model(folder, options, purpose, model, error);
+    if (status == KT_OK && purpose & KTI_MODEL_JUDGES)
         status = load_calibration(*model, folder, error);
+    if (status == KT_OK && purpose & KTI_MODEL_IS_KNOWN)
+        hash_calibration(*model);
     if (status != KT_OK) {
         kt_model_close(*model);
         *model = NULL;
@@ -225,13 +233,7 @@ static kt_status open_last_stage(const char *path, const kt_model_options *optio
 
 kt_status kt_model_open(const char *path, const kt_model_options *options, kt_model **model, kt_error *error)
 {
-    return open_last_stage(path, options, true, model, error);
-}
-
-kt_status kti_model_open_bare(const char *path, const kt_model_options *options, kt_model **model,
-                              kt_error *error)
-{
-    return open_last_stage(path, options, false, model, error);
+    return kti_model_open(path, options, KTI_MODEL_JUDGES, model, error);
 }
 
 void kt_model_close(kt_model *model)
@@ -402,11 +404,6 @@ uint64_t kti_model_fingerprint(const kt_model *model)
     return model->fingerprint;
 }
 
-const kti_calibration *kti_model_calibration(const kt_model *model)
-{
-    return model->calibration.size > 0 ? &model->calibration : NULL;
-}
-
 void kti_model_judge_graph(const kt_model *model, const kti_graph *graph, const double *value,
                            const double *log_sd, kt_judgement *judgement)
 {
@@ -415,7 +412,7 @@ void kti_model_judge_graph(const kt_model *model, const kti_graph *graph, const 
 
 bool kt_model_can_judge(const kt_model *model)
 {
-    return kti_model_calibration(model) != NULL;
+    return model->calibration.size > 0;
 }
 
 kt_status kt_model_judge(const kt_model *model, const kt_structure *structure, const char *file,

@@ -7,15 +7,19 @@
 #include "analysis/calibration.h"
 #include "crystal/graph.h"
 
-/* kt_model_open without the calibration. */
-kt_status kti_model_open_bare(const char *path, const kt_model_options *options, kt_model **model,
-                              kt_error *error);
+/* What a model is opened for besides predicting. */
+enum {
+    KTI_MODEL_JUDGES = 1,  /* its calibration is read, if it has one */
+    KTI_MODEL_IS_KNOWN = 2 /* kti_model_fingerprint: takes a pass over all weights */
+};
 
-/* Of the weights and the calibration: two models that predict and judge alike have the same. */
+/* kt_model_open, which is for KTI_MODEL_JUDGES, for others of them. */
+kt_status kti_model_open(const char *path, const kt_model_options *options, unsigned purpose,
+                         kt_model **model, kt_error *error);
+
+/* Of the weights and of the calibration, if it was read: two models that predict and judge alike have the same. Of one that was opened for
+ * it. */
 uint64_t kti_model_fingerprint(const kt_model *model);
-
-/* NULL where there is none. */
-const kti_calibration *kti_model_calibration(const kt_model *model);
 
 /* kt_model_judge of a graph, of a model that has a calibration. */
 void kti_model_judge_graph(const kt_model *model, const kti_graph *graph, const double *value,

@@ -10,6 +10,7 @@
 
 #include "analysis/evaluate.h"
 #include "analysis/metrics.h"
+#include "analysis/model.h"
 #include "analysis/results.h"
 #include "base/clock.h"
 #include "base/fail.h"
@@ -207,7 +208,7 @@ static kt_status judge(const request *r, int run, counter *c, judged *j, kt_erro
     const kt_model_options options = kt_model_options_default();
     kti_answers answers[KT_MOST_DATA_SETS] = {{0}};
     kt_model *model = NULL;
-    kt_status status = kt_model_open(r->runs.path[run], &options, &model, error);
+    kt_status status = kti_model_open(r->runs.path[run], &options, 0, &model, error);
     c->model = r->runs.name[run];
     if (status != KT_OK)
         return status;

@@ -537,10 +537,12 @@ static void merge(scan *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-static kt_status worker_create(worker *w, scan *s, kt_error *error)
+/* The first one's model stands for all when the scan is described. */
+static kt_status worker_create(worker *w, scan *s, bool first, kt_error *error)
 {
     w->scan = s;
-    kt_status status = kt_model_open(s->options->model, &s->options->model_options, &w->model, error);
+    kt_status status = kti_model_open(s->options->model, &s->options->model_options,
+                                      KTI_MODEL_JUDGES | (first ? KTI_MODEL_IS_KNOWN : 0), &w->model, error);
     const size_t members = status == KT_OK ? (size_t)kt_model_members(w->model) : 1;
     w->value = kti_allocate(CHUNK * members, sizeof *w->value);
     w->log_sd = kti_allocate(CHUNK * members, sizeof *w->log_sd);
@@ -698,7 +700,7 @@ kt_status kti_scan(const kti_scan_options *options, kti_scan_result *result, kt_
     pthread_mutex_init(&s.lock, NULL);
     pthread_cond_init(&s.moved, NULL);
     for (int i = 0; i < threads && status == KT_OK; i++)
-        status = worker_create(&workers[i], &s, error);
+        status = worker_create(&workers[i], &s, i == 0, error);
     if (status == KT_OK)
         status = kti_source_open(options->sources, options->source_count, &s.source, error);
     status = begin(&s, workers ? workers[0].model : NULL, status, error);
