@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <gsl/gsl_sort.h>
+
 #include "analysis/metrics.h"
 #include "base/fail.h"
 #include "base/memory.h"
@@ -156,12 +158,6 @@ static void find_distances(kti_calibration *c)
 
 /* ---- scores ---- */
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static int by_fold_and_score(const void *a, const void *b)
 {
     const kti_held_out *x = a, *y = b;
@@ -236,7 +232,7 @@ kt_status kti_calibration_prepare(kti_calibration *c, bool distances, kt_error *
     for (size_t i = 0; i < c->size; i++)
         nearest[i] = c->crystal[i].nearest;
     if (c->size > 0) {
-        qsort(nearest, c->size, sizeof *nearest, by_value);
+        gsl_sort(nearest, 1, c->size);
         c->far = nearest[(size_t)(FAR * (double)(c->size - 1))];
     }
     free(nearest);
@@ -419,7 +415,7 @@ static void cover_fold(const kti_calibration *c, const kti_fold_scores *fold, in
             w->others[others++] = c->held_out[i].score;
     if (others == 0 || lower_rank(others) < 1)
         return;
-    qsort(w->others, others, sizeof *w->others, by_value);
+    gsl_sort(w->others, 1, others);
     const double low = w->others[lower_rank(others) - 1], high = w->others[upper_rank(others) - 1];
     for (size_t i = fold->first; i < end; i++) {
         const kti_held_out *h = &c->held_out[i];

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
 
 #include "analysis/correlation.h"
@@ -54,12 +55,6 @@ static kt_status match(const kti_columns *first, const kti_columns *other, const
     return KT_OK;
 }
 
-static int by_value(const void *left, const void *right)
-{
-    const double l = *(const double *)left, r = *(const double *)right;
-    return (l > r) - (l < r);
-}
-
 static kt_status summarise(kti_compared *c, size_t rows, kt_error *error)
 {
     static const double parts[5] = {0.05, 0.25, 0.5, 0.75, 0.95};
@@ -80,7 +75,7 @@ static kt_status summarise(kti_compared *c, size_t rows, kt_error *error)
             group++;
         c->group[group]++;
     }
-    qsort(sorted, size, sizeof *sorted, by_value);
+    gsl_sort(sorted, 1, size);
     for (int i = 0; i < 5; i++)
         c->quantile[i] = gsl_stats_quantile_from_sorted_data(sorted, 1, size, parts[i]);
     free(sorted);

@@ -9,6 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <gsl/gsl_sort.h>
+#include <gsl/gsl_statistics_double.h>
+
 #include <kappatune/model.h>
 
 #include "analysis/calibrate.h"
@@ -293,16 +296,10 @@ static kt_status calibrate(const job *j, const kti_dataset *dataset, kt_error *e
 
 /* ---- the card ---- */
 
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median_of(double *values, int size)
 {
-    qsort(values, (size_t)size, sizeof *values, by_value);
-    return (values[(size - 1) / 2] + values[size / 2]) / 2;
+    gsl_sort(values, 1, (size_t)size);
+    return gsl_stats_median_from_sorted_data(values, 1, (size_t)size);
 }
 
 /* The run's data set, or an empty one with a message; without it there is a card too. */

@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,11 @@ void kti_text_add_csv(kti_text *text, const char *field)
     for (const char *c = field; *c; c++)
         kti_text_add(text, "%s%c", *c == '"' ? "\"" : "", *c);
     kti_text_add(text, "\"");
+}
+
+void kti_text_add_number(kti_text *text, double value)
+{
+    kti_text_add(text, isnan(value) ? "," : ",%.9g", value);
 }
 
 void kti_text_destroy(kti_text *text)

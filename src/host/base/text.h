@@ -18,6 +18,9 @@ void kti_text_add(kti_text *text, const char *format, ...) KTI_PRINTF(2, 3);
 /* A field of RFC 4180: quoted when it needs to be. */
 void kti_text_add_csv(kti_text *text, const char *field);
 
+/* ",1.25", a number's field behind another; "," where it is NaN. */
+void kti_text_add_number(kti_text *text, double value);
+
 void kti_text_destroy(kti_text *text);
 
 #endif

@@ -256,16 +256,10 @@ static void begin_csv(const sink *s)
     putchar('\n');
 }
 
-/* ",1.25", or "," where there is no number. */
-static void write_number(kti_text *line, double value)
-{
-    kti_text_add(line, isnan(value) ? "," : ",%.9g", value);
-}
-
 static void write_judgement(kti_text *line, const kt_judgement *j)
 {
-    write_number(line, j->low);
-    write_number(line, j->high);
+    kti_text_add_number(line, j->low);
+    kti_text_add_number(line, j->high);
     kti_text_add(line, ",%.4g,%s,", j->distance, j->warnings);
     kti_text_add_csv(line, j->nearest_id[0]);
     kti_text_add(line, ",");

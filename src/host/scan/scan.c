@@ -104,19 +104,13 @@ static void write_field(kti_text *text, const char *field)
     free(shown);
 }
 
-/* ",1.25", or "," where there is no number. */
-static void write_number(kti_text *text, double value)
-{
-    kti_text_add(text, isnan(value) ? "," : ",%.9g", value);
-}
-
 static void write_judgement(const worker *w, chunk *c, const kti_graph *graph, const double *value,
                             const double *log_sd)
 {
     kt_judgement j;
     kti_model_judge_graph(w->model, graph, value, log_sd, &j);
-    write_number(&c->rows, j.low);
-    write_number(&c->rows, j.high);
+    kti_text_add_number(&c->rows, j.low);
+    kti_text_add_number(&c->rows, j.high);
     kti_text_add(&c->rows, ",%.4g,%s", j.distance, j.warnings);
 }
 
@@ -137,8 +131,8 @@ static void write_row(const worker *w, chunk *c, const kti_item *item, const cry
     kti_text_add(&c->rows, ",%s,%d,%.9g,%.9g,%.9g,%.9g", formula, structure->sites, all.mean, all.sd,
                  all.least, all.greatest);
     if (o->model_options.property == KT_KAPPA) {
-        write_number(&c->rows, all.geometric);
-        write_number(&c->rows, all.log_sd);
+        kti_text_add_number(&c->rows, all.geometric);
+        kti_text_add_number(&c->rows, all.log_sd);
     }
     if (interval)
         kti_text_add(&c->rows, ",%.9g,%.9g", all.low, all.high);
