@@ -268,41 +268,19 @@ kt_status kti_comparison_describe(const kti_comparison *c, double threshold, kti
 
 /* ---- figures ---- */
 
-enum { WIDTH = 900, HEIGHT = 520 };
+enum { WIDTH = 900, HEIGHT = 520 }; /* pixels */
 
 static const double LEAST_VARIANCE = 1e-6; /* that the logarithmic axis shows */
 
-/* Names, of scans too, are not gnuplot's markup; `enhanced` is for what we write. */
-static void begin(kti_text *script, const char *name, const char *what, const char *title, bool enhanced)
+/* Names, of scans too, are not gnuplot's markup. */
+static void begin(const kti_figure *figure, kti_text *script, const char *what, const char *title)
 {
     char whole[300];
     snprintf(whole, sizeof whole, "%s: %s", what, title);
-    kti_text_add(script,
-                 "# Drawn by kappatune; draw it again: gnuplot on this file, in its folder.\n"
-                 "set terminal pngcairo %s size %d,%d font 'Sans,12'\nset output '%s.png'\nset title ",
-                 enhanced ? "enhanced" : "noenhanced", WIDTH, HEIGHT, name);
+    kti_figure_begin(figure, script);
+    kti_text_add(script, "set title ");
     kti_plot_quote(script, whole);
     kti_text_add(script, " noenhanced\nset grid ytics lc rgb '#dddddd'\nset tics nomirror\nset border 3\n");
-}
-
-static kt_status finish(kti_text *script, const char *folder, const char *name, bool enhanced, bool *drawn,
-                        kt_error *error)
-{
-    char file[64];
-    snprintf(file, sizeof file, "%s.gp", name);
-    kti_text_add(script,
-                 "set terminal svg %s size %d,%d font 'Sans,12' background 'white'\nset output '%s.svg'\n"
-                 "replot\n",
-                 enhanced ? "enhanced" : "noenhanced", WIDTH, HEIGHT, name);
-    char *path = kti_path_join(folder, file);
-    kt_status status = path && !script->failed ? KT_OK : kti_fail_memory(error, "a figure");
-    if (status == KT_OK)
-        status = kti_file_write(path, script->data, script->size, error);
-    if (status == KT_OK && *drawn)
-        status = kti_gnuplot(folder, file, drawn, error);
-    free(path);
-    kti_text_destroy(script);
-    return status;
 }
 
 static void add_names(const kti_comparison *c, kti_text *script)
@@ -324,9 +302,10 @@ static double shown(double variance)
 static kt_status draw_variance(const kti_comparison *c, const char *folder, const char *title, bool *drawn,
                                kt_error *error)
 {
+    const kti_figure figure = {folder, "variance", WIDTH, HEIGHT, true};
     kti_text script = {0};
     bool lines = false, cut = false;
-    begin(&script, "variance", "Variance over the members", title, true);
+    begin(&figure, &script, "Variance over the members", title);
     add_names(c, &script);
     kti_text_add(&script,
                  "set logscale y\nset format y '10^{%%T}'\nset ylabel 'variance, (W/(m K))^2'\n"
@@ -353,7 +332,9 @@ static kt_status draw_variance(const kti_comparison *c, const char *folder, cons
                  lines ? ", $training using 1:2 with lines dt 2 lw 2 lc rgb '" KTI_ORANGE
                          "' title 'kappa of the training data'"
                        : "");
-    return finish(&script, folder, "variance", true, drawn, error);
+    const kt_status status = kti_figure_finish(&figure, &script, drawn, error);
+    kti_text_destroy(&script);
+    return status;
 }
 
 static kt_status draw_groups(const kti_comparison *c, const char *folder, const char *title, bool *drawn,
@@ -362,9 +343,10 @@ static kt_status draw_groups(const kti_comparison *c, const char *folder, const 
     /* From blue, soft, to red, stiff. */
     static const char *const colours[KTI_KAPPA_GROUPS] = {"#08519c", "#4292c6", "#9ecae1", "#d9d9d9",
                                                           "#fdae6b", "#e6550d", "#99000d"};
+    const kti_figure figure = {folder, "groups", WIDTH, HEIGHT, false};
     kti_text script = {0};
     char name[32];
-    begin(&script, "groups", "Groups of the mean prediction, W/(m K)", title, false);
+    begin(&figure, &script, "Groups of the mean prediction, W/(m K)", title);
     add_names(c, &script);
     kti_text_add(&script,
                  "set yrange [0:100]\nset ylabel '%% of the crystals'\nset key outside right center invert\n"
@@ -382,7 +364,9 @@ static kt_status draw_groups(const kti_comparison *c, const char *folder, const 
                      colours[g], name);
     }
     kti_text_add(&script, "\n");
-    return finish(&script, folder, "groups", false, drawn, error);
+    const kt_status status = kti_figure_finish(&figure, &script, drawn, error);
+    kti_text_destroy(&script);
+    return status;
 }
 
 /* Means and variances of all scans, then the features, with one another. */

@@ -31,32 +31,10 @@ typedef struct drawing {
 
 /* ---- scripts ---- */
 
-static void begin(kti_text *script, int width, int height)
+static void begin(const kti_figure *figure, kti_text *script)
 {
-    kti_text_add(script,
-                 "# Drawn by kappatune reproduce; draw it again: gnuplot on this file, in its folder.\n"
-                 "set terminal pngcairo noenhanced size %d,%d font 'Sans,12'\n"
-                 "set grid ytics lc rgb '#dddddd'\nset tics nomirror\nset border 3\n",
-                 width, height);
-}
-
-/* The same once more as SVG; then it is written and drawn. */
-static kt_status finish(drawing *d, kti_text *script, const char *name, int width, int height,
-                        kt_error *error)
-{
-    char file[64];
-    kti_text_add(script, "set terminal svg noenhanced size %d,%d font 'Sans,12' background 'white'\n", width,
-                 height);
-    kti_text_add(script, "set output '%s.svg'\nreplot\n", name);
-    snprintf(file, sizeof file, "%s.gp", name);
-    char *path = kti_path_join(d->folder, file);
-    kt_status status = path && !script->failed ? KT_OK : kti_fail_memory(error, "a figure");
-    if (status == KT_OK)
-        status = kti_file_write(path, script->data, script->size, error);
-    if (status == KT_OK && d->found)
-        status = kti_gnuplot(d->folder, file, &d->found, error);
-    free(path);
-    return status;
+    kti_figure_begin(figure, script);
+    kti_text_add(script, "set grid ytics lc rgb '#dddddd'\nset tics nomirror\nset border 3\n");
 }
 
 static const char *short_mark(const kti_reproduction *r)
@@ -121,7 +99,7 @@ static void add_model(boxes *b, const kti_reproduction *r, const kti_paper_model
 
 static kt_status draw_boxes(drawing *d, kti_paper_set set, const char *name, kt_error *error)
 {
-    enum { WIDTH = 900, HEIGHT = 560 };
+    const kti_figure figure = {d->folder, name, 900, 560, false};
     kti_text script = {0};
     boxes b = {0};
     kt_status status = KT_OK;
@@ -129,13 +107,13 @@ static kt_status draw_boxes(drawing *d, kti_paper_set set, const char *name, kt_
         if (kti_paper_models[i].set == set)
             add_model(&b, d->reproduction, &kti_paper_models[i]);
     if (b.count > 0) {
-        begin(&script, WIDTH, HEIGHT);
+        begin(&figure, &script);
         kti_text_add(
             &script,
-            "set output '%s.png'\nset title \"Models of %s: MAPE over the runs%s\"\nset ylabel 'MAPE'\n"
+            "set title \"Models of %s: MAPE over the runs%s\"\nset ylabel 'MAPE'\n"
             "set yrange [0:*]\nset xrange [0.4:%.1f]\nset bmargin 4\n"
             "set key outside center top horizontal\nset style boxplot nooutliers\nset style fill solid 0.3\n",
-            name, kti_paper_set_titles[set], short_mark(d->reproduction), b.models + 0.6);
+            kti_paper_set_titles[set], short_mark(d->reproduction), b.models + 0.6);
         kti_text_add(&script, "set xtics (%s)\n%splot %s", b.tics.data, b.data.data, b.plot.data);
         bool first = true;
         for (int k = 0; k < KINDS; k++)
@@ -146,7 +124,7 @@ static kt_status draw_boxes(drawing *d, kti_paper_set set, const char *name, kt_
             }
         kti_text_add(&script, "\n");
         script.failed = script.failed || b.data.failed || b.tics.failed || b.plot.failed;
-        status = finish(d, &script, name, WIDTH, HEIGHT, error);
+        status = kti_figure_finish(&figure, &script, &d->found, error);
     }
     kti_text_destroy(&script);
     boxes_destroy(&b);
@@ -237,7 +215,7 @@ static kt_status add_curves(const kti_reproduction *r, kt_protocol protocol, kti
 
 static kt_status draw_curves(drawing *d, kt_protocol protocol, const char *name, kt_error *error)
 {
-    enum { WIDTH = 900, HEIGHT = 560 };
+    const kti_figure figure = {d->folder, name, 900, 560, false};
     static const char *const rows[] = {
         "on the inner rows, which choose the epoch",
         "on the reported rows, which choose the epoch (Step 3: of the compressed kappa)"};
@@ -245,17 +223,17 @@ static kt_status draw_curves(drawing *d, kt_protocol protocol, const char *name,
     int lines = 0;
     kt_status status = add_curves(d->reproduction, protocol, &data, &plot, &lines, error);
     if (status == KT_OK && lines > 0) {
-        begin(&script, WIDTH, HEIGHT);
+        begin(&figure, &script);
         kti_text_add(
             &script,
-            "set output '%s.png'\nset title \"Togo15, %s protocol: mean over %d folds%s\\n%s\"\n"
+            "set title \"Togo15, %s protocol: mean over %d folds%s\\n%s\"\n"
             "set xlabel 'epoch'\nset ylabel 'MAPE'\nset logscale y\nset autoscale fix\n"
             "set ytics (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100, 1000)\n"
             "set key outside center top horizontal\n%splot %s\n",
-            name, kti_protocol_names[protocol], d->reproduction->options.folds, short_mark(d->reproduction),
+            kti_protocol_names[protocol], d->reproduction->options.folds, short_mark(d->reproduction),
             rows[protocol == KT_PUBLISHED], data.data, plot.data);
         script.failed = script.failed || data.failed || plot.failed;
-        status = finish(d, &script, name, WIDTH, HEIGHT, error);
+        status = kti_figure_finish(&figure, &script, &d->found, error);
     }
     kti_text_destroy(&script);
     kti_text_destroy(&data);
@@ -315,20 +293,20 @@ static kt_status add_bars(const kti_reproduction *r, int step, bars *b, kt_error
 
 static kt_status draw_bars(drawing *d, int step, const char *name, kt_error *error)
 {
-    enum { WIDTH = 900, HEIGHT = 480 };
+    const kti_figure figure = {d->folder, name, 900, 480, false};
     kti_text script = {0};
     bars b = {0};
     kt_status status = add_bars(d->reproduction, step, &b, error);
     if (status == KT_OK && b.count > 0) {
-        begin(&script, WIDTH, HEIGHT);
+        begin(&figure, &script);
         kti_text_add(&script,
-                     "set output '%s.png'\nset title \"Togo15, Step %d%s\\none fault added to the sound "
+                     "set title \"Togo15, Step %d%s\\none fault added to the sound "
                      "protocol, or mended in the published one\"\n"
                      "set xlabel 'MAPE, mean and standard deviation over folds'\nunset grid\n"
                      "set grid xtics lc rgb '#dddddd'\nset xrange [0:*]\nset yrange [%d.5:-0.5]\n"
                      "set style fill solid 0.5\nset key outside center top horizontal\n"
                      "set ytics (%s)\n$bars << EOD\n%sEOD\n",
-                     name, step, short_mark(d->reproduction), b.count - 1, b.tics.data, b.data.data);
+                     step, short_mark(d->reproduction), b.count - 1, b.tics.data, b.data.data);
         kti_text_add(&script,
                      "plot $bars using ($2/2):1:($2/2):(0.36):4 with boxxyerror lc rgb variable title "
                      "'W/(m K)', \\\n  $bars using 2:1:3 with xerrorbars pt 0 lc rgb 'black' notitle");
@@ -337,7 +315,7 @@ static kt_status draw_bars(drawing *d, int step, const char *name, kt_error *err
                                   "'as that run reports it: of the compressed kappa'");
         kti_text_add(&script, "\n");
         script.failed = script.failed || b.data.failed || b.tics.failed;
-        status = finish(d, &script, name, WIDTH, HEIGHT, error);
+        status = kti_figure_finish(&figure, &script, &d->found, error);
     }
     kti_text_destroy(&script);
     kti_text_destroy(&b.data);

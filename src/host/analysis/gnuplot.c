@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "base/file.h"
 
 enum { NOT_FOUND = 127, NO_FOLDER = 126 };
 
@@ -40,4 +43,37 @@ kt_status kti_gnuplot(const char *folder, const char *script, bool *found, kt_er
                              "gnuplot could not draw %s; `cd %s && gnuplot %s` shows why", script, folder,
                              script);
     return KT_OK;
+}
+
+/* ---- figures in files ---- */
+
+static const char *markup(const kti_figure *figure)
+{
+    return figure->enhanced ? "enhanced" : "noenhanced";
+}
+
+void kti_figure_begin(const kti_figure *f, kti_text *script)
+{
+    kti_text_add(script,
+                 "# Drawn by kappatune; draw it again: gnuplot on this file, in its folder.\n"
+                 "set terminal pngcairo %s size %d,%d font 'Sans,12'\nset output '%s.png'\n",
+                 markup(f), f->width, f->height, f->name);
+}
+
+kt_status kti_figure_finish(const kti_figure *f, kti_text *script, bool *drawn, kt_error *error)
+{
+    char file[64];
+    snprintf(file, sizeof file, "%s.gp", f->name);
+    kti_text_add(script,
+                 "set terminal svg %s size %d,%d font 'Sans,12' background 'white'\nset output '%s.svg'\n"
+                 "replot\n",
+                 markup(f), f->width, f->height, f->name);
+    char *path = kti_path_join(f->folder, file);
+    kt_status status = path && !script->failed ? KT_OK : kti_fail_memory(error, "a figure");
+    if (status == KT_OK)
+        status = kti_file_write(path, script->data, script->size, error);
+    if (status == KT_OK && *drawn)
+        status = kti_gnuplot(f->folder, file, drawn, error);
+    free(path);
+    return status;
 }

@@ -1,17 +1,12 @@
 #include "analysis/heatmap.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "analysis/gnuplot.h"
-#include "base/fail.h"
 #include "base/file.h"
-#include "base/memory.h"
 
 enum { CELL = 62, LETTER = 9, LEAST_MARGIN = 90, TITLE = 40, BAR = 110 }; /* pixels */
-
-static const char script_name[] = "correlation.gp";
 
 /* A text between single quotes. */
 static void add_quoted(kti_text *script, const char *text)
@@ -84,41 +79,21 @@ void kti_heatmap_add(kti_text *s, const char *const *names, const double *r, siz
                  "plot $r using 1:2:(0.49):(0.49):3 with boxxyerror fillstyle solid noborder lc palette\n");
 }
 
-static void write_script(kti_text *s, const char *title, const char *const *names, const double *r,
-                         size_t size)
-{
-    kti_text body = {0};
-    int width, height;
-    kti_heatmap_add(&body, names, r, size, &width, &height);
-    kti_text_add(s,
-                 "# Drawn by kappatune analyze; draw it again: gnuplot on this file, in its folder.\n"
-                 "set terminal pngcairo noenhanced size %d,%d font 'Sans,12'\nset output "
-                 "'correlation.png'\nset title ",
-                 width, height);
-    add_quoted(s, title);
-    kti_text_add(s, "\n%s", body.data ? body.data : "");
-    kti_text_add(s,
-                 "set terminal svg noenhanced size %d,%d font 'Sans,12' background 'white'\nset output "
-                 "'correlation.svg'\nreplot\n",
-                 width, height);
-    s->failed = s->failed || body.failed;
-    kti_text_destroy(&body);
-}
-
 kt_status kti_heatmap_draw(const char *folder, const char *title, const char *const *names, const double *r,
                            size_t size, bool *drawn, kt_error *error)
 {
-    kti_text script = {0};
-    char *path = kti_path_join(folder, script_name);
-    *drawn = false;
-    write_script(&script, title, names, r, size);
-    kt_status status =
-        path && !script.failed ? kti_make_folder(folder, error) : kti_fail_memory(error, "a figure");
+    kti_figure figure = {.folder = folder, .name = "correlation"};
+    kti_text script = {0}, body = {0};
+    kti_heatmap_add(&body, names, r, size, &figure.width, &figure.height);
+    kti_figure_begin(&figure, &script);
+    kti_text_add(&script, "set title ");
+    add_quoted(&script, title);
+    kti_text_add(&script, "\n%s", body.data ? body.data : "");
+    script.failed = script.failed || body.failed;
+    kt_status status = kti_make_folder(folder, error);
     if (status == KT_OK)
-        status = kti_file_write(path, script.data, script.size, error);
-    if (status == KT_OK)
-        status = kti_gnuplot(folder, script_name, drawn, error);
+        status = kti_figure_finish(&figure, &script, drawn, error);
     kti_text_destroy(&script);
-    free(path);
+    kti_text_destroy(&body);
     return status;
 }

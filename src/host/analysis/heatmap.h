@@ -8,7 +8,8 @@
 #include "base/text.h"
 
 /* Writes FOLDER/correlation.gp, with its numbers, and draws correlation.png and .svg from it: r [size, size], NaN where there is none,
- * under names[size]. *drawn is false where there is no gnuplot: the script is there all the same. The folder is made if missing. */
+ * under names[size]. The folder is made if missing; *drawn as for
+ * kti_figure_finish. */
 kt_status kti_heatmap_draw(const char *folder, const char *title, const char *const *names, const double *r,
                            size_t size, bool *drawn, kt_error *error);
 
