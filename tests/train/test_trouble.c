@@ -322,11 +322,17 @@ static void kill_head(kti_tensors *tensors)
     scale_tensor(tensors, "head.layers.2.bias", 0, -1000);
 }
 
-static void test_collapse(void **state)
+/* And that bias is so low that every kappa is -1. */
+static void kill_head_at_minus_one(kti_tensors *tensors)
 {
-    fixture *f = *state;
+    kill_head(tensors);
+    scale_tensor(tensors, "head.layers.3.bias", 0, -1000);
+}
+
+static void collapse(fixture *f, void (*change)(kti_tensors *))
+{
     kt_train_result result;
-    make_weights(f->weights, 1, kill_head);
+    make_weights(f->weights, 1, change);
     kt_train_options options = options_of(f, f->weights);
     options.epochs = 30;
     train(&options, &result);
@@ -348,6 +354,16 @@ static void test_collapse(void **state)
         FOLDS);
     check_weights(f);
     check_repeatable(f, options);
+}
+
+static void test_collapse(void **state)
+{
+    collapse(*state, kill_head);
+}
+
+static void test_collapse_to_minus_one(void **state)
+{
+    collapse(*state, kill_head_at_minus_one);
 }
 
 static void test_collapse_published(void **state)
@@ -376,9 +392,16 @@ int main(void)
 {
 #define TROUBLE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TROUBLE(test_skipped_steps),      TROUBLE(test_extreme_kappa),        TROUBLE(test_hopeless_weights),
-        TROUBLE(test_explosion),          TROUBLE(test_explosion_published),  TROUBLE(test_collapse),
-        TROUBLE(test_collapse_published), TROUBLE(test_explosion_at_the_end), TROUBLE(test_last_means_last),
+        TROUBLE(test_skipped_steps),
+        TROUBLE(test_extreme_kappa),
+        TROUBLE(test_hopeless_weights),
+        TROUBLE(test_explosion),
+        TROUBLE(test_explosion_published),
+        TROUBLE(test_collapse),
+        TROUBLE(test_collapse_to_minus_one),
+        TROUBLE(test_collapse_published),
+        TROUBLE(test_explosion_at_the_end),
+        TROUBLE(test_last_means_last),
         TROUBLE(test_few_rows),
     };
 #undef TROUBLE

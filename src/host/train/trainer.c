@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include <limits.h>
+#include <float.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -250,7 +251,8 @@ static kt_status evaluate(worker *w, const kti_fold *fold, double *record, kt_er
     return status;
 }
 
-/* How far apart the predictions of the watched rows are. */
+/* How far apart the predictions of the watched rows are. Those of kappa -1, where a network that has lost itself may end, are one number
+ * as others are. */
 static kt_status measure_spread(worker *w, const kti_fold *fold, double *record, kt_error *error)
 {
     kt_status status = KT_OK;
@@ -258,9 +260,10 @@ static kt_status measure_spread(worker *w, const kti_fold *fold, double *record,
     if (fold->watch != fold->select) /* else they have just been predicted */
         status = predict(w, fold, fold->watch, fold->watch_rows, w->predicted, error);
     for (int i = 0; i < fold->watch_rows && status == KT_OK; i++) {
-        const double level = log10(w->predicted[i] + 1);
+        const double above = w->predicted[i] + 1,
+                     level = isnan(above) ? INFINITY : log10(fmax(above, DBL_EPSILON));
         least = fmin(least, level);
-        most = isnan(level) ? INFINITY : fmax(most, level);
+        most = fmax(most, level);
     }
     record[KTI_SPREAD] = isfinite(most - least) ? most - least : -1;
     return status;
