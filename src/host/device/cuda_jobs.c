@@ -120,42 +120,68 @@ static void run_round(kti_cuda *cuda)
     pthread_cond_broadcast(&cuda->done);
 }
 
-/* Until another lane has completed the round, or a while has passed: to be woken takes a large part of a step's time. */
-static void spin(kti_cuda *cuda, unsigned long rounds)
+static void pause_briefly(void)
 {
-    for (int i = 0; cuda->spins && i < SPINS && atomic_load(&cuda->rounds) == rounds; i++)
 #if defined(__x86_64__) || defined(__i386__)
-        __builtin_ia32_pause();
+    __builtin_ia32_pause();
 #else
-        sched_yield();
+    sched_yield();
 #endif
+}
+
+/* Whether another lane has completed the round within a while: to be woken takes a large part of a step's time. */
+static bool spin(kti_cuda *cuda, unsigned long rounds)
+{
+    for (int i = 0; cuda->spins && i < SPINS; i++) {
+        if (atomic_load(&cuda->rounds) != rounds)
+            return true;
+        pause_briefly();
+    }
+    return false;
+}
+
+/* All lanes come at about the same time, and none holds it for long but the one that runs the round, when nobody else wants it. */
+static void lock(kti_cuda *cuda)
+{
+    for (int i = 0; cuda->spins && i < SPINS; i++) {
+        if (pthread_mutex_trylock(&cuda->lock) == 0)
+            return;
+        pause_briefly();
+    }
+    pthread_mutex_lock(&cuda->lock);
+}
+
+static kt_status result_of(const kti_cuda_lane *lane, kt_error *error)
+{
+    if (lane->status != KT_OK && error && error->status == KT_OK)
+        *error = lane->error;
+    return lane->status;
 }
 
 kt_status kti_cuda_run(kti_device *device, int lane, const kti_job *job, kt_error *error)
 {
     kti_cuda *cuda = (kti_cuda *)device;
     kti_cuda_lane *own = &cuda->lane[lane];
-    kt_status status;
-    pthread_mutex_lock(&cuda->lock);
+    lock(cuda);
     if (!own->entered) {
-        status = run_jobs(cuda, &job, 1, error);
-    } else {
-        own->job = job;
-        cuda->waiting++;
-        if (cuda->waiting == cuda->entered) {
-            run_round(cuda);
-        } else {
-            const unsigned long rounds = atomic_load(&cuda->rounds);
-            pthread_mutex_unlock(&cuda->lock);
-            spin(cuda, rounds);
-            pthread_mutex_lock(&cuda->lock);
-        }
-        while (own->job)
-            pthread_cond_wait(&cuda->done, &cuda->lock);
-        status = own->status;
-        if (status != KT_OK && error && error->status == KT_OK)
-            *error = own->error;
+        const kt_status status = run_jobs(cuda, &job, 1, error);
+        pthread_mutex_unlock(&cuda->lock);
+        return status;
     }
+    own->job = job;
+    cuda->waiting++;
+    if (cuda->waiting == cuda->entered) {
+        run_round(cuda);
+    } else {
+        const unsigned long rounds = atomic_load(&cuda->rounds);
+        pthread_mutex_unlock(&cuda->lock);
+        if (spin(cuda, rounds)) /* the lane's result was written before the round was counted */
+            return result_of(own, error);
+        lock(cuda);
+    }
+    while (own->job)
+        pthread_cond_wait(&cuda->done, &cuda->lock);
+    const kt_status status = result_of(own, error);
     pthread_mutex_unlock(&cuda->lock);
     return status;
 }
