@@ -10,17 +10,21 @@
 
 enum { KT_MAX_GATHERS = 3 };
 
-/* The fixed shapes of blocks under KT_MANY_THREADS, where a kernel's threads share their work: KT_WARP x KT_WARPS, but for the
- * gradient's norm. */
+/* The fixed shapes of blocks under KT_MANY_THREADS, where a kernel's threads share their work: KT_WARP x KT_WARPS, but for chains,
+ * attention, sums over graphs and the gradient's norm. */
 enum {
     KT_WARP = 32,
     KT_WARPS = 4,
     KT_THREADS = KT_WARP * KT_WARPS,
     KT_GEMM_TILE = 32,     /* columns of a block's part of a product; also rows, of a weight gradient's */
     KT_GEMM_ROWS = 8,      /* rows of it where rows are multiplied by weights */
-    KT_GEMM_LARGE = 32768, /* weights beyond it go through other kernels */
+    KT_GEMM_LARGE = 32768, /* weights beyond it go through other kernels, */
+    KT_GEMM_FEW = 8,       /* and so do up to so many columns forward, where they are long */
+    KT_GEMM_DOTS = 16,     /* columns of a block there, forward */
     KT_GEMM_PARTS = 16,    /* of a sum, in their input gradient */
     KT_GEMM_NARROW = 8,    /* columns of a block there */
+    KT_CHAIN_WARPS = 8,    /* of chains, and of what may be a link of graphs alone */
+    KT_CHAIN_THREADS = KT_WARP * KT_CHAIN_WARPS,
     KT_NORM_WARPS = 8
 };
 
@@ -230,6 +234,56 @@ typedef struct kt_attention_backward {
     int accumulate;            /* in_gradient += instead of = */
     kt_matrix hidden_gradient; /* [G, channels] += */
 } kt_attention_backward;
+
+/* ---- what is done for the same rows one after another ---- */
+
+typedef enum kt_link_kind {
+    KT_LINK_LAYER_FORWARD,
+    KT_LINK_LAYER_BACKWARD, /* a plain product too */
+    KT_LINK_LINEAR_BACKWARD,
+    KT_LINK_SEGMENT_SUM,
+    KT_LINK_SEGMENT_SPREAD,
+    KT_LINK_ADD,
+    KT_LINK_LSTM_FORWARD, /* from here on of graphs alone */
+    KT_LINK_LSTM_BACKWARD,
+    KT_LINK_ATTENTION_FORWARD,
+    KT_LINK_ATTENTION_BACKWARD
+} kt_link_kind;
+
+typedef struct kt_link {
+    kt_link_kind kind;
+    union {
+        kt_layer_forward layer_forward;
+        kt_layer_backward layer_backward;   /* no KT_WEIGHT_GRADIENT */
+        kt_linear_backward linear_backward; /* without the gradient by the bias */
+        kt_segment_sum segment_sum;
+        kt_segment_spread segment_spread;
+        kt_add add;
+        kt_lstm_forward lstm_forward;
+        kt_lstm_backward lstm_backward;
+        kt_attention_forward attention_forward;
+        kt_attention_backward attention_backward;
+    } of;
+} kt_link;
+
+enum {
+    KT_CHAIN_LINKS = 10, /* as many as a kernel's argument has room for */
+    /* Columns of a product in a chain of graphs, and of nodes or edges. */
+    KT_CHAIN_WIDEST = 128,
+    KT_CHAIN_WIDTH = 64,
+    /* Rows of a block. */
+    KT_CHAIN_GRAPHS = 1,
+    KT_CHAIN_NODES = 4,
+    KT_CHAIN_EDGES = 8
+};
+
+/* Operations on rows of one kind, each of which needs of what those before it made the same row alone; of graphs, what belongs to the same
+ * graph. */
+typedef struct kt_chain {
+    kt_count rows;
+    int size;
+    kt_link link[KT_CHAIN_LINKS];
+} kt_chain;
 
 enum { KT_DATA_SETS = 8 }; /* that can be trained on together, each with a target transform */
 

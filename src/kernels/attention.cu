@@ -9,158 +9,26 @@
  * F folds; in [R, C] with C a multiple of 16; weight w, attention a [R, 1]; hidden, out [G, C]; sums run over
  * the rows of graph g. The weights are the multiplicities of the symmetry quotient (spec, section 3).
  * Deterministic: dot products in 16 fixed lanes, rows in order. Where there are many threads, a block of
- * KT_WARPS warps takes a graph: a warp a dot product, rows r modulo the number of warps or threads each,
+ * KT_CHAIN_WARPS warps takes a graph: a warp a dot product, rows r modulo the number of warps or threads each,
  * sums in fixed trees. Moves 4 R (2C + 5) bytes forward, 4 R (3C + 7) backward, and 4 C R more where in_gradient is
  * added to.
- * Launch: blocks of 32 x KT_WARPS, any grid. A graph without rows gives zeros.
+ * Launch: blocks of 32 x KT_CHAIN_WARPS, any grid. A graph without rows gives zeros.
  */
-#include "kernels/arguments.h"
+#include "kernels/attention.h"
 
 #ifdef KT_MANY_THREADS
-/* <x, y> by a warp; the same bits in all its threads. */
-KT_INLINE kt_real warp_dot(const kt_real *x, const kt_real *y, int channels)
-{
-    kt_real sum = 0;
-    for (int c = threadIdx.x; c < channels; c += KT_WARP)
-        sum += x[c] * y[c];
-    return kt_warp_sum(sum);
-}
-
-/* Of the block's threads, the same bits in all. `part` [KT_WARPS] is shared, and written again only after
- * another barrier; so it is below. */
-KT_INLINE kt_real block_sum(kt_real value, kt_real *part)
-{
-    value = kt_warp_sum(value);
-    if (threadIdx.x == 0)
-        part[threadIdx.y] = value;
-    __syncthreads(); /* all warps' sums are there */
-    kt_real sum = 0;
-    for (int warp = 0; warp < KT_WARPS; warp++)
-        sum += part[warp];
-    return sum;
-}
-
-KT_INLINE kt_real block_maximum(kt_real value, kt_real *part)
-{
-    for (int mask = KT_WARP / 2; mask > 0; mask /= 2) {
-        const kt_real other = kt_shuffle_xor(value, mask);
-        value = other > value ? other : value;
-    }
-    if (threadIdx.x == 0)
-        part[threadIdx.y] = value;
-    __syncthreads(); /* all warps' maxima are there */
-    for (int warp = 0; warp < KT_WARPS; warp++)
-        value = part[warp] > value ? part[warp] : value;
-    return value;
-}
-
-/* Of column `threadIdx.x`, over the warps in order; complete in the first one. */
-KT_INLINE kt_real column_sum(kt_real value, kt_real part[KT_WARPS][KT_WARP])
-{
-    part[threadIdx.y][threadIdx.x] = value;
-    __syncthreads(); /* all warps' parts are there */
-    kt_real sum = 0;
-    if (threadIdx.y == 0)
-        for (int warp = 0; warp < KT_WARPS; warp++)
-            sum += part[warp][threadIdx.x];
-    return sum;
-}
-
 KT_KERNEL(attention_forward, kt_attention_forward)
 {
-    KT_SHARED kt_real maximum[KT_WARPS], part[KT_WARPS], column[KT_WARPS][KT_WARP];
-    const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold), channels = a.channels;
-    const int thread = threadIdx.y * KT_WARP + threadIdx.x, warp = threadIdx.y;
-    const int32_t *start = kt_entries(a.start, fold);
-    const kt_real *in = kt_rows(a.in, fold), *weight = kt_rows(a.weight, fold);
-    kt_real *score = kt_rows(a.attention, fold);
-    const int64_t in_stride = a.in.stride, weight_stride = a.weight.stride, score_stride = a.attention.stride;
-    for (int graph = blockIdx.x; graph < graphs; graph += gridDim.x) {
-        const kt_real *hidden = kt_rows(a.hidden, fold) + (int64_t)graph * a.hidden.stride;
-        kt_real *out = kt_rows(a.out, fold) + (int64_t)graph * a.out.stride;
-        const int first = start[graph], last = start[graph + 1];
-        for (int r = first + warp; r < last; r += KT_WARPS) {
-            const kt_real product = warp_dot(in + r * in_stride, hidden, channels);
-            if (threadIdx.x == 0)
-                score[r * score_stride] = product;
-        }
-        __syncthreads(); /* all scores of the graph are there */
-        kt_real greatest = -INFINITY;
-        for (int r = first + thread; r < last; r += KT_THREADS)
-            greatest = score[r * score_stride] > greatest ? score[r * score_stride] : greatest;
-        greatest = block_maximum(greatest, maximum);
-        kt_real total = 0;
-        for (int r = first + thread; r < last; r += KT_THREADS) {
-            const kt_real power = weight[r * weight_stride] * kt_exp(score[r * score_stride] - greatest);
-            score[r * score_stride] = power;
-            total += power;
-        }
-        const kt_real scale = 1 / block_sum(total, part);
-        for (int r = first + thread; r < last; r += KT_THREADS)
-            score[r * score_stride] *= scale;
-        __syncthreads(); /* attention is complete */
-        for (int tile = 0; tile < channels; tile += KT_WARP) {
-            const int c = tile + threadIdx.x;
-            kt_real sum = 0;
-            if (tile > 0)
-                __syncthreads(); /* the columns before are summed */
-            if (c < channels)
-                for (int r = first + warp; r < last; r += KT_WARPS)
-                    sum += score[r * score_stride] * in[r * in_stride + c];
-            sum = column_sum(sum, column);
-            if (warp == 0 && c < channels)
-                out[c] = sum;
-        }
-    }
+    const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold);
+    for (int graph = blockIdx.x; graph < graphs; graph += gridDim.x)
+        attention_forward_graph(&a, fold, graph);
 }
 
 KT_KERNEL(attention_backward, kt_attention_backward)
 {
-    KT_SHARED kt_real part[KT_WARPS], column[KT_WARPS][KT_WARP];
-    const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold), channels = a.channels;
-    const int thread = threadIdx.y * KT_WARP + threadIdx.x, warp = threadIdx.y;
-    const int32_t *start = kt_entries(a.start, fold);
-    const kt_real *in = kt_rows(a.in, fold), *attention = kt_rows(a.attention, fold);
-    kt_real *score = kt_rows(a.scratch, fold), *in_gradient = kt_rows(a.in_gradient, fold);
-    const int64_t in_stride = a.in.stride, attention_stride = a.attention.stride,
-                  score_stride = a.scratch.stride;
-    for (int graph = blockIdx.x; graph < graphs; graph += gridDim.x) {
-        const kt_real *hidden = kt_rows(a.hidden, fold) + (int64_t)graph * a.hidden.stride;
-        const kt_real *gradient = kt_rows(a.out_gradient, fold) + (int64_t)graph * a.out_gradient.stride;
-        kt_real *hidden_gradient =
-            kt_rows(a.hidden_gradient, fold) + (int64_t)graph * a.hidden_gradient.stride;
-        const int first = start[graph], last = start[graph + 1];
-        for (int r = first + warp; r < last; r += KT_WARPS) {
-            const kt_real product = warp_dot(in + r * in_stride, gradient, channels);
-            if (threadIdx.x == 0)
-                score[r * score_stride] = product;
-        }
-        __syncthreads(); /* all b_r are there */
-        kt_real mean = 0;
-        for (int r = first + thread; r < last; r += KT_THREADS)
-            mean += attention[r * attention_stride] * score[r * score_stride];
-        mean = block_sum(mean, part);
-        for (int r = first + thread; r < last; r += KT_THREADS)
-            score[r * score_stride] = attention[r * attention_stride] * (score[r * score_stride] - mean);
-        __syncthreads(); /* ds_r is complete */
-        for (int tile = 0; tile < channels; tile += KT_WARP) {
-            const int c = tile + threadIdx.x;
-            kt_real sum = 0;
-            if (tile > 0)
-                __syncthreads(); /* the columns before are summed */
-            if (c < channels)
-                for (int r = first + warp; r < last; r += KT_WARPS) {
-                    const kt_real ds = score[r * score_stride];
-                    kt_real *out = in_gradient + (int64_t)r * a.in_gradient.stride + c;
-                    const kt_real value = attention[r * attention_stride] * gradient[c] + ds * hidden[c];
-                    *out = a.accumulate ? *out + value : value;
-                    sum += ds * in[r * in_stride + c];
-                }
-            sum = column_sum(sum, column);
-            if (warp == 0 && c < channels)
-                hidden_gradient[c] += sum;
-        }
-    }
+    const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold);
+    for (int graph = blockIdx.x; graph < graphs; graph += gridDim.x)
+        attention_backward_graph(&a, fold, graph);
 }
 #else
 KT_INLINE kt_real dot(const kt_real *x, const kt_real *y, int channels)

@@ -11,11 +11,11 @@
  *     gemm             rows by weights: a block a tile of 8 x 32 elements of c, a thread 2 of a column, 128 terms of the
  *                      sum at a time through shared memory; weight gradients: a block a tile of 32 x 32, a thread 4 x 2, 32
  *                      terms at a time. The next terms are on their way meanwhile.
- *     gemm_by_dots     forward with large weights, which a head multiplies a few rows by: a warp a column, that is a
- *                      row of b, read once for eight rows of a.
+ *     gemm_by_dots     forward with large weights, which a head multiplies a few rows by: a warp 4 columns, that is
+ *                      rows of b, read once for eight rows of a.
  *     gemm_by_columns  input gradient with large weights: a block 8 columns, by 16 parts of the sum.
  *
- * Deterministic: every element's terms are added in an order that depends on k alone: one after another (gemm), in
+ * Deterministic: every element's terms are added in an order that depends on k alone: in four sums of every fourth one (gemm), in
  * 128 fixed parts and a tree (by dots), in KT_GEMM_PARTS fixed parts and then part by part (by columns). So a row's
  * bits depend neither on the grid nor on the other rows.
  * Moves, with M rows of c: 4 M N bytes of c (twice if accumulate); gemm 4 M K ceil(N / 32) of a and
@@ -41,7 +41,7 @@ KT_INLINE void gemm_rows(const kt_gemm *a, const tiling *t, int fold, int tile, 
         }
 }
 
-KT_BUSY_KERNEL(gemm, kt_gemm, KT_THREADS, 3)
+KT_BUSY_KERNEL(gemm, kt_gemm, KT_THREADS, 2)
 {
     const int fold = KT_FOLD;
     const tiling t = tiling_of(&a, fold);
@@ -58,14 +58,14 @@ KT_BUSY_KERNEL(gemm, kt_gemm, KT_THREADS, 3)
 
 KT_KERNEL(gemm_by_dots, kt_gemm)
 {
-    const int fold = KT_FOLD, rows = kt_number(a.rows, fold), columns = (a.n + 15) / 16 * 16;
-    const int across = columns / KT_WARPS, units = (a.rows.most + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
+    const int fold = KT_FOLD, rows = kt_number(a.rows, fold), across = dots_across(&a),
+              units = (a.rows.most + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
-        const int first = unit / across * KT_GEMM_ROWS, column = unit % across * KT_WARPS + threadIdx.y;
-        const kt_real own = multiply_dots(&a, fold, first, column);
-        const int row = first + (int)threadIdx.x;
-        if ((int)threadIdx.x < KT_GEMM_ROWS && row < rows) {
-            kt_real *to = kt_rows(a.c, fold) + (int64_t)row * a.c.stride + column;
+        const int first = unit / across * KT_GEMM_ROWS, begin = unit % across * KT_GEMM_DOTS;
+        const kt_real own = multiply_dots(&a, fold, first, begin);
+        const int row = first + dot_row();
+        if (row < rows) {
+            kt_real *to = kt_rows(a.c, fold) + (int64_t)row * a.c.stride + begin + dot_column();
             *to = a.accumulate ? *to + own : own;
         }
     }

@@ -47,6 +47,7 @@ typedef float kt_real;
 #define KT_SHARED __shared__
 #define KT_INLINE static __device__ __forceinline__
 #define KT_RESTRICT __restrict__
+#define KT_UNROLLED _Pragma("unroll") /* before a loop whose arrays must be registers */
 #elif defined(KT_THREADED_KERNELS)
 /* Tests run a block's threads as fibers, to show that any order of threads gives the same bits. One block runs
  * at a time; its shared memory is filled with NaN before. */
@@ -58,6 +59,7 @@ extern kt_dim3 threadIdx, blockDim, blockIdx, gridDim;
 void __syncthreads(void);
 kt_real kt_shuffle_xor(kt_real value, int lane_mask);
 kt_real kt_shuffle_down(kt_real value, int delta);
+#define KT_UNROLLED
 #define KT_KERNEL(name, arguments) static void name(const arguments a, const int first_fold)
 #define KT_FOLD (blockIdx.z + first_fold)
 #define KT_SHARED static __attribute__((section("kt_shared")))
@@ -149,6 +151,27 @@ KT_INLINE kt_real kt_shuffle_down(kt_real value, int delta)
 #endif
 
 #if defined(KT_MANY_THREADS)
+/* Of memory that nobody else will need before much other memory has been used: it should leave the cache to that. */
+KT_INLINE kt_real4 kt_load_passing(const kt_real4 *from)
+{
+#if defined(__CUDACC__)
+    const float4 four = __ldcs((const float4 *)from);
+    const kt_real4 value = {{four.x, four.y, four.z, four.w}};
+    return value;
+#else
+    return *from;
+#endif
+}
+
+KT_INLINE void kt_store_passing(kt_real4 *to, kt_real4 value)
+{
+#if defined(__CUDACC__)
+    __stcs((float4 *)to, make_float4(value.v[0], value.v[1], value.v[2], value.v[3]));
+#else
+    *to = value;
+#endif
+}
+
 /* The sum over a warp, the same bits in all its threads. */
 KT_INLINE kt_real kt_warp_sum(kt_real value)
 {

@@ -14,6 +14,7 @@
     X(gemm_by_dots, kt_gemm)                                                                                 \
     X(gemm_by_columns, kt_gemm)                                                                              \
     X(pick, kt_pick)                                                                                         \
+    X(pick_types, kt_pick)                                                                                   \
     X(gaussian_expansion, kt_gaussian_expansion)                                                             \
     X(embedding, kt_embedding)                                                                               \
     X(embedding_gradient, kt_embedding_gradient)                                                             \
@@ -26,7 +27,11 @@
     X(layer_backward_by_columns, kt_layer_backward)                                                          \
     X(gemm_group, kt_gemm_group)                                                                             \
     X(weight_group, kt_gemm_group)                                                                           \
+    X(graph_chain, kt_chain)                                                                                 \
+    X(node_chain, kt_chain)                                                                                  \
+    X(edge_chain, kt_chain)                                                                                  \
     X(segment_sum, kt_segment_sum)                                                                           \
+    X(segment_sum_graphs, kt_segment_sum)                                                                    \
     X(segment_spread, kt_segment_spread)                                                                     \
     X(add, kt_add)                                                                                           \
     X(lstm_forward, kt_lstm_forward)                                                                         \
@@ -94,7 +99,8 @@ static inline kt_launch kt_launch_block(int blocks)
 /* Large weights are read in other ways, whatever the number of rows, so that a row's bits don't depend on it. */
 static inline kt_kernel_id kt_gemm_kernel(const kt_gemm *a)
 {
-    if (a->product == KT_WEIGHT_GRADIENT || (int64_t)a->n * a->k <= KT_GEMM_LARGE)
+    const int thin = a->product == KT_FORWARD && a->n <= KT_GEMM_FEW && a->k > 4 * KT_WARP;
+    if (a->product == KT_WEIGHT_GRADIENT || ((int64_t)a->n * a->k <= KT_GEMM_LARGE && !thin))
         return KT_ID_gemm;
     return a->product == KT_FORWARD ? KT_ID_gemm_by_dots : KT_ID_gemm_by_columns;
 }
@@ -117,11 +123,24 @@ static inline kt_kernel_id kt_group_kernel(const kt_gemm_group *a)
     return KT_ID_weight_group;
 }
 
+static inline kt_kernel_id kt_chain_kernel(const kt_chain *a)
+{
+    return a->rows.kind == KT_GRAPHS  ? KT_ID_graph_chain
+           : a->rows.kind == KT_NODES ? KT_ID_node_chain
+                                      : KT_ID_edge_chain;
+}
+
+/* Graphs have many rows each, and are few. */
+static inline kt_kernel_id kt_segment_kernel(const kt_segment_sum *a)
+{
+    return a->segments.kind == KT_GRAPHS ? KT_ID_segment_sum_graphs : KT_ID_segment_sum;
+}
+
 static inline kt_launch kt_launch_gemm(kt_kernel_id kernel, const kt_gemm *a)
 {
     const int rows = a->rows.most, columns = kt_ceil_divide(a->n, 16) * 16;
     if (kernel == KT_ID_gemm_by_dots)
-        return kt_launch_block(kt_ceil_divide(rows, KT_GEMM_ROWS) * (columns / KT_WARPS));
+        return kt_launch_block(kt_ceil_divide(rows, KT_GEMM_ROWS) * (columns / KT_GEMM_DOTS));
     if (kernel == KT_ID_gemm_by_columns)
         return kt_launch_block(kt_ceil_divide(rows, KT_GEMM_ROWS) * (columns / KT_GEMM_NARROW));
     const int down = a->product == KT_WEIGHT_GRADIENT ? kt_ceil_divide(a->m, KT_GEMM_TILE)
@@ -150,11 +169,15 @@ static inline kt_launch kt_launch_of(kt_kernel_id kernel, const void *arguments)
 {
 #define KT_LAUNCH_ROWS(type, count)                                                                          \
     kt_launch_rows(((const type *)arguments)->count, ((const type *)arguments)->channels)
+#define KT_LAUNCH_CHAIN(rows_a_block)                                                                        \
+    kt_launch_fixed(KT_WARP, KT_CHAIN_WARPS,                                                                 \
+                    kt_ceil_divide(((const kt_chain *)arguments)->rows.most, rows_a_block))
     switch (kernel) {
     case KT_ID_gemm:
     case KT_ID_gemm_by_dots:
     case KT_ID_gemm_by_columns: return kt_launch_gemm(kernel, (const kt_gemm *)arguments);
     case KT_ID_pick:
+    case KT_ID_pick_types:
         return (kt_launch){128, 1, kt_ceil_divide(((const kt_pick *)arguments)->graphs.most, 1), KT_ANY_LINE};
     case KT_ID_layer_forward:
         return kt_launch_gemm(KT_ID_gemm, &((const kt_layer_forward *)arguments)->product);
@@ -167,6 +190,9 @@ static inline kt_launch kt_launch_of(kt_kernel_id kernel, const void *arguments)
         return kt_launch_gemm(KT_ID_gemm_by_columns, &((const kt_layer_backward *)arguments)->product);
     case KT_ID_gemm_group:
     case KT_ID_weight_group: return kt_launch_gemm_group((const kt_gemm_group *)arguments);
+    case KT_ID_graph_chain: return KT_LAUNCH_CHAIN(KT_CHAIN_GRAPHS);
+    case KT_ID_node_chain: return KT_LAUNCH_CHAIN(KT_CHAIN_NODES);
+    case KT_ID_edge_chain: return KT_LAUNCH_CHAIN(KT_CHAIN_EDGES);
     case KT_ID_gaussian_expansion: return KT_LAUNCH_ROWS(kt_gaussian_expansion, rows.most);
     case KT_ID_embedding: return KT_LAUNCH_ROWS(kt_embedding, rows.most);
     case KT_ID_embedding_gradient: return KT_LAUNCH_ROWS(kt_embedding_gradient, types);
@@ -177,6 +203,9 @@ static inline kt_launch kt_launch_of(kt_kernel_id kernel, const void *arguments)
                 kt_ceil_divide(((const kt_linear_backward *)arguments)->channels, KT_WARP));
         return KT_LAUNCH_ROWS(kt_linear_backward, rows.most);
     case KT_ID_segment_sum: return KT_LAUNCH_ROWS(kt_segment_sum, segments.most);
+    case KT_ID_segment_sum_graphs:
+        return kt_launch_fixed(KT_WARP, KT_CHAIN_WARPS,
+                               kt_ceil_divide(((const kt_segment_sum *)arguments)->segments.most, 1));
     case KT_ID_segment_spread: return KT_LAUNCH_ROWS(kt_segment_spread, rows.most);
     case KT_ID_add: return KT_LAUNCH_ROWS(kt_add, rows.most);
     case KT_ID_lstm_forward: return KT_LAUNCH_ROWS(kt_lstm_forward, graphs.most);
@@ -184,9 +213,11 @@ static inline kt_launch kt_launch_of(kt_kernel_id kernel, const void *arguments)
     case KT_ID_lstm_bias_gradient:
         return kt_launch_block(kt_ceil_divide(((const kt_lstm_bias_gradient *)arguments)->channels, KT_WARP));
     case KT_ID_attention_forward:
-        return kt_launch_block(kt_ceil_divide(((const kt_attention_forward *)arguments)->graphs.most, 1));
+        return kt_launch_fixed(KT_WARP, KT_CHAIN_WARPS,
+                               kt_ceil_divide(((const kt_attention_forward *)arguments)->graphs.most, 1));
     case KT_ID_attention_backward:
-        return kt_launch_block(kt_ceil_divide(((const kt_attention_backward *)arguments)->graphs.most, 1));
+        return kt_launch_fixed(KT_WARP, KT_CHAIN_WARPS,
+                               kt_ceil_divide(((const kt_attention_backward *)arguments)->graphs.most, 1));
     case KT_ID_mape_loss:
     case KT_ID_log_loss:
     case KT_ID_gradient_norm: return kt_launch_fixed(32, 1, 1);
@@ -199,6 +230,7 @@ static inline kt_launch kt_launch_of(kt_kernel_id kernel, const void *arguments)
     case KT_KERNEL_IDS: break;
     }
 #undef KT_LAUNCH_ROWS
+#undef KT_LAUNCH_CHAIN
     return (kt_launch){0, 0, 0, KT_FIXED_BLOCK};
 }
 

@@ -20,37 +20,10 @@
  * Launch: as gemm, gemm_by_dots and gemm_by_columns; the blocks of a group count the tiles of all its products, one after
  * the other.
  */
+#include "kernels/layer.h"
 #include "kernels/product.h"
 
 #ifdef KT_MANY_THREADS
-
-/* What is added to a product's element, but for what the output held. Loaded before the product is there, since each load
- * takes as long as a product does. */
-typedef struct layer_addends {
-    kt_real bias, gathered[KT_MAX_GATHERS];
-} layer_addends;
-
-/* Of element (row, column), which must be within the layer. */
-KT_INLINE layer_addends layer_load(const kt_linear_forward *a, int fold, int row, int column)
-{
-    layer_addends addends = {kt_rows(a->bias, fold)[column], {0}};
-    for (int g = 0; g < KT_MAX_GATHERS; g++)
-        if (g < a->gathers) {
-            const kt_matrix data = a->gather[g].data;
-            const int other = kt_entries(a->gather[g].index, fold)[row];
-            addends.gathered[g] = kt_rows(data, fold)[(int64_t)other * data.stride + column];
-        }
-    return addends;
-}
-
-KT_INLINE kt_real layer_value(const kt_linear_forward *a, const layer_addends *addends, kt_real product)
-{
-    kt_real x = product + addends->bias;
-    for (int g = 0; g < KT_MAX_GATHERS; g++)
-        if (g < a->gathers)
-            x += addends->gathered[g];
-    return kt_activate(a->activation, x);
-}
 
 /* Beyond the layer's channels is the padding's zero, which is what the product has. */
 KT_INLINE void layer_tile(const kt_layer_forward *a, const tiling *t, int fold, int tile)
@@ -76,7 +49,7 @@ KT_INLINE void layer_tile(const kt_layer_forward *a, const tiling *t, int fold, 
                        : sum[r];
 }
 
-KT_BUSY_KERNEL(layer_forward, kt_layer_forward, KT_THREADS, 3)
+KT_BUSY_KERNEL(layer_forward, kt_layer_forward, KT_THREADS, 2)
 {
     const tiling t = tiling_of(&a.product, KT_FOLD);
     for (int tile = blockIdx.x; tile < t.tiles; tile += gridDim.x)
@@ -99,57 +72,20 @@ KT_BUSY_KERNEL(layer_group, kt_layer_group, KT_THREADS, 3)
 
 KT_KERNEL(layer_forward_by_dots, kt_layer_forward)
 {
-    const int fold = KT_FOLD, rows = kt_number(a.product.rows, fold), columns = (a.product.n + 15) / 16 * 16;
-    const int across = columns / KT_WARPS,
+    const int fold = KT_FOLD, rows = kt_number(a.product.rows, fold);
+    const int across = dots_across(&a.product),
               units = (a.product.rows.most + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
-        const int first = unit / across * KT_GEMM_ROWS, column = unit % across * KT_WARPS + threadIdx.y;
-        const kt_real own = multiply_dots(&a.product, fold, first, column);
-        const int row = first + (int)threadIdx.x;
-        if ((int)threadIdx.x < KT_GEMM_ROWS && row < rows) {
-            kt_real *to = kt_rows(a.product.c, fold) + (int64_t)row * a.product.c.stride + column;
-            const kt_real value = a.product.accumulate ? *to + own : own;
-            if (column < a.rest.channels) {
-                const layer_addends addends = layer_load(&a.rest, fold, row, column);
-                *to = layer_value(&a.rest, &addends, value);
-            } else {
-                *to = value;
-            }
-        }
+        const int first = unit / across * KT_GEMM_ROWS, begin = unit % across * KT_GEMM_DOTS;
+        const int row = first + dot_row(), column = begin + dot_column();
+        const int there = row < rows, within = there && column < a.rest.channels;
+        kt_real *to = kt_rows(a.product.c, fold) + (int64_t)row * a.product.c.stride + column;
+        const layer_addends none = {0, {0}}, addends = within ? layer_load(&a.rest, fold, row, column) : none;
+        const kt_real held = within && a.product.accumulate ? *to : 0;
+        const kt_real own = multiply_dots(&a.product, fold, first, begin);
+        if (there)
+            *to = within ? layer_value(&a.rest, &addends, a.product.accumulate ? held + own : own) : own;
     }
-}
-
-/* What an element of c meets behind the product; loaded before it. */
-typedef struct back_operands {
-    kt_real held, out;
-} back_operands;
-
-KT_INLINE int back_follows(const kt_layer_backward *a, int column)
-{
-    return a->out.data != 0 && column < a->product.n;
-}
-
-KT_INLINE back_operands load_back(const kt_layer_backward *a, int fold, int row, int column)
-{
-    const kt_matrix c = a->product.c;
-    const back_operands operands = {
-        a->product.accumulate ? kt_rows(c, fold)[(int64_t)row * c.stride + column] : 0,
-        back_follows(a, column) ? kt_rows(a->out, fold)[(int64_t)row * a->out.stride + column] : 0};
-    return operands;
-}
-
-/* Element (row, column) of c, and of the gradient by the product of the layer that it leads back to. */
-KT_INLINE void store_back(const kt_layer_backward *a, int fold, int row, int column, back_operands operands,
-                          kt_real product)
-{
-    const kt_matrix c = a->product.c, to = a->product_gradient;
-    const kt_real value = a->product.accumulate ? operands.held + product : product;
-    const int follows = back_follows(a, column);
-    if (!follows || to.data != c.data)
-        kt_rows(c, fold)[(int64_t)row * c.stride + column] = value;
-    if (follows)
-        kt_rows(to, fold)[(int64_t)row * to.stride + column] =
-            kt_activate_back(a->activation, operands.out, value);
 }
 
 KT_INLINE void layer_rows_back(const kt_layer_backward *a, const tiling *t, int fold, int tile,
@@ -214,7 +150,7 @@ KT_INLINE void multiply_group(const kt_gemm_group *a, int fold, int tile, int bl
     }
 }
 
-KT_BUSY_KERNEL(gemm_group, kt_gemm_group, KT_THREADS, 3)
+KT_BUSY_KERNEL(gemm_group, kt_gemm_group, KT_THREADS, 2)
 {
     multiply_group(&a, KT_FOLD, blockIdx.x, gridDim.x, 0);
 }

@@ -13,6 +13,7 @@
  * any grid.
  */
 #include "kernels/column_sum.h"
+#include "kernels/rows.h"
 
 /* `gathers` and `activation` are constants where this is called: each form is one loop without conditions. */
 KT_INLINE void linear_forward_row(const int gathers, const kt_activation activation, int channels,
@@ -66,27 +67,13 @@ KT_KERNEL(linear_forward, kt_linear_forward)
     }
 }
 
-KT_INLINE kt_real linear_back_value(const kt_linear_backward *a, int fold, int row, int c)
-{
-    return kt_activate_back(a->activation, kt_rows(a->out, fold)[(int64_t)row * a->out.stride + c],
-                            kt_rows(a->gradient, fold)[(int64_t)row * a->gradient.stride + c]);
-}
-
-/* Without the gradient by the bias a row waits for no other. */
-KT_INLINE void linear_back_rows(const kt_linear_backward *a, int fold, int first, int stride, int rows)
-{
-    for (int row = first; row < rows; row += stride)
-        for (int c = KT_FIRST_CHANNEL; c < a->channels; c += KT_CHANNEL_STRIDE)
-            kt_rows(a->product_gradient, fold)[(int64_t)row * a->product_gradient.stride + c] =
-                linear_back_value(a, fold, row, c);
-}
-
 #ifdef KT_MANY_THREADS
 KT_KERNEL(linear_backward, kt_linear_backward)
 {
     const int fold = KT_FOLD, rows = kt_number(a.rows, fold), channels = a.channels;
     if (!a.bias_gradient.data) {
-        linear_back_rows(&a, fold, KT_FIRST_ROW, KT_ROW_STRIDE, rows);
+        for (int row = KT_FIRST_ROW; row < rows; row += KT_ROW_STRIDE)
+            linear_back_row(&a, fold, row);
         return;
     }
     for (int first = blockIdx.x * KT_WARP; first < channels; first += gridDim.x * KT_WARP) {
@@ -119,7 +106,8 @@ KT_KERNEL(linear_backward, kt_linear_backward)
 {
     const int fold = KT_FOLD, rows = kt_number(a.rows, fold), channels = a.channels;
     if (!a.bias_gradient.data) {
-        linear_back_rows(&a, fold, KT_FIRST_ROW, KT_ROW_STRIDE, rows);
+        for (int row = KT_FIRST_ROW; row < rows; row += KT_ROW_STRIDE)
+            linear_back_row(&a, fold, row);
         return;
     }
     kt_real *KT_RESTRICT sum = kt_rows(a.bias_gradient, fold);

@@ -3,8 +3,9 @@
  *     node i of graph g    node_start[g] + i in the batch, kept_node_start[crystal[g]] + i among the kept ones
  *     edge i of graph g    likewise
  *
- * Rows are copied; numbers of nodes and edges in them are moved by the difference of the two starts. The nodes of each
- * type are listed in order: a node's place is the number of nodes of smaller types and of earlier nodes of its own.
+ * Rows are copied; numbers of nodes and edges in them are moved by the difference of the two starts. pick_types, a kernel of its own since
+ * nothing but the gradient by the embedding needs it, lists the nodes of each type in order: a node's place is the number of nodes of
+ * smaller types and of earlier nodes of its own.
  * F folds; crystal [G], node_start, edge_start [G + 1] from the host; the rest of the batch, '='. The kept crystals are
  * those of all folds.
  * Deterministic: integers and copies alone. Moves 48 N + 64 E bytes, and reads 4 N (N + T) for the types.
@@ -40,12 +41,16 @@ KT_INLINE void pick_nodes(const kt_batch_rows *from, const kt_batch_rows *to, in
 {
     for (int i = threadIdx.x; i < count; i += blockDim.x) {
         const int f = first_from + i, t = first_to + i;
-        to->node_type[t] = from->node_type[f];
+        /* All loads before the first store, so that none waits for another. */
+        const int32_t type = from->node_type[f], incoming = from->incoming_start[f],
+                      outgoing = from->outgoing_start[f];
+        const kt_real weight = from->node_weight[f], mean_graph = from->node_mean_graph[f];
+        to->node_type[t] = type;
         to->node_graph[t] = graph;
-        to->node_weight[t] = from->node_weight[f];
-        to->node_mean_graph[t] = from->node_mean_graph[f];
-        to->incoming_start[t] = from->incoming_start[f] + edge_shift;
-        to->outgoing_start[t] = from->outgoing_start[f] + edge_shift;
+        to->node_weight[t] = weight;
+        to->node_mean_graph[t] = mean_graph;
+        to->incoming_start[t] = incoming + edge_shift;
+        to->outgoing_start[t] = outgoing + edge_shift;
     }
 }
 
@@ -55,14 +60,18 @@ KT_INLINE void pick_edges(const kt_batch_rows *from, const kt_batch_rows *to, in
     const int edge_shift = first_to - first_from;
     for (int i = threadIdx.x; i < count; i += blockDim.x) {
         const int f = first_from + i, t = first_to + i;
-        to->edge_source[t] = from->edge_source[f] + node_shift;
-        to->edge_target[t] = from->edge_target[f] + node_shift;
+        const int32_t source = from->edge_source[f], target = from->edge_target[f],
+                      outgoing = from->outgoing_edge[f];
+        const kt_real distance = from->edge_distance[f], weight = from->edge_weight[f],
+                      mean_target = from->edge_mean_target[f], mean_graph = from->edge_mean_graph[f];
+        to->edge_source[t] = source + node_shift;
+        to->edge_target[t] = target + node_shift;
         to->edge_graph[t] = graph;
-        to->outgoing_edge[t] = from->outgoing_edge[f] + edge_shift;
-        to->edge_distance[t] = from->edge_distance[f];
-        to->edge_weight[t] = from->edge_weight[f];
-        to->edge_mean_target[t] = from->edge_mean_target[f];
-        to->edge_mean_graph[t] = from->edge_mean_graph[f];
+        to->outgoing_edge[t] = outgoing + edge_shift;
+        to->edge_distance[t] = distance;
+        to->edge_weight[t] = weight;
+        to->edge_mean_target[t] = mean_target;
+        to->edge_mean_graph[t] = mean_graph;
     }
 }
 
@@ -86,6 +95,24 @@ KT_KERNEL(pick, kt_pick)
     const int32_t *crystal = kt_entries(a.crystal, fold), *node_start = kt_entries(a.node_start, fold),
                   *edge_start = kt_entries(a.edge_start, fold);
     const kt_batch_rows to = pick_of_fold(a.batch, fold * a.fold_integers, fold * a.fold_reals);
+    for (int g = blockIdx.x; g < graphs; g += gridDim.x) {
+        const int first_node = a.kept_node_start[crystal[g]], first_edge = a.kept_edge_start[crystal[g]];
+        pick_nodes(&a.kept, &to, g, first_node, node_start[g], node_start[g + 1] - node_start[g],
+                   edge_start[g] - first_edge);
+        pick_edges(&a.kept, &to, g, first_edge, edge_start[g], edge_start[g + 1] - edge_start[g],
+                   node_start[g] - first_node);
+        for (int c = threadIdx.x; c < a.physics; c += blockDim.x)
+            to.crystal_physics[(int64_t)g * a.physics + c] =
+                a.kept.crystal_physics[(int64_t)crystal[g] * a.physics + c];
+    }
+    if (blockIdx.x == 0 && threadIdx.x == 0)
+        to.incoming_start[node_start[graphs]] = to.outgoing_start[node_start[graphs]] = edge_start[graphs];
+}
+
+KT_KERNEL(pick_types, kt_pick)
+{
+    const int fold = KT_FOLD, graphs = kt_number(a.graphs, fold);
+    const int32_t *crystal = kt_entries(a.crystal, fold), *node_start = kt_entries(a.node_start, fold);
     int32_t *type_start = a.type_start + fold * a.fold_integers,
             *type_node = a.type_node + fold * a.fold_integers;
     const int32_t *kept_start = a.kept_node_start, *counted_crystal = crystal, *counted_start = node_start;
@@ -104,23 +131,13 @@ KT_KERNEL(pick, kt_pick)
         counted_start = start;
     }
 #endif
-    for (int g = blockIdx.x; g < graphs; g += gridDim.x) {
-        const int nodes = node_start[g + 1] - node_start[g], first_node = a.kept_node_start[crystal[g]],
-                  first_edge = a.kept_edge_start[crystal[g]];
-        pick_nodes(&a.kept, &to, g, first_node, node_start[g], nodes, edge_start[g] - first_edge);
-        pick_edges(&a.kept, &to, g, first_edge, edge_start[g], edge_start[g + 1] - edge_start[g],
-                   node_start[g] - first_node);
-        for (int c = threadIdx.x; c < a.physics; c += blockDim.x)
-            to.crystal_physics[(int64_t)g * a.physics + c] =
-                a.kept.crystal_physics[(int64_t)crystal[g] * a.physics + c];
-        for (int i = threadIdx.x; i < nodes; i += blockDim.x)
+    for (int g = blockIdx.x; g < graphs; g += gridDim.x)
+        for (int i = threadIdx.x; i < node_start[g + 1] - node_start[g]; i += blockDim.x)
             type_node[pick_place(a.kept.node_type, kept_start, counted_crystal, counted_start, graphs,
-                                 a.kept.node_type[first_node + i], node_start[g] + i)] = node_start[g] + i;
-    }
+                                 a.kept.node_type[a.kept_node_start[crystal[g]] + i], node_start[g] + i)] =
+                node_start[g] + i;
     for (int type = (int)(blockIdx.x * blockDim.x + threadIdx.x); type <= a.types;
          type += (int)(gridDim.x * blockDim.x))
         type_start[type] =
             pick_place(a.kept.node_type, kept_start, counted_crystal, counted_start, graphs, type, 0);
-    if (blockIdx.x == 0 && threadIdx.x == 0)
-        to.incoming_start[node_start[graphs]] = to.outgoing_start[node_start[graphs]] = edge_start[graphs];
 }

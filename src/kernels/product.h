@@ -26,8 +26,10 @@ enum {
     /* Terms between two looks at how many are left; up to the next multiple zeros stand for what is missing. */
     ROW_STEP = 16,
     TILE_STEP = 8,
-    /* Large weights: loads at once of a lane, where a warp sums a column, and of a thread, where warps share sums. */
+    /* Large weights: loads at once of a lane for each of a warp's columns, and of a thread, where warps share sums. */
     DOT_LOADS = 4,
+    DOT_TERMS = DOT_LOADS * 4 * KT_WARP,
+    DOT_COLUMNS = KT_WARP / KT_GEMM_ROWS,
     COLUMN_LOADS = 16,
     COLUMN_TERMS = COLUMN_LOADS * KT_GEMM_PARTS
 };
@@ -131,8 +133,15 @@ KT_INLINE void load_rows(const tiling *t, int tile, int first, const int forward
     }
 }
 
-/* The thread's part of tile number `tile`: rows from own_line on of column own_column, each the sum over all terms, one after
- * another. `loads` has the first terms. All threads of the block must call. */
+/* The terms of a product of rows by weights are added in four sums, of every fourth four terms each, in their order: so that an addition
+ * need not wait for the one before it. */
+KT_INLINE kt_real sum_of_four(const kt_real sum[4])
+{
+    return (sum[0] + sum[2]) + (sum[1] + sum[3]);
+}
+
+/* The thread's part of tile number `tile`: rows from own_line on of column own_column, each the sum over all terms. `loads` has
+ * the first terms. All threads of the block must call. */
 KT_INLINE void multiply_rows(const tiling *t, int tile, const int forward, row_loads *loads,
                              kt_real sum[OWN_LINES])
 {
@@ -140,8 +149,7 @@ KT_INLINE void multiply_rows(const tiling *t, int tile, const int forward, row_l
     KT_SHARED kt_real y[KT_GEMM_TILE * LINE]
         __attribute__((aligned(16))); /* [column][LINE] forward, else [term][column] */
     const int line = (int)threadIdx.y * OWN_LINES, column = (int)threadIdx.x;
-    for (int r = 0; r < OWN_LINES; r++)
-        sum[r] = 0;
+    kt_real part[OWN_LINES][4] = {{0}};
     for (int first = 0; first < t->terms; first += TERMS) {
         for (int i = 0; i < ROW_LOADS; i++) {
             const int load = block_thread() + i * KT_THREADS;
@@ -167,11 +175,13 @@ KT_INLINE void multiply_rows(const tiling *t, int tile, const int forward, row_l
                 for (int r = 0; r < OWN_LINES; r++) {
                     const kt_real4 feature = load4(&x[line + r][u]);
                     for (int e = 0; e < 4; e++)
-                        sum[r] += feature.v[e] * weight.v[e];
+                        part[r][(u - k) / 4] += feature.v[e] * weight.v[e];
                 }
             }
         __syncthreads(); /* they are used before the next ones overwrite them */
     }
+    for (int r = 0; r < OWN_LINES; r++)
+        sum[r] = sum_of_four(part[r]);
 }
 
 /* ---- weight gradients ---- */
@@ -247,29 +257,74 @@ KT_INLINE void store_tile(const kt_gemm *a, const tiling *t, int fold, const own
 
 /* ---- large weights ---- */
 
-/* One row of eight of a forward product's column, by a warp: complete in the threads below KT_GEMM_ROWS, each that of
- * row first + threadIdx.x. All threads of the warp must call. */
+/* Groups of columns of a block, which a forward product has for each KT_GEMM_ROWS rows. */
+KT_INLINE int dots_across(const kt_gemm *a)
+{
+    return (a->n + KT_GEMM_DOTS - 1) / KT_GEMM_DOTS;
+}
+
+/* Each thread passes on half of its sums, `half` of them, and adds what it is passed to the other half. */
+KT_INLINE void halve_sums(kt_real *sum, const int half)
+{
+    const int upper = ((int)threadIdx.x & half) != 0;
+    for (int i = 0; i < half; i++) {
+        const kt_real kept = upper ? sum[i + half] : sum[i], given = upper ? sum[i] : sum[i + half];
+        sum[i] = kept + kt_shuffle_xor(given, half);
+    }
+}
+
+/* Sum number `threadIdx.x` of a warp's 32 over its threads, by kt_warp_sum's tree. All threads of the warp must call. */
+KT_INLINE kt_real warp_sums(kt_real sum[KT_WARP])
+{
+    halve_sums(sum, 16);
+    halve_sums(sum, 8);
+    halve_sums(sum, 4);
+    halve_sums(sum, 2);
+    halve_sums(sum, 1);
+    return sum[0];
+}
+
+/* KT_GEMM_ROWS rows from `first` on of a forward product, of KT_GEMM_DOTS columns from `column` on, DOT_COLUMNS of each warp: the thread's is
+ * that of row dot_row and column dot_column from there. All threads of the block must call. */
 KT_INLINE kt_real multiply_dots(const kt_gemm *a, int fold, int first, int column)
 {
-    const kt_real *x = kt_rows(a->a, fold), *y = kt_rows(a->b, fold);
-    kt_real sum[KT_GEMM_ROWS] = {0}, own = 0;
-    for (int begin = (int)threadIdx.x * 4; begin < a->k; begin += DOT_LOADS * KT_WARP * 4) {
-        kt_real4 weight[DOT_LOADS];
-        for (int i = 0; i < DOT_LOADS; i++)
-            weight[i] = load4_within(y, a->b.stride, column, a->n, begin + i * KT_WARP * 4, a->k);
+    KT_SHARED kt_real x[KT_GEMM_ROWS][DOT_TERMS] __attribute__((aligned(16)));
+    const kt_real *from = kt_rows(a->a, fold), *y = kt_rows(a->b, fold);
+    const int own = column + (int)threadIdx.y * DOT_COLUMNS, lane = (int)threadIdx.x * 4;
+    kt_real sum[KT_WARP] = {0}; /* [DOT_COLUMNS][KT_GEMM_ROWS] */
+    for (int begin = 0; begin < a->k; begin += DOT_TERMS) {
+        kt_real4 weight[DOT_COLUMNS][DOT_LOADS];
+        for (int j = 0; j < DOT_COLUMNS; j++)
+            for (int i = 0; i < DOT_LOADS; i++)
+                weight[j][i] =
+                    load4_within(y, a->b.stride, own + j, a->n, begin + lane + i * KT_WARP * 4, a->k);
+        for (int load = block_thread(); load < KT_GEMM_ROWS * DOT_TERMS / 4; load += KT_THREADS) {
+            const int r = load / (DOT_TERMS / 4), along = load % (DOT_TERMS / 4) * 4;
+            *(kt_real4 *)&x[r][along] =
+                load4_within(from, a->a.stride, first + r, a->rows.most, begin + along, a->k);
+        }
+        __syncthreads(); /* the rows are there */
+        KT_UNROLLED
         for (int i = 0; i < DOT_LOADS; i++)
             for (int r = 0; r < KT_GEMM_ROWS; r++) {
-                const kt_real4 feature =
-                    load4_within(x, a->a.stride, first + r, a->rows.most, begin + i * KT_WARP * 4, a->k);
-                for (int e = 0; e < 4; e++)
-                    sum[r] += weight[i].v[e] * feature.v[e];
+                const kt_real4 feature = load4(&x[r][lane + i * KT_WARP * 4]);
+                for (int j = 0; j < DOT_COLUMNS; j++)
+                    for (int e = 0; e < 4; e++)
+                        sum[j * KT_GEMM_ROWS + r] += weight[j][i].v[e] * feature.v[e];
             }
+        __syncthreads(); /* they are used before the next ones overwrite them */
     }
-    for (int r = 0; r < KT_GEMM_ROWS; r++) {
-        const kt_real whole = kt_warp_sum(sum[r]);
-        own = (int)threadIdx.x == r ? whole : own;
-    }
-    return own;
+    return warp_sums(sum);
+}
+
+KT_INLINE int dot_row(void)
+{
+    return (int)threadIdx.x % KT_GEMM_ROWS;
+}
+
+KT_INLINE int dot_column(void)
+{
+    return (int)threadIdx.y * DOT_COLUMNS + (int)threadIdx.x / KT_GEMM_ROWS;
 }
 
 KT_INLINE int narrow_row(void)
@@ -287,7 +342,7 @@ KT_INLINE int narrow_column(void)
 KT_INLINE kt_real multiply_columns(const kt_gemm *a, int fold, int row, int column)
 {
     KT_SHARED kt_real part[KT_GEMM_PARTS][KT_GEMM_ROWS][KT_GEMM_NARROW];
-    KT_SHARED kt_real x[KT_GEMM_ROWS][COLUMN_TERMS] __attribute__((aligned(16)));
+    KT_SHARED kt_real x[COLUMN_TERMS][KT_GEMM_ROWS] __attribute__((aligned(16)));
     const int own = column + narrow_column(), share = narrow_row();
     const kt_real *from = kt_rows(a->a, fold), *y = kt_rows(a->b, fold) + own;
     kt_real sum[KT_GEMM_ROWS] = {0}, whole = 0;
@@ -298,14 +353,18 @@ KT_INLINE kt_real multiply_columns(const kt_gemm *a, int fold, int row, int colu
             weight[i] = own < a->n && k < a->k ? y[(int64_t)k * a->b.stride] : 0;
         }
         for (int load = block_thread(); load < KT_GEMM_ROWS * COLUMN_TERMS / 4; load += KT_THREADS) {
-            const int r = load / (COLUMN_TERMS / 4), along = load % (COLUMN_TERMS / 4) * 4;
-            *(kt_real4 *)&x[r][along] =
-                load4_within(from, a->a.stride, row + r, a->rows.most, begin + along, a->k);
+            const int r = load % KT_GEMM_ROWS, along = load / KT_GEMM_ROWS * 4;
+            const kt_real4 four = load4_within(from, a->a.stride, row + r, a->rows.most, begin + along, a->k);
+            for (int e = 0; e < 4; e++)
+                x[along + e][r] = four.v[e];
         }
         __syncthreads(); /* the rows are there */
         for (int i = 0; i < COLUMN_LOADS; i++)
-            for (int r = 0; r < KT_GEMM_ROWS; r++)
-                sum[r] += weight[i] * x[r][i * KT_GEMM_PARTS + share];
+            for (int r = 0; r < KT_GEMM_ROWS; r += 4) {
+                const kt_real4 four = load4(&x[i * KT_GEMM_PARTS + share][r]);
+                for (int e = 0; e < 4; e++)
+                    sum[r + e] += weight[i] * four.v[e];
+            }
         __syncthreads(); /* they are used before the next ones overwrite them */
     }
     for (int r = 0; r < KT_GEMM_ROWS; r++)

@@ -28,7 +28,8 @@ static struct {
     long calls;
 } counted[NAMES];
 static long calls, fail_at;
-static const char *failed_call;
+static const char *failed_call, *call_behind_failed; /* the latter of the same thread */
+static pthread_t failed_thread;
 static cudaError_t sticky;
 
 static _Thread_local const char *call;
@@ -133,9 +134,13 @@ bool emu_enter(const char *name, emu_kind kind)
         emu_violation("unchecked error: %s failed, and %s followed", unseen, name);
         unseen = NULL;
     }
+    if (failed_call && !call_behind_failed && pthread_equal(failed_thread, pthread_self()))
+        call_behind_failed = name;
     if (fail_at == 0 || --fail_at > 0)
         return false;
     failed_call = name;
+    call_behind_failed = NULL;
+    failed_thread = pthread_self();
     return true;
 }
 
@@ -362,6 +367,17 @@ void emulator_fail_call(long n)
 const char *emulator_failed_call(void)
 {
     return failed_call;
+}
+
+static bool frees(const char *name)
+{
+    return name && (strstr(name, "Free") || strstr(name, "Destroy"));
+}
+
+bool emulator_failure_may_pass(void)
+{
+    return !failed_call || frees(failed_call) ||
+           (strcmp(failed_call, "cudaSetDevice") == 0 && frees(call_behind_failed));
 }
 
 void emulator_skip_barrier(int period, int missing)

@@ -19,6 +19,7 @@ void cases_layer_forward(case_visitor *visit);
 void cases_layer_group(case_visitor *visit);
 void cases_layer_backward(case_visitor *visit);
 void cases_gemm_group(case_visitor *visit);
+void cases_chain(case_visitor *visit);
 void cases_segment_sum(case_visitor *visit);
 void cases_segment_spread(case_visitor *visit);
 void cases_add(case_visitor *visit);

@@ -89,12 +89,10 @@ void cases_layer_group(case_visitor *visit)
         f->nothing_to_do = 1;
         for (int i = 0; i < group->size; i++) {
             const int which = (turn * 3 + i) % SIZES;
-            const forward_shape s = {row_numbers[(turn + i * 2) % ROWS],
-                                     sizes[which][0],
-                                     which == 4 ? 64 : sizes[which][1], /* large weights are not grouped */
-                                     (turn + i) % 2,
-                                     (turn + i) % 3,
-                                     (turn / 2 + i) % 3};
+            const forward_shape s = {row_numbers[(turn + i * 2) % ROWS], sizes[which][0],
+                                     /* large weights, and thin ones, are not grouped */
+                                     which == 3 || which == 4 ? 64 : sizes[which][1], (turn + i) % 2,
+                                     (turn + i) % 3, (turn / 2 + i) % 3};
             group->layer[i] = make_forward(f, &s);
             f->nothing_to_do = f->nothing_to_do && s.rows == 0;
             expect_forward(f, &s, &group->layer[i]);
@@ -228,7 +226,7 @@ void cases_gemm_group(case_visitor *visit)
             const backward_shape s = {(kt_product)((turn + i) % 3),
                                       row_numbers[(turn * 3 + i) % ROWS],
                                       sizes[which][0],
-                                      which == 4 ? 64 : sizes[which][1],
+                                      which == 3 || which == 4 ? 64 : sizes[which][1],
                                       (turn + i) % 2,
                                       (turn + i) / 2 % 3,
                                       (backward_kind)((turn / 3 + i) % 3)};

@@ -99,14 +99,16 @@ void cases_embedding_gradient(case_visitor *visit)
     }
 }
 
-/* Bit 0 of `variant`: an order with repeated rows; bit 1: coefficients; bit 2: += */
+/* Bit 0 of `variant`: an order with repeated rows; bit 1: coefficients; bit 2: +=; bit 3: over nodes, not graphs */
 static void segment_sum_case(case_visitor *visit, int segments, int channels, int variant)
 {
     enum { OTHER_ROWS = 29 };
-    const int ordered = variant & 1, weighted = variant >> 1 & 1, accumulate = variant >> 2;
-    fixture *f =
-        fixture_create(RAGGED, "segment_sum %d x %d%s%s%s", segments, channels, ordered ? ", order" : "",
-                       weighted ? ", coefficient" : "", accumulate ? ", accumulate" : "");
+    const int ordered = variant & 1, weighted = variant >> 1 & 1, accumulate = variant >> 2 & 1,
+              nodes = variant >> 3;
+    kt_count count;
+    fixture *f = fixture_create(RAGGED, "segment_sum %d x %d%s%s%s%s", segments, channels,
+                                nodes ? ", nodes" : "", ordered ? ", order" : "",
+                                weighted ? ", coefficient" : "", accumulate ? ", accumulate" : "");
     int entries;
     const kt_index start = fixture_segments(f, segments, &entries);
     const int rows = ordered ? OTHER_ROWS : entries;
@@ -114,8 +116,10 @@ static void segment_sum_case(case_visitor *visit, int segments, int channels, in
     const kt_matrix coefficient = weighted ? fixture_matrix(f, "coefficient", rows, 1, 0, 1) : (kt_matrix){0};
     const kt_matrix in = fixture_matrix(f, "in", rows, channels, -1, 1);
     const kt_matrix out = fixture_matrix(f, "out", segments, channels, 20, 30);
+    count = fixture_rows(f, segments);
+    count.kind = nodes ? KT_NODES : KT_GRAPHS;
     fixture_append(f, KTI_OP_SEGMENT_SUM)->arguments.segment_sum =
-        (kt_segment_sum){.segments = fixture_rows(f, segments),
+        (kt_segment_sum){.segments = count,
                          .channels = channels,
                          .start = start,
                          .order = order,
@@ -140,7 +144,7 @@ static void segment_sum_case(case_visitor *visit, int segments, int channels, in
 void cases_segment_sum(case_visitor *visit)
 {
     for (int i = 0; i < CASE_SHAPES; i++)
-        for (int variant = 0; variant < 8; variant++)
+        for (int variant = 0; variant < 16; variant++)
             segment_sum_case(visit, case_shapes[i].rows, case_shapes[i].channels, variant);
 }
 

@@ -120,7 +120,7 @@ void cases_attention_forward(case_visitor *visit)
     for (int i = 0; i < ATTENTION_SHAPES; i++) {
         const int graphs = attention_shapes[i].rows, channels = attention_shapes[i].channels;
         int rows;
-        fixture *f = fixture_create(RAGGED, "attention_forward %d graphs x %d", graphs, channels);
+        fixture *f = fixture_create(NETWORK, "attention_forward %d graphs x %d", graphs, channels);
         const kt_index start = fixture_segments(f, graphs, &rows);
         const kt_attention_forward a = {.graphs = fixture_rows(f, graphs),
                                         .channels = channels,
@@ -152,7 +152,7 @@ static void attention_backward_case(case_visitor *visit, case_shape shape, int a
 {
     const int graphs = shape.rows, channels = shape.channels;
     int rows;
-    fixture *f = fixture_create(RAGGED, "attention_backward %d graphs x %d%s", graphs, channels,
+    fixture *f = fixture_create(NETWORK, "attention_backward %d graphs x %d%s", graphs, channels,
                                 accumulate ? ", accumulate" : "");
     const kt_index start = fixture_segments(f, graphs, &rows);
     const kt_attention_backward a = {

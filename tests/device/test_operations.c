@@ -109,6 +109,7 @@ OPERATION_TEST(layer_forward)
 OPERATION_TEST(layer_group)
 OPERATION_TEST(layer_backward)
 OPERATION_TEST(gemm_group)
+OPERATION_TEST(chain)
 OPERATION_TEST(segment_sum)
 OPERATION_TEST(segment_spread)
 OPERATION_TEST(add)
@@ -189,6 +190,7 @@ int main(void)
         cmocka_unit_test(layer_group_equals_its_twin),
         cmocka_unit_test(layer_backward_equals_its_twin),
         cmocka_unit_test(gemm_group_equals_its_twin),
+        cmocka_unit_test(chain_equals_its_twin),
         cmocka_unit_test(segment_sum_equals_its_twin),
         cmocka_unit_test(segment_spread_equals_its_twin),
         cmocka_unit_test(add_equals_its_twin),

@@ -100,6 +100,14 @@ static void each_array(const kt_pick *a, const kti_batch *with, bool forget)
             fail_msg("array %d differs from what the host packs", (int)i);
 }
 
+/* The nodes of each type, which training alone needs, are picked by an operation of their own. */
+static kti_operation types_of(const kti_operation *pick)
+{
+    kti_operation types = *pick;
+    types.kind = KTI_OP_PICK_TYPES;
+    return types;
+}
+
 static void test_picked_is_packed(void **state)
 {
     const fixture *f = *state;
@@ -107,7 +115,8 @@ static void test_picked_is_packed(void **state)
     static const kt_dim3 grids[] = {{1, 1, 1}, {3, 1, 1}, {0, 1, 1}},
                          blocks[] = {{1, 1, 1}, {33, 1, 1}, {0, 0, 0}};
     kti_random random = kti_random_stream(42, 1, 0, 0);
-    const kti_operation *pick = operation(f);
+    const kti_operation *pick = operation(f), types = types_of(pick);
+    const kti_job types_job = {.list = &types, .size = 1, .count = 1};
     const size_t bytes = kti_plan_batch(f->plan)->bytes;
     void *block = kti_allocate(bytes, 1);
     assert_non_null(block);
@@ -126,6 +135,7 @@ static void test_picked_is_packed(void **state)
         each_array(&pick->arguments.pick, &packed, true);
         assert_int_equal(kti_plan_pick(f->plan, crystals, count), 0);
         assert_ok(kti_plan_predict(f->plan, 0, predicted, &error), &error);
+        assert_ok(kti_device_run(f->device, 0, &types_job, &error), &error);
         each_array(&pick->arguments.pick, &packed, false);
         for (int g = 0; g < 3; g++)
             for (int b = 0; b < 3; b++) {
@@ -133,6 +143,7 @@ static void test_picked_is_packed(void **state)
                                                0,        0};
                 each_array(&pick->arguments.pick, &packed, true);
                 assert_int_equal(threaded_run(pick, 0, &launch), 0);
+                assert_int_equal(threaded_run(&types, 0, &launch), 0);
                 each_array(&pick->arguments.pick, &packed, false);
             }
     }

@@ -6,6 +6,7 @@
 #include "kernels/adam.cu"
 #include "kernels/add.cu"
 #include "kernels/attention.cu"
+#include "kernels/chain.cu"
 #include "kernels/embedding.cu"
 #include "kernels/gaussian_expansion.cu"
 #include "kernels/gemm.cu"

@@ -23,14 +23,16 @@ typedef struct fixture {
     kti_capacity capacity;
 } fixture;
 
-static void build(const fixture *f, bool physics, const kt_train_options *options, bool fuses, built *b)
+static void build(const fixture *f, bool physics, const kt_train_options *options, bool fuses, bool chains,
+                  built *b)
 {
     kt_error error = KT_ERROR_NONE;
     kti_network_request request = {.parameters = &f->parameters[physics],
                                    .capacity = f->capacity,
                                    .output = KTI_TARGET_KAPPA,
                                    .training = options,
-                                   .fuses = fuses};
+                                   .fuses = fuses,
+                                   .chains = chains};
     assert_ok(kti_network_build(&request, &b->network, &error), &error);
     const size_t bytes = b->network.workspace_bytes;
     kti_network_destroy(&b->network);
@@ -74,14 +76,15 @@ static int launches(const kti_network *network)
     return sum;
 }
 
-static void compare(const fixture *f, bool physics, const kt_train_options *options, int most_launches)
+static void compare_one(const fixture *f, bool physics, const kt_train_options *options, bool chains,
+                        int most_launches)
 {
     built plain, fused;
     int tables, biases = 0; /* physics inputs stand behind the table */
     const kti_parameter *spec = kti_spec(&tables);
     const kti_layout *layout = &f->parameters[physics].layout;
-    build(f, physics, options, false, &plain);
-    build(f, physics, options, true, &fused);
+    build(f, physics, options, false, false, &plain);
+    build(f, physics, options, true, chains, &fused);
     assert_true(launches(&fused.network) <= most_launches);
     assert_true(launches(&plain.network) > launches(&fused.network));
     for (int first = 0; first < 24; first += BATCH) {
@@ -118,30 +121,38 @@ static void compare(const fixture *f, bool physics, const kt_train_options *opti
     destroy(f, &fused);
 }
 
+/* Without and with chains. */
+static void compare(const fixture *f, bool physics, const kt_train_options *options, int most_launches,
+                    int most_with_chains)
+{
+    compare_one(f, physics, options, false, most_launches);
+    compare_one(f, physics, options, true, most_with_chains);
+}
+
 static void test_whole(void **state)
 {
     const kt_train_options options = kt_train_options_default(KT_SOUND);
-    compare(*state, false, &options, 175);
+    compare(*state, false, &options, 177, 85);
 }
 
 static void test_physics(void **state)
 {
     const kt_train_options options = kt_train_options_default(KT_SOUND);
-    compare(*state, true, &options, 182);
+    compare(*state, true, &options, 180, 86);
 }
 
 static void test_head_alone(void **state)
 {
     kt_train_options options = kt_train_options_default(KT_SOUND);
     options.freeze = KT_FREEZE_BODY;
-    compare(*state, false, &options, 100);
+    compare(*state, false, &options, 87, 44);
 }
 
 static void test_log_loss(void **state)
 {
     kt_train_options options = kt_train_options_default(KT_SOUND);
     options.loss = KT_LOSS_LOG;
-    compare(*state, false, &options, 175);
+    compare(*state, false, &options, 177, 85);
 }
 
 static int set_up(void **state)

@@ -118,13 +118,50 @@ static kti_cost lstm_backward_cost(const kt_lstm_backward *a, const double rows[
     return moved((8 + 1 + !a->last + 2 + !a->first) * size, (23 + TANH) * size);
 }
 
-static kti_cost attention_cost(double graphs, double entries, int channels, int backward, int accumulate)
+static kti_cost attention_forward_cost(const kt_attention_forward *a, const double rows[KT_ROW_KINDS])
 {
-    if (backward)
-        return moved((2 + 1 + accumulate) * entries * channels + 3 * entries + 4 * graphs * channels,
-                     (8 + accumulate) * entries * channels + 5 * entries);
-    return moved(entries * channels + 2 * entries + 2 * graphs * channels,
-                 4 * entries * channels + 5 * entries);
+    const double entries = rows[a->entries];
+    return moved(entries * a->channels + 2 * entries + 2 * of(a->graphs, rows) * a->channels,
+                 4 * entries * a->channels + 5 * entries);
+}
+
+static kti_cost attention_backward_cost(const kt_attention_backward *a, const double rows[KT_ROW_KINDS])
+{
+    const double entries = rows[a->entries];
+    return moved((2 + 1 + a->accumulate) * entries * a->channels + 3 * entries +
+                     4 * of(a->graphs, rows) * a->channels,
+                 (8 + a->accumulate) * entries * a->channels + 5 * entries);
+}
+
+static kti_cost add_cost(const kt_add *a, const double rows[KT_ROW_KINDS])
+{
+    const double size = of(a->rows, rows) * a->channels;
+    return moved(3 * size, size);
+}
+
+static kti_cost link_cost(const kt_link *l, const double rows[KT_ROW_KINDS])
+{
+    switch (l->kind) {
+    case KT_LINK_LAYER_FORWARD: return layer_forward_cost(&l->of.layer_forward, rows);
+    case KT_LINK_LAYER_BACKWARD: return layer_backward_cost(&l->of.layer_backward, rows);
+    case KT_LINK_LINEAR_BACKWARD: return linear_backward_cost(&l->of.linear_backward, rows);
+    case KT_LINK_SEGMENT_SUM: return segment_sum_cost(&l->of.segment_sum, rows);
+    case KT_LINK_SEGMENT_SPREAD: return segment_spread_cost(&l->of.segment_spread, rows);
+    case KT_LINK_ADD: return add_cost(&l->of.add, rows);
+    case KT_LINK_LSTM_FORWARD: return lstm_forward_cost(&l->of.lstm_forward, rows);
+    case KT_LINK_LSTM_BACKWARD: return lstm_backward_cost(&l->of.lstm_backward, rows);
+    case KT_LINK_ATTENTION_FORWARD: return attention_forward_cost(&l->of.attention_forward, rows);
+    case KT_LINK_ATTENTION_BACKWARD: return attention_backward_cost(&l->of.attention_backward, rows);
+    }
+    return (kti_cost){0, 0, 0};
+}
+
+static kti_cost chain_cost(const kt_chain *a, const double rows[KT_ROW_KINDS])
+{
+    kti_cost sum = {0, 0, 0};
+    for (int i = 0; i < a->size; i++)
+        sum = plus(sum, link_cost(&a->link[i], rows));
+    return sum;
 }
 
 static kti_cost cost_of(const kti_operation *operation, const double rows[KT_ROW_KINDS])
@@ -132,9 +169,12 @@ static kti_cost cost_of(const kti_operation *operation, const double rows[KT_ROW
     switch (operation->kind) {
     case KTI_OP_GEMM: return gemm_cost(&operation->arguments.gemm, rows);
     case KTI_OP_PICK: {
-        const double n = rows[KT_NODES], e = rows[KT_EDGES];
         const kt_pick *a = &operation->arguments.pick;
-        return moved(12 * n + 15 * e + n * (n + a->types) + 2 * a->physics * of(a->graphs, rows), 0);
+        return moved(11 * rows[KT_NODES] + 15 * rows[KT_EDGES] + 2 * a->physics * of(a->graphs, rows), 0);
+    }
+    case KTI_OP_PICK_TYPES: {
+        const double n = rows[KT_NODES];
+        return moved(n + n * (n + operation->arguments.pick.types), 0);
     }
     case KTI_OP_GAUSSIAN_EXPANSION: {
         const kt_gaussian_expansion *a = &operation->arguments.gaussian_expansion;
@@ -156,26 +196,20 @@ static kti_cost cost_of(const kti_operation *operation, const double rows[KT_ROW
     case KTI_OP_LAYER_GROUP: return layer_group_cost(&operation->arguments.layer_group, rows);
     case KTI_OP_LAYER_BACKWARD: return layer_backward_cost(&operation->arguments.layer_backward, rows);
     case KTI_OP_GEMM_GROUP: return gemm_group_cost(&operation->arguments.gemm_group, rows);
+    case KTI_OP_CHAIN: return chain_cost(&operation->arguments.chain, rows);
     case KTI_OP_SEGMENT_SUM: return segment_sum_cost(&operation->arguments.segment_sum, rows);
     case KTI_OP_SEGMENT_SPREAD: return segment_spread_cost(&operation->arguments.segment_spread, rows);
-    case KTI_OP_ADD: {
-        const kt_add *a = &operation->arguments.add;
-        return moved(3 * of(a->rows, rows) * a->channels, of(a->rows, rows) * a->channels);
-    }
+    case KTI_OP_ADD: return add_cost(&operation->arguments.add, rows);
     case KTI_OP_LSTM_FORWARD: return lstm_forward_cost(&operation->arguments.lstm_forward, rows);
     case KTI_OP_LSTM_BACKWARD: return lstm_backward_cost(&operation->arguments.lstm_backward, rows);
     case KTI_OP_LSTM_BIAS_GRADIENT: {
         const kt_lstm_bias_gradient *a = &operation->arguments.lstm_bias_gradient;
         return moved(2 * a->channels * (of(a->graphs, rows) + 1), 2 * of(a->graphs, rows) * a->channels);
     }
-    case KTI_OP_ATTENTION_FORWARD: {
-        const kt_attention_forward *a = &operation->arguments.attention_forward;
-        return attention_cost(of(a->graphs, rows), rows[a->entries], a->channels, 0, 0);
-    }
-    case KTI_OP_ATTENTION_BACKWARD: {
-        const kt_attention_backward *a = &operation->arguments.attention_backward;
-        return attention_cost(of(a->graphs, rows), rows[a->entries], a->channels, 1, a->accumulate);
-    }
+    case KTI_OP_ATTENTION_FORWARD:
+        return attention_forward_cost(&operation->arguments.attention_forward, rows);
+    case KTI_OP_ATTENTION_BACKWARD:
+        return attention_backward_cost(&operation->arguments.attention_backward, rows);
     case KTI_OP_MAPE_LOSS:
     case KTI_OP_LOG_LOSS: return moved(4 * rows[KT_GRAPHS] + KT_STEP_VALUES, 8 * rows[KT_GRAPHS]);
     case KTI_OP_ALL_REDUCE: break; /* between GPUs, and measured on none alone */

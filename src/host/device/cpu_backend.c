@@ -78,12 +78,30 @@ static void layer_back(const kt_layer_backward *a, int fold, kt_real *scratch)
                                                     .activation = KT_LINEAR});
 }
 
+static void link(const kt_link *l, int fold, kt_real *scratch)
+{
+    const kt_dim3 block = {0, 0, fold};
+    switch (l->kind) {
+    case KT_LINK_LAYER_FORWARD: layer(&l->of.layer_forward, fold, scratch); break;
+    case KT_LINK_LAYER_BACKWARD: layer_back(&l->of.layer_backward, fold, scratch); break;
+    case KT_LINK_LINEAR_BACKWARD: linear_backward(block, l->of.linear_backward); break;
+    case KT_LINK_SEGMENT_SUM: segment_sum(block, l->of.segment_sum); break;
+    case KT_LINK_SEGMENT_SPREAD: segment_spread(block, l->of.segment_spread); break;
+    case KT_LINK_ADD: add(block, l->of.add); break;
+    case KT_LINK_LSTM_FORWARD: lstm_forward(block, l->of.lstm_forward); break;
+    case KT_LINK_LSTM_BACKWARD: lstm_backward(block, l->of.lstm_backward); break;
+    case KT_LINK_ATTENTION_FORWARD: attention_forward(block, l->of.attention_forward); break;
+    case KT_LINK_ATTENTION_BACKWARD: attention_backward(block, l->of.attention_backward); break;
+    }
+}
+
 static void run(const kti_operation *operation, int fold, kt_real *scratch)
 {
     const kt_dim3 block = {0, 0, fold};
     switch (operation->kind) {
     case KTI_OP_GEMM: gemm(&operation->arguments.gemm, fold, scratch); break;
     case KTI_OP_PICK: pick(block, operation->arguments.pick); break;
+    case KTI_OP_PICK_TYPES: pick_types(block, operation->arguments.pick); break;
     case KTI_OP_GAUSSIAN_EXPANSION: gaussian_expansion(block, operation->arguments.gaussian_expansion); break;
     case KTI_OP_EMBEDDING: embedding(block, operation->arguments.embedding); break;
     case KTI_OP_EMBEDDING_GRADIENT: embedding_gradient(block, operation->arguments.embedding_gradient); break;
@@ -98,6 +116,10 @@ static void run(const kti_operation *operation, int fold, kt_real *scratch)
     case KTI_OP_GEMM_GROUP:
         for (int i = 0; i < operation->arguments.gemm_group.size; i++)
             layer_back(&operation->arguments.gemm_group.part[i], fold, scratch);
+        break;
+    case KTI_OP_CHAIN:
+        for (int i = 0; i < operation->arguments.chain.size; i++)
+            link(&operation->arguments.chain.link[i], fold, scratch);
         break;
     case KTI_OP_SEGMENT_SUM: segment_sum(block, operation->arguments.segment_sum); break;
     case KTI_OP_SEGMENT_SPREAD: segment_spread(block, operation->arguments.segment_spread); break;

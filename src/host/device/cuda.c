@@ -119,7 +119,10 @@ static kt_status create(const char *variant, int ordinal, int lanes, kti_device 
     kti_cuda *made = kti_allocate(1, sizeof *made);
     if (!made)
         return kti_fail_memory(error, "the device");
-    *made = (kti_cuda){.device = {.kind = &kti_cuda_kind, .lanes = lanes, .chooses = known == KTI_CUDA_TIMED},
+    *made = (kti_cuda){.device = {.kind = &kti_cuda_kind,
+                                  .lanes = lanes,
+                                  .chooses = known == KTI_CUDA_TIMED,
+                                  .chains = known == KTI_CUDA_OWN},
                        .ordinal = ordinal,
                        .variant = (kti_cuda_variant)known};
     made->spins = sysconf(_SC_NPROCESSORS_ONLN) > lanes;

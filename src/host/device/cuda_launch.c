@@ -3,6 +3,11 @@
 #include "base/fail.h"
 #include "device/launch.h"
 
+enum { ARGUMENT_BYTES = 4096 - 8 }; /* that a kernel may have on every architecture, besides the first fold */
+
+_Static_assert(sizeof(kt_gemm_group) <= ARGUMENT_BYTES, "a group of products is a kernel's argument");
+_Static_assert(sizeof(kt_chain) <= ARGUMENT_BYTES, "a chain is a kernel's argument");
+
 KT_KERNELS(KT_DECLARE_STUB)
 
 #define STUB(name, arguments) (const void *)KT_STUB(name),

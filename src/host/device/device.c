@@ -115,6 +115,11 @@ bool kti_device_fuses(const kti_device *device)
     return device->kind->fuses;
 }
 
+bool kti_device_chains(const kti_device *device)
+{
+    return device->chains;
+}
+
 int kti_device_lanes(const kti_device *device)
 {
     return device->lanes;

@@ -39,6 +39,9 @@ void kti_device_destroy(kti_device *device);
 bool kti_device_name_fuses(const char *name);
 bool kti_device_fuses(const kti_device *device);
 
+/* Whether several operations on the same rows are best one: not where a library is to do some of them. */
+bool kti_device_chains(const kti_device *device);
+
 int kti_device_lanes(const kti_device *device);
 
 /* What runs: "cpu (avx512)". */

@@ -42,6 +42,7 @@ struct kti_device {
     int lanes;
     int rank, ranks; /* in the group; ranks 0: in none */
     bool chooses;
+    bool chains;
     char description[128];
 };
 

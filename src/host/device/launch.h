@@ -15,6 +15,7 @@ static inline int kti_operation_kernels(const kti_operation *operation,
     switch (operation->kind) {
     case KTI_OP_GEMM: kernels[0] = kt_gemm_kernel(&operation->arguments.gemm); return 1;
     case KTI_OP_PICK: kernels[0] = KT_ID_pick; return 1;
+    case KTI_OP_PICK_TYPES: kernels[0] = KT_ID_pick_types; return 1;
     case KTI_OP_GAUSSIAN_EXPANSION: kernels[0] = KT_ID_gaussian_expansion; return 1;
     case KTI_OP_EMBEDDING: kernels[0] = KT_ID_embedding; return 1;
     case KTI_OP_EMBEDDING_GRADIENT: kernels[0] = KT_ID_embedding_gradient; return 1;
@@ -26,7 +27,8 @@ static inline int kti_operation_kernels(const kti_operation *operation,
         kernels[0] = kt_layer_back_kernel(&operation->arguments.layer_backward);
         return 1;
     case KTI_OP_GEMM_GROUP: kernels[0] = kt_group_kernel(&operation->arguments.gemm_group); return 1;
-    case KTI_OP_SEGMENT_SUM: kernels[0] = KT_ID_segment_sum; return 1;
+    case KTI_OP_CHAIN: kernels[0] = kt_chain_kernel(&operation->arguments.chain); return 1;
+    case KTI_OP_SEGMENT_SUM: kernels[0] = kt_segment_kernel(&operation->arguments.segment_sum); return 1;
     case KTI_OP_SEGMENT_SPREAD: kernels[0] = KT_ID_segment_spread; return 1;
     case KTI_OP_ADD: kernels[0] = KT_ID_add; return 1;
     case KTI_OP_LSTM_FORWARD: kernels[0] = KT_ID_lstm_forward; return 1;
@@ -60,7 +62,8 @@ static inline void kti_operation_fit(kti_operation *operation, const int32_t lim
 {
     switch (operation->kind) {
     case KTI_OP_GEMM: kti_fit_rows(&operation->arguments.gemm.rows, limit); break;
-    case KTI_OP_PICK: kti_fit_rows(&operation->arguments.pick.graphs, limit); break;
+    case KTI_OP_PICK:
+    case KTI_OP_PICK_TYPES: kti_fit_rows(&operation->arguments.pick.graphs, limit); break;
     case KTI_OP_GAUSSIAN_EXPANSION: kti_fit_rows(&operation->arguments.gaussian_expansion.rows, limit); break;
     case KTI_OP_EMBEDDING: kti_fit_rows(&operation->arguments.embedding.rows, limit); break;
     case KTI_OP_LINEAR_FORWARD: kti_fit_rows(&operation->arguments.linear_forward.rows, limit); break;
@@ -80,6 +83,7 @@ static inline void kti_operation_fit(kti_operation *operation, const int32_t lim
         for (int i = 0; i < operation->arguments.gemm_group.size; i++)
             kti_fit_rows(&operation->arguments.gemm_group.part[i].product.rows, limit);
         break;
+    case KTI_OP_CHAIN: kti_fit_rows(&operation->arguments.chain.rows, limit); break;
     case KTI_OP_SEGMENT_SUM: kti_fit_rows(&operation->arguments.segment_sum.segments, limit); break;
     case KTI_OP_SEGMENT_SPREAD: kti_fit_rows(&operation->arguments.segment_spread.rows, limit); break;
     case KTI_OP_ADD: kti_fit_rows(&operation->arguments.add.rows, limit); break;

@@ -14,6 +14,7 @@
 typedef enum kti_operation_kind {
     KTI_OP_GEMM,
     KTI_OP_PICK,
+    KTI_OP_PICK_TYPES, /* of the same arguments */
     KTI_OP_GAUSSIAN_EXPANSION,
     KTI_OP_EMBEDDING,
     KTI_OP_EMBEDDING_GRADIENT,
@@ -23,6 +24,7 @@ typedef enum kti_operation_kind {
     KTI_OP_LAYER_GROUP,
     KTI_OP_LAYER_BACKWARD,
     KTI_OP_GEMM_GROUP,
+    KTI_OP_CHAIN,
     KTI_OP_SEGMENT_SUM,
     KTI_OP_SEGMENT_SPREAD,
     KTI_OP_ADD,
@@ -83,6 +85,7 @@ typedef struct kti_operation {
         kt_layer_group layer_group;
         kt_layer_backward layer_backward;
         kt_gemm_group gemm_group;
+        kt_chain chain;
         kt_segment_sum segment_sum;
         kt_segment_spread segment_spread;
         kt_add add;

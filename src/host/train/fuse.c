@@ -1,7 +1,11 @@
 /* Operations are sorted by level: one more than the greatest level of what an operation waits for. So those of one level
  * don't wait for each other. What waits for what is read from the matrices: two operations that touch the same columns of
  * the same piece of the workspace, one of them to write, keep their order. Gradients by parameters are left out of
- * that: each is written once, and nothing in a list reads them; neither is anything outside the workspace ever written. */
+ * that: each is written once, and nothing in a list reads them; neither is anything outside the workspace ever written.
+ *
+ * A chain takes an operation behind the ones that it needs if everything else that it needs has a lower level than the chain's
+ * first link. What a link reads of rows other than its own is of another kind of rows, which no chain of its kind makes; of graphs, it
+ * is their own. */
 #include "train/fuse.h"
 
 #include <stdbool.h>
@@ -23,10 +27,12 @@ typedef struct node {
     kti_operation operation;
     use use[USES_MOST];
     int uses;
-    bool anything; /* touches who knows what */
-    bool gone;     /* became part of another one */
-    int level;     /* from 1 */
-    int place;     /* in the new list */
+    bool anything;  /* touches who knows what */
+    bool gone;      /* became part of another one */
+    int next;       /* of its chain, 0: none */
+    int head, size; /* the first one of its chain, itself where there is none; that one's number of links */
+    int level;      /* from 1 */
+    int place;      /* in the new list */
 } node;
 
 /* ---- what an operation touches ---- */
@@ -57,6 +63,12 @@ static void touch_product(node *n, const kti_pieces *pieces, const kt_gemm *a)
         touch(n, pieces, a->c, (a->n + 15) / 16 * 16, true);
 }
 
+/* Of what pick_types makes for the gradient by the embedding: where it begins stands for all. */
+static void touch_types(node *n, const kti_pieces *pieces, const int32_t *type_start, bool writes)
+{
+    touch(n, pieces, (kt_matrix){(kt_real *)type_start, 0, INT32_MAX}, 1, writes);
+}
+
 static void find_uses(node *n, const kti_pieces *pieces)
 {
 #define READS(matrix, columns) touch(n, pieces, matrix, columns, false)
@@ -77,6 +89,7 @@ static void find_uses(node *n, const kti_pieces *pieces)
             READS(a->rest.gather[g].data, a->rest.channels);
         break;
     }
+    case KTI_OP_PICK_TYPES: touch_types(n, pieces, n->operation.arguments.pick.type_start, true); break;
     case KTI_OP_GAUSSIAN_EXPANSION: {
         const kt_gaussian_expansion *a = &n->operation.arguments.gaussian_expansion;
         WRITES(a->out, a->channels);
@@ -90,6 +103,7 @@ static void find_uses(node *n, const kti_pieces *pieces)
     case KTI_OP_EMBEDDING_GRADIENT: {
         const kt_embedding_gradient *a = &n->operation.arguments.embedding_gradient;
         READS(a->out_gradient, a->channels);
+        touch_types(n, pieces, a->type_start.data, false);
         break;
     }
     case KTI_OP_LINEAR_BACKWARD: {
@@ -184,7 +198,7 @@ static bool overlap(const use *a, const use *b)
     return a->piece == b->piece && a->first < b->end && b->first < a->end;
 }
 
-/* Whether the two must keep their order. */
+/* Whether the two, by themselves, must keep their order. */
 static bool conflict(const node *a, const node *b)
 {
     if (a->anything || b->anything)
@@ -281,6 +295,8 @@ typedef enum group { GROUP_NONE, GROUP_LAYERS, GROUP_PRODUCTS, GROUPS } group;
 static group group_of(const node *n)
 {
     const kti_operation *o = &n->operation;
+    if (n->size > 1)
+        return GROUP_NONE;
     if (o->kind == KTI_OP_LAYER_FORWARD &&
         kt_layer_kernel(&o->arguments.layer_forward) == KT_ID_layer_forward)
         return GROUP_LAYERS;
@@ -299,17 +315,32 @@ static bool is_weight_gradient(const node *n)
             n->operation.arguments.layer_backward.product.product == KT_WEIGHT_GRADIENT);
 }
 
+/* The same with all links of their chains. */
+static bool chains_conflict(const node *list, int a, int b)
+{
+    for (int i = a;; i = list[i].next) {
+        for (int j = b;; j = list[j].next) {
+            if (conflict(&list[i], &list[j]))
+                return true;
+            if (list[j].next == 0)
+                break;
+        }
+        if (list[i].next == 0)
+            return false;
+    }
+}
+
 /* How far down operation i may move. */
 static int latest_level(const node *list, int size, int i, int last)
 {
     int latest = last;
     for (int k = i + 1; k < size; k++)
-        if (!list[k].gone && list[k].level <= latest && conflict(&list[i], &list[k]))
+        if (!list[k].gone && list[k].level <= latest && chains_conflict(list, i, k))
             latest = list[k].level - 1;
     return latest;
 }
 
-/* Each as early as it can be, but weight gradients as late. Returns the last level. */
+/* Each as early as it can be. Returns the last level. */
 static int find_levels(node *list, int size)
 {
     int last = 0;
@@ -317,17 +348,24 @@ static int find_levels(node *list, int size)
         list[i].level = 1;
         for (int k = 0; k < i; k++)
             if (!list[i].gone && !list[k].gone && list[k].level >= list[i].level &&
-                conflict(&list[k], &list[i]))
+                chains_conflict(list, k, i))
                 list[i].level = list[k].level + 1;
         if (!list[i].gone && list[i].level > last)
             last = list[i].level;
     }
+    return last;
+}
+
+/* Weight gradients later, since only the end of the list waits for them: those of some levels together, but not all at that end. */
+static void delay_weight_gradients(node *list, int size, int last, int levels)
+{
     for (int i = 0; i < size; i++) {
         if (list[i].gone || !is_weight_gradient(&list[i]))
             continue;
-        list[i].level = latest_level(list, size, i, last);
+        const int latest = latest_level(list, size, i, last),
+                  wanted = (list[i].level + levels - 1) / levels * levels;
+        list[i].level = wanted < latest ? wanted : latest;
     }
-    return last;
 }
 
 static int count_at(const node *list, int size, group kind, int level)
@@ -354,13 +392,169 @@ static void find_company(node *list, int size, int last)
     }
 }
 
-/* ---- the list again ---- */
+/* ---- chains ---- */
 
 static kt_layer_backward as_part(const kti_operation *o)
 {
     if (o->kind == KTI_OP_GEMM)
         return (kt_layer_backward){.product = o->arguments.gemm};
     return o->arguments.layer_backward;
+}
+
+/* Whether the operation can be a link, of rows of kind *rows. */
+static bool is_link(const kti_operation *o, kt_count *rows)
+{
+    const kt_gemm *product = NULL;
+    switch (o->kind) {
+    case KTI_OP_GEMM: product = &o->arguments.gemm; break;
+    case KTI_OP_LAYER_FORWARD: product = &o->arguments.layer_forward.product; break;
+    case KTI_OP_LAYER_BACKWARD: product = &o->arguments.layer_backward.product; break;
+    case KTI_OP_LINEAR_BACKWARD:
+        *rows = o->arguments.linear_backward.rows;
+        return !o->arguments.linear_backward.bias_gradient.data;
+    case KTI_OP_SEGMENT_SUM: *rows = o->arguments.segment_sum.segments; return true;
+    case KTI_OP_SEGMENT_SPREAD: *rows = o->arguments.segment_spread.rows; return true;
+    case KTI_OP_ADD: *rows = o->arguments.add.rows; return true;
+    case KTI_OP_LSTM_FORWARD: *rows = o->arguments.lstm_forward.graphs; return true;
+    case KTI_OP_LSTM_BACKWARD: *rows = o->arguments.lstm_backward.graphs; return true;
+    case KTI_OP_ATTENTION_FORWARD: *rows = o->arguments.attention_forward.graphs; return true;
+    case KTI_OP_ATTENTION_BACKWARD: *rows = o->arguments.attention_backward.graphs; return true;
+    default: return false;
+    }
+    *rows = product->rows;
+    return product->product != KT_WEIGHT_GRADIENT && kt_gemm_kernel(product) == KT_ID_gemm &&
+           product->n <= (rows->kind == KT_GRAPHS ? KT_CHAIN_WIDEST : KT_CHAIN_WIDTH);
+}
+
+static kt_link as_link(const kti_operation *o)
+{
+    kt_link link;
+#define LINK(kind_of, member)                                                                                \
+    do {                                                                                                     \
+        link.kind = kind_of;                                                                                 \
+        link.of.member = o->arguments.member;                                                                \
+    } while (0)
+    switch (o->kind) {
+    case KTI_OP_LAYER_FORWARD: LINK(KT_LINK_LAYER_FORWARD, layer_forward); break;
+    case KTI_OP_LINEAR_BACKWARD: LINK(KT_LINK_LINEAR_BACKWARD, linear_backward); break;
+    case KTI_OP_SEGMENT_SUM: LINK(KT_LINK_SEGMENT_SUM, segment_sum); break;
+    case KTI_OP_SEGMENT_SPREAD: LINK(KT_LINK_SEGMENT_SPREAD, segment_spread); break;
+    case KTI_OP_ADD: LINK(KT_LINK_ADD, add); break;
+    case KTI_OP_LSTM_FORWARD: LINK(KT_LINK_LSTM_FORWARD, lstm_forward); break;
+    case KTI_OP_LSTM_BACKWARD: LINK(KT_LINK_LSTM_BACKWARD, lstm_backward); break;
+    case KTI_OP_ATTENTION_FORWARD: LINK(KT_LINK_ATTENTION_FORWARD, attention_forward); break;
+    case KTI_OP_ATTENTION_BACKWARD: LINK(KT_LINK_ATTENTION_BACKWARD, attention_backward); break;
+    default:
+        link.kind = KT_LINK_LAYER_BACKWARD;
+        link.of.layer_backward = as_part(o);
+        break;
+    }
+#undef LINK
+    return link;
+}
+
+/* For each the latest level that it may have without making the list longer. */
+static void find_latest(const node *list, int size, int last, int *latest)
+{
+    for (int i = size - 1; i >= 0; i--) {
+        latest[i] = last;
+        for (int k = i + 1; k < size; k++)
+            if (latest[k] <= latest[i] && conflict(&list[i], &list[k]))
+                latest[i] = latest[k] - 1;
+    }
+}
+
+/* Whether something outside the chain waits for one of its links at once, and the whole list for that: it should not wait for operation
+ * `but` as well. */
+static bool is_awaited(const node *list, int size, int head, int but, const int *latest)
+{
+    for (int i = head;; i = list[i].next) {
+        for (int k = i + 1; k < size && list[k].level <= list[i].level + 1; k++)
+            if (k != but && list[k].head != head && !is_weight_gradient(&list[k]) &&
+                list[k].level == list[i].level + 1 && latest[k] == list[k].level &&
+                conflict(&list[i], &list[k]))
+                return true;
+        if (list[i].next == 0)
+            return false;
+    }
+}
+
+/* Of which chain operation i can be the next link: one that makes something of what it needs, where all else that it needs is there
+ * before that chain begins. Then the chain waits for no more than before, and no two chains for each other. -1: none. */
+static int find_chain(const node *list, int size, int i, const int *latest)
+{
+    kt_count rows, others;
+    int head = -1;
+    if (!is_link(&list[i].operation, &rows))
+        return -1;
+    for (int k = 0; k < i; k++)
+        if (conflict(&list[k], &list[i]) && (head < 0 || list[list[k].head].level > list[head].level))
+            head = list[k].head;
+    if (head < 0 || list[head].size == KT_CHAIN_LINKS || !is_link(&list[head].operation, &others) ||
+        others.kind != rows.kind)
+        return -1;
+    for (int k = 0; k < i; k++)
+        if (list[k].head != head && list[k].level >= list[head].level && conflict(&list[k], &list[i]))
+            return -1;
+    return is_awaited(list, size, head, i, latest) ? -1 : head;
+}
+
+static int by_level(const void *left, const void *right)
+{
+    const node *l = left, *r = right;
+    if (l->gone != r->gone)
+        return l->gone - r->gone;
+    return l->level != r->level ? l->level - r->level : l->place - r->place;
+}
+
+/* The list is sorted by level first, so that everything that a chain waits for stands before it, and what is gone behind all. Links but the
+ * first are gone afterwards. -1 if memory is short. */
+static int make_chains(node *list, int size, int last)
+{
+    int left = 0, *latest = kti_allocate((size_t)size, sizeof *latest);
+    if (!latest)
+        return -1;
+    for (int i = 0; i < size; i++) {
+        list[i].place = i;
+        left += !list[i].gone;
+    }
+    qsort(list, (size_t)size, sizeof *list, by_level);
+    for (int i = 0; i < size; i++) {
+        list[i].head = i;
+        list[i].size = 1;
+    }
+    find_latest(list, left, last, latest);
+    for (int i = 0; i < left; i++) {
+        const int head = find_chain(list, left, i, latest);
+        if (head < 0)
+            continue;
+        int end = head;
+        while (list[end].next != 0)
+            end = list[end].next;
+        list[end].next = i;
+        list[i].head = head;
+        list[head].size++;
+    }
+    for (int i = 0; i < left; i++)
+        list[i].gone = list[i].head != i;
+    free(latest);
+    return 0;
+}
+
+/* ---- the list again ---- */
+
+static void write_chain(const node *list, int head, kti_operation *to)
+{
+    *to = list[head].operation; /* for its family */
+    to->kind = KTI_OP_CHAIN;
+    kt_chain *chain = &to->arguments.chain;
+    chain->size = 0;
+    is_link(&list[head].operation, &chain->rows);
+    for (int i = head;; i = list[i].next) {
+        chain->link[chain->size++] = as_link(&list[i].operation);
+        if (list[i].next == 0)
+            return;
+    }
 }
 
 /* The operations of a level that may be in a group of that kind, as few operations, behind the first `written` of the new
@@ -374,7 +568,10 @@ static int write_groups(node *list, int size, int level, group kind, kti_operati
             continue;
         if (kind == GROUP_NONE || room == 0) {
             list[i].place = written;
-            to[written++] = *o;
+            if (list[i].size > 1)
+                write_chain(list, i, &to[written++]);
+            else
+                to[written++] = *o;
             room = kind == GROUP_LAYERS ? KT_LAYER_GROUP - 1 : KT_GEMM_GROUP - 1;
             continue;
         }
@@ -409,7 +606,7 @@ static void find_direct(const node *nodes, int size, bool *direct, int count)
 {
     for (int k = 0; k < size; k++)
         for (int l = 0; l < k; l++) {
-            if (nodes[k].gone || nodes[l].gone || !conflict(&nodes[l], &nodes[k]))
+            if (nodes[k].gone || nodes[l].gone || !chains_conflict(nodes, l, k))
                 continue;
             const int i = nodes[l].place, j = nodes[k].place;
             direct[i < j ? j * count + i : i * count + j] = true;
@@ -452,7 +649,7 @@ static int tell_waits(const node *nodes, int size, kti_operation *list, int coun
     return failed ? -1 : 0;
 }
 
-int kti_fuse(kti_operation *list, int size, const kti_pieces *pieces)
+int kti_fuse(kti_operation *list, int size, const kti_pieces *pieces, bool chains)
 {
     if (size == 0)
         return 0;
@@ -469,7 +666,15 @@ int kti_fuse(kti_operation *list, int size, const kti_pieces *pieces)
     for (int i = 0; i < size; i++)
         if (!nodes[i].gone && nodes[i].operation.kind == KTI_OP_LINEAR_BACKWARD)
             part_with_bias(nodes, size, i);
-    const int last = find_levels(nodes, size);
+    int last = find_levels(nodes, size);
+    if (chains) {
+        if (make_chains(nodes, size, last) != 0) {
+            free(nodes);
+            return -1;
+        }
+        last = find_levels(nodes, size);
+    }
+    delay_weight_gradients(nodes, size, last, chains ? 5 : 20);
     find_company(nodes, size, last);
     int written = 0;
     for (int level = 1; level <= last; level++)

@@ -370,10 +370,11 @@ static kt_batch_rows rows_of(const kti_batch *batch)
                            .crystal_physics = batch->crystal_physics};
 }
 
-static void pick(builder *b, const kti_kept *kept)
+static void pick(builder *b, kti_operation_kind kind)
 {
+    const kti_kept *kept = b->request->kept;
     b->family = KTI_FAMILY_INPUT;
-    append(b, KTI_OP_PICK)->arguments.pick =
+    append(b, kind)->arguments.pick =
         (kt_pick){.graphs = b->count[KT_GRAPHS],
                   .crystal = batch_index(b, b->batch.crystal),
                   .node_start = batch_index(b, b->batch.graph_node_start),
@@ -604,7 +605,7 @@ static void block_backward(builder *b, int index)
     const view node_concat = matrix(b, KT_NODES, 2 * KTI_FEATURES),
                state_concat = matrix(b, KT_GRAPHS, 3 * KTI_FEATURES);
     const view source = matrix(b, KT_NODES, KTI_HIDDEN), target = matrix(b, KT_NODES, KTI_HIDDEN);
-    const view global = matrix(b, KT_GRAPHS, KTI_HIDDEN);
+    const view node_global = matrix(b, KT_GRAPHS, KTI_HIDDEN), edge_global = matrix(b, KT_GRAPHS, KTI_HIDDEN);
     const view node_hidden = slice(node_concat, 0, KTI_FEATURES);
     const view state_hidden = slice(state_concat, 0, KTI_FEATURES);
     const view state = slice(k->state_concat, 0, KTI_FEATURES), node = slice(k->node_concat, 0, KTI_FEATURES);
@@ -619,9 +620,9 @@ static void block_backward(builder *b, int index)
     view product = mlp_backward(b, &k->node_update, node_before, 0);
     weight_gradient(b, product, k->node_concat, weight, 0);
     multiply_back(b, product, weight, 0, node_concat, 0);
-    segment_sum(b, product, NULL, b->batch.graph_node_start, NULL, global);
-    weight_gradient(b, global, state, weight, 2 * KTI_FEATURES);
-    multiply_back(b, global, weight, 2 * KTI_FEATURES, state_hidden, 1);
+    segment_sum(b, product, NULL, b->batch.graph_node_start, NULL, node_global);
+    weight_gradient(b, node_global, state, weight, 2 * KTI_FEATURES);
+    multiply_back(b, node_global, weight, 2 * KTI_FEATURES, state_hidden, 1);
 
     b->family = KTI_FAMILY_EDGE;
     segment_spread(b, b->edge_gradient, b->batch.edge_mean_graph, b->batch.edge_graph,
@@ -633,14 +634,14 @@ static void block_backward(builder *b, int index)
     segment_sum(b, product, NULL, b->batch.outgoing_start, b->batch.outgoing_edge, source);
     segment_sum(b, product, NULL, b->batch.incoming_start, NULL, target);
     /* A graph's edges are the edges into its nodes. */
-    segment_sum(b, target, NULL, b->batch.graph_node_start, NULL, global);
+    segment_sum(b, target, NULL, b->batch.graph_node_start, NULL, edge_global);
     weight_gradient(b, source, node, weight, 0);
     weight_gradient(b, target, node, weight, KTI_FEATURES);
     weight_gradient(b, product, k->edge_hidden, weight, 2 * KTI_FEATURES);
-    weight_gradient(b, global, state, weight, 3 * KTI_FEATURES);
+    weight_gradient(b, edge_global, state, weight, 3 * KTI_FEATURES);
     multiply_back(b, source, weight, 0, node_hidden, 1);
     multiply_back(b, target, weight, KTI_FEATURES, node_hidden, 1);
-    multiply_back(b, global, weight, 3 * KTI_FEATURES, state_hidden, 1);
+    multiply_back(b, edge_global, weight, 3 * KTI_FEATURES, state_hidden, 1);
     if (index == 0) {
         multiply_back(b, product, weight, 2 * KTI_FEATURES, b->edge_gradient, 1);
         b->family = KTI_FAMILY_NODE;
@@ -807,6 +808,8 @@ static void loss_and_backward(builder *b)
 {
     const view gradient = matrix(b, KT_GRAPHS, 1), readout = matrix(b, KT_GRAPHS, KTI_READOUT);
     const view pooled = matrix(b, KT_GRAPHS, POOLED);
+    if (b->request->kept && b->request->training->freeze != KT_FREEZE_BODY)
+        pick(b, KTI_OP_PICK_TYPES);
     loss(b, gradient);
     b->family = KTI_FAMILY_HEAD;
     if (b->request->training->freeze == KT_FREEZE_BODY) {
@@ -934,14 +937,14 @@ static void fuse(builder *b)
     kti_network *network = b->network;
     const int forward = network->forward_size, backward = b->gradient_size - forward,
               rest = network->size - b->gradient_size;
-    int size = kti_fuse(network->list, forward, &b->pieces);
+    int size = kti_fuse(network->list, forward, &b->pieces, b->request->chains);
     if (size < 0) {
         b->failed = 1;
         return;
     }
     memmove(network->list + size, network->list + forward, (size_t)(backward + rest) * sizeof *network->list);
     network->forward_size = size;
-    size = kti_fuse(network->list + size, backward, &b->pieces);
+    size = kti_fuse(network->list + size, backward, &b->pieces, b->request->chains);
     if (size < 0) {
         b->failed = 1;
         return;
@@ -981,7 +984,7 @@ kt_status kti_network_build(const kti_network_request *request, kti_network *net
     }
     b.pooled = matrix(&b, KT_GRAPHS, POOLED);
     if (request->kept)
-        pick(&b, request->kept);
+        pick(&b, KTI_OP_PICK);
     input_forward(&b);
     for (int i = 0; i < KTI_BLOCKS; i++)
         block_forward(&b, i);

@@ -41,6 +41,7 @@ typedef struct kti_network_request {
      * `body_rate`, `weight_decay`, `clip_norm` and `weight_average` say; the parameters must have what they need. */
     const kt_train_options *training;
     bool fuses;      /* the device fuses: few operations are worth more memory */
+    bool chains;     /* fuses, and operations on the same rows are one */
     void *workspace; /* device memory of workspace_bytes, zeroed; NULL to learn how many */
     /* Bytes from one fold's workspace to the next one's; 0: folds take turns in one. */
     size_t fold_bytes;

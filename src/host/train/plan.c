@@ -41,6 +41,7 @@ static kt_status create_network(kti_plan *plan, kt_error *error)
     kti_network_request *request = &plan->request;
     const bool fuses = kti_device_fuses(plan->device);
     request->fuses = fuses;
+    request->chains = fuses && kti_device_chains(plan->device);
     kt_status status = kti_network_build(request, &plan->network, error);
     if (status != KT_OK)
         return status;
