@@ -56,7 +56,7 @@ KT_BUSY_KERNEL(layer_forward, kt_layer_forward, KT_THREADS, 2)
         layer_tile(&a, &t, KT_FOLD, tile);
 }
 
-KT_BUSY_KERNEL(layer_group, kt_layer_group, KT_THREADS, 3)
+KT_BUSY_KERNEL(layer_group, kt_layer_group, KT_THREADS, 2)
 {
     int tile = blockIdx.x; /* from the present layer's first one on */
     for (int i = 0; i < a.size; i++) {
