@@ -16,7 +16,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 
-const double kti_kappa_bounds[KTI_KAPPA_GROUPS - 1] = {1, 3, 10, 30, 100, 300};
+/* Of the groups of kappa, W/(m K): below the first, between two, from the last on. */
+static const double kappa_bounds[KTI_KAPPA_GROUPS - 1] = {1, 3, 10, 30, 100, 300};
 
 /* ---- reading ---- */
 
@@ -71,7 +72,7 @@ static kt_status summarise(kti_compared *c, size_t rows, kt_error *error)
         sorted[size++] = c->variance[i];
         c->greatest = fmax(c->greatest, c->mean[i]);
         c->least = fmin(c->least, c->mean[i]);
-        while (group < KTI_KAPPA_GROUPS - 1 && c->mean[i] >= kti_kappa_bounds[group])
+        while (group < KTI_KAPPA_GROUPS - 1 && c->mean[i] >= kappa_bounds[group])
             group++;
         c->group[group]++;
     }
@@ -167,13 +168,12 @@ static void add_variances(const kti_comparison *c, kti_text *text)
 
 static void name_group(int group, char text[32])
 {
-    const double *bounds = kti_kappa_bounds;
     if (group == 0)
-        snprintf(text, 32, "< %g", bounds[0]);
+        snprintf(text, 32, "< %g", kappa_bounds[0]);
     else if (group == KTI_KAPPA_GROUPS - 1)
-        snprintf(text, 32, ">= %g", bounds[group - 1]);
+        snprintf(text, 32, ">= %g", kappa_bounds[group - 1]);
     else
-        snprintf(text, 32, "%g to %g", bounds[group - 1], bounds[group]);
+        snprintf(text, 32, "%g to %g", kappa_bounds[group - 1], kappa_bounds[group]);
 }
 
 static double share(const kti_compared *scan, int group)

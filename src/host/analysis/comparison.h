@@ -12,9 +12,6 @@
 
 enum { KTI_COMPARED_SCANS = 16, KTI_KAPPA_GROUPS = 7 };
 
-/* Bounds of the groups of kappa, W/(m K): below the first, between two, from the last on. */
-extern const double kti_kappa_bounds[KTI_KAPPA_GROUPS - 1];
-
 typedef struct kti_compared {
     const char *name;        /* the caller's */
     double of_training;      /* variance of kappa in the model's training data; NaN: nobody said */

@@ -152,22 +152,34 @@ int kti_option_choice(const char *option, const char *text, const char *const *c
     return -1;
 }
 
-bool kti_option_plot_formats(const char *option, const char *list, unsigned *formats)
+bool kti_option_list(const char *option, const char *text, const char *const *names, bool *chosen)
 {
-    static const char *const names[] = {"svg", "png", "pdf", NULL}; /* of kti_plot_format, bit by bit */
-    *formats = 0;
-    for (const char *at = list;; at++) {
+    for (int i = 0; names[i]; i++)
+        chosen[i] = false;
+    for (;;) {
         char word[32];
-        const size_t length = strcspn(at, ",");
-        snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), at);
+        const size_t length = strcspn(text, ",");
+        snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), text);
         const int choice = kti_option_choice(option, word, names);
         if (choice < 0)
             return false;
-        *formats |= 1u << choice;
-        at += length;
-        if (!*at)
+        chosen[choice] = true;
+        if (text[length] == '\0')
             return true;
+        text += length + 1;
     }
+}
+
+bool kti_option_plot_formats(const char *option, const char *list, unsigned *formats)
+{
+    static const char *const names[] = {"svg", "png", "pdf", NULL}; /* of kti_plot_format, bit by bit */
+    bool chosen[3];
+    *formats = 0;
+    if (!kti_option_list(option, list, names, chosen))
+        return false;
+    for (unsigned i = 0; i < 3; i++)
+        *formats |= (unsigned)chosen[i] << i;
+    return true;
 }
 
 /* Letters to insert, delete or replace to get from one name to the other (Levenshtein). */

@@ -48,6 +48,9 @@ bool kti_option_number(const char *option, const char *text, double least, doubl
 /* The place of `text` in choices[] (ends with NULL); -1 after printing a usage error. */
 int kti_option_choice(const char *option, const char *text, const char *const *choices);
 
+/* "1,3" as chosen[place of the word in names], names ending with NULL; false after printing a usage error. */
+bool kti_option_list(const char *option, const char *text, const char *const *names, bool *chosen);
+
 /* "png,pdf" as bits of kti_plot_format; false after printing a usage error. */
 bool kti_option_plot_formats(const char *option, const char *list, unsigned *formats);
 

@@ -126,25 +126,6 @@ static const struct option long_options[] = {
     {0},
 };
 
-/* "1,3" into chosen[place of the word in names]; false after printing a usage error. */
-static bool read_list(const char *option, const char *text, const char *const *names, bool *chosen)
-{
-    for (int i = 0; names[i]; i++)
-        chosen[i] = false;
-    for (;;) {
-        char word[32];
-        const size_t length = strcspn(text, ",");
-        snprintf(word, sizeof word, "%.*s", (int)(length < sizeof word ? length : sizeof word - 1), text);
-        const int choice = kti_option_choice(option, word, names);
-        if (choice < 0)
-            return false;
-        chosen[choice] = true;
-        if (text[length] == '\0')
-            return true;
-        text += length + 1;
-    }
-}
-
 static bool read_count(const char *option, const char *text, int most, int *value)
 {
     int64_t read = 0;
@@ -173,8 +154,8 @@ static bool apply(request *r, int option)
     case OPTION_OUT: o->out = optarg; break;
     case OPTION_DATA_ROOT: o->data_root = optarg; break;
     case OPTION_WEIGHTS: o->weights = optarg; break;
-    case OPTION_STEPS: fine = read_list("--steps", optarg, steps, o->step + 1); break;
-    case OPTION_SETS: fine = read_list("--sets", optarg, kti_paper_set_names, o->set); break;
+    case OPTION_STEPS: fine = kti_option_list("--steps", optarg, steps, o->step + 1); break;
+    case OPTION_SETS: fine = kti_option_list("--sets", optarg, kti_paper_set_names, o->set); break;
     case OPTION_PROTOCOL: fine = read_protocol(optarg, o->protocol); break;
     case OPTION_QUICK: break;
     case OPTION_FOLDS: fine = read_count("--folds", optarg, KTI_PAPER_RUNS, &o->folds); break;
