@@ -15,8 +15,8 @@
  *                      rows of b, read once for eight rows of a.
  *     gemm_by_columns  input gradient with large weights: a block 8 columns, by 16 parts of the sum.
  *
- * Deterministic: every element's terms are added in an order that depends on k alone: in four sums of every fourth one (gemm), in
- * 128 fixed parts and a tree (by dots), in KT_GEMM_PARTS fixed parts and then part by part (by columns). So a row's
+ * Deterministic: every element's terms are added in an order that depends on k alone: in four sums of every fourth four (gemm), in
+ * 32 fixed parts and a tree (by dots), in KT_GEMM_PARTS fixed parts and then part by part (by columns). So a row's
  * bits depend neither on the grid nor on the other rows.
  * Moves, with M rows of c: 4 M N bytes of c (twice if accumulate); gemm 4 M K ceil(N / 32) of a and
  * 4 N K ceil(M / 8) of b (weight gradients: M / 32), all but the first reading from the second-level cache; the others 4 N K ceil(M / 8) of b.
