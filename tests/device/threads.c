@@ -38,6 +38,7 @@ static threads_kernel *running;
 static const void *running_arguments;
 static const threads_launch *running_launch;
 static uint64_t draws;
+static int held[THREADS_MAX], held_back; /* threads that do not go on yet */
 static char fault[128];
 
 /* SplitMix64. */
@@ -52,9 +53,9 @@ static uint64_t draw(void)
 static void shuffle(int *order, int size)
 {
     for (int i = size - 1; i > 0; i--) {
-        const int j = (int)((draw() >> 32) * (uint64_t)(i + 1) >> 32), held = order[i];
+        const int j = (int)((draw() >> 32) * (uint64_t)(i + 1) >> 32), last = order[i];
         order[i] = order[j];
-        order[j] = held;
+        order[j] = last;
     }
 }
 
@@ -170,6 +171,26 @@ static int fail(const char *what, int warp)
     return -1;
 }
 
+/* Of all threads, who go on behind a barrier at once. Some warps may have to wait until the others have come to the next one: a GPU may
+ * run them so, and what is written too early shows. */
+static int hold_back(int threads, int *order)
+{
+    const uint64_t chosen = draw();
+    int released = 0;
+    held_back = 0;
+    for (int t = 0; t < threads; t++) {
+        if (chosen >> t / THREADS_WARP % 64 & 1)
+            held[held_back++] = t;
+        else
+            order[released++] = t;
+    }
+    if (released > 0)
+        return released;
+    memcpy(order, held, (size_t)threads * sizeof *order);
+    held_back = 0;
+    return threads;
+}
+
 /* After all that could run have run: who goes on now, how many, or -1. */
 static int release(int threads, int *order)
 {
@@ -188,6 +209,12 @@ static int release(int threads, int *order)
     }
     if (released || ended == threads)
         return released;
+    if (held_back > 0) {
+        memcpy(order, held, (size_t)held_back * sizeof *order);
+        released = held_back;
+        held_back = 0;
+        return released;
+    }
     if (waiting < threads) {
         for (int warp = 0; warp * THREADS_WARP < threads; warp++)
             if (shuffling[warp])
@@ -195,22 +222,20 @@ static int release(int threads, int *order)
         return fail("threads of a block part at a barrier", 0);
     }
     waiting = 0;
-    for (int t = 0; t < threads; t++)
-        order[t] = t;
-    return threads;
+    return hold_back(threads, order);
 }
 
 static int run_block(int threads)
 {
-    int order[THREADS_MAX], runnable = threads;
+    int order[THREADS_MAX];
     for (int t = 0; t < threads; t++) {
         fiber *f = &fibers[t];
         if (f->state != ENDED) /* never used, or left waiting by a launch that failed */
             make_fiber(f);
         f->barriers = 0;
-        order[t] = t;
     }
     waiting = ended = 0;
+    int runnable = hold_back(threads, order);
     memset(shuffling, 0, sizeof shuffling);
     if (__start_kt_shared)
         memset(__start_kt_shared, 0xff, (size_t)(__stop_kt_shared - __start_kt_shared));
