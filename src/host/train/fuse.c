@@ -429,6 +429,8 @@ static bool is_link(const kti_operation *o, kt_count *rows)
 static kt_link as_link(const kti_operation *o)
 {
     kt_link link;
+    /* What its kind has no use for too: nothing stale goes into a kernel's argument. */
+    memset(&link, 0, sizeof link);
 #define LINK(kind_of, member)                                                                                \
     do {                                                                                                     \
         link.kind = kind_of;                                                                                 \
