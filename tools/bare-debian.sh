@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # bare-debian.sh [--suite NAME] [--folder DIR]: shows that a bare Debian with nothing but git is enough. Makes one by debootstrap,
-# clones this repository's HEAD into it (with ../shared beside it, where there is one) and runs there ./demo.sh and
-# ./test.sh --quick, twice: as they come, and again with no network at all.
+# clones this repository's HEAD into it, with nothing beside it, and runs there ./demo.sh and ./test.sh --quick, twice: as they
+# come, and again with no network at all.
 #
 #   --suite NAME   bookworm (the default), trixie, ...
 #   --folder DIR   keeps the tree in DIR, which must not exist yet; without it the tree is removed at the end
@@ -37,7 +37,7 @@ if [ -n "$folder" ]; then
     tree=$(cd "$folder" && pwd)
 else
     tree=$(mktemp -d)
-    trap 'umount -R "$tree"/proc "$tree"/dev "$tree"/srv/shared 2>/dev/null; rm -rf --one-file-system "$tree"' EXIT
+    trap 'umount -R "$tree"/proc "$tree"/dev 2>/dev/null; rm -rf --one-file-system "$tree"' EXIT
 fi
 chmod 755 "$tree"
 
@@ -77,10 +77,6 @@ mount --make-rslave "$tree/dev"
 chroot "$tree" update-ca-certificates >/dev/null
 
 git clone --quiet --no-hardlinks "$repository" "$tree/srv/kappatune"
-if [ -d "$repository/../shared" ]; then
-    mkdir "$tree/srv/shared"
-    mount --bind -o ro "$repository/../shared" "$tree/srv/shared"
-fi
 
 # inside COMMAND...: in the bare tree's clone, with nothing of this shell's environment.
 inside() {

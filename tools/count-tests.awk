@@ -1,12 +1,15 @@
 # awk -f count-tests.awk RESULTS.xml...: adds up what CTest wrote with --output-junit and prints "N passed, N failed, N skipped".
 #
 # A cmocka program counts by its cases, any other test as one. A test that CTest could not start counts as failed: CTest
-# itself files it with the skipped ones.
+# itself files it with the skipped ones. A line before says which tests were skipped because they need the reference data.
 
 function finish() {
     if (name == "") return
     if (status == "notrun" || status == "disabled") {
-        if (asked_to_skip || status == "disabled") skipped++
+        if (asked_to_skip || status == "disabled") {
+            skipped++
+            if (name ~ /^full\./) without_data = without_data " " substr(name, 6)
+        }
         else failed++
     } else if (status == "run") {
         if (cases) { passed += case_passed; skipped += case_skipped }
@@ -36,5 +39,6 @@ function finish() {
 }
 END {
     finish()
+    if (without_data) print "Skipped for lack of the reference data (KAPPATUNE_TEST_DATA):" without_data
     printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped
 }

@@ -1,6 +1,5 @@
 #include "cli/program.h"
 
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,8 +73,8 @@ void run(outcome *result, const char *folder, const char *format, ...)
     va_start(arguments, format);
     assert_in_range(vsnprintf(command, sizeof command, format, arguments), 1, sizeof command - 1);
     va_end(arguments);
-    snprintf(whole, sizeof whole, "KT='%s'; D='%s'; { %s ; } >\"$D/.out\" 2>\"$D/.err\"", KAPPATUNE_PROGRAM,
-             folder, command);
+    snprintf(whole, sizeof whole, "KT='%s'; D='%s'; T='%s'; { %s ; } >\"$D/.out\" 2>\"$D/.err\"",
+             KAPPATUNE_PROGRAM, folder, test_data_root(), command);
     outcome_destroy(result);
     const int status = system(whole);
     result->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
@@ -115,10 +114,4 @@ int count_lines(const char *text)
     for (; *text; text++)
         lines += *text == '\n';
     return lines;
-}
-
-int have_shared(void)
-{
-    struct stat about;
-    return stat("../shared", &about) == 0;
 }

@@ -8,6 +8,9 @@
 
 #define RUN_TEXT 4096
 
+/* The pretrained weights, in a command. */
+#define MEGNET "$T/weights/megnet-mp-2018.6.1-eform"
+
 /* A temporary folder for every test: `setup` and `teardown` for cmocka, with the folder's path as *state. */
 int folder_setup(void **state);
 int folder_teardown(void **state);
@@ -17,7 +20,8 @@ typedef struct outcome {
     char *out, *err; /* whole standard output and error; owned */
 } outcome;
 
-/* Runs `command` (printf-like; by sh) with KT standing for the program and D for the test's folder. The
+/* Runs `command` (printf-like; by sh) with KT standing for the program, D for the test's folder and T for
+ * that of the reference data. The
  * previous outcome in *result is freed; zeroed at first. */
 void run(outcome *result, const char *folder, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void outcome_destroy(outcome *result);
@@ -35,8 +39,5 @@ void write_text(const char *folder, const char *name, const char *text);
 char *read_text(const char *path, size_t *size);
 
 int count_lines(const char *text);
-
-/* 1 if the folder exists, else 0: the reference files lie beside the project only where it is developed. */
-int have_shared(void);
 
 #endif

@@ -328,7 +328,7 @@ static void shipped_models_are_what_the_recipes_give(void **state)
     } rows[] = {{"first-principles", "togo15"}, {"production", "togo15-hh143"}};
     const char *folder = *state;
     outcome r = {0};
-    if (!have_shared())
+    if (!has_full_data())
         skip();
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char name[64];

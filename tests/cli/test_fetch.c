@@ -13,7 +13,7 @@ static int setup(void **state)
 {
     if (folder_setup(state) != 0)
         return -1;
-    setenv("KAPPATUNE_TEST_WEIGHTS", MEGNET_WEIGHTS, 1);
+    setenv("KAPPATUNE_TEST_WEIGHTS", megnet_weights(), 1);
     unsetenv("http_proxy");
     unsetenv("all_proxy");
     http_start(&server, *state);
@@ -34,8 +34,8 @@ static int exists(const char *folder, const char *name)
 
 static void weights_are_fetched(void **state)
 {
-    if (!have_shared())
-        skip();
+    if (!has_full_data())
+        skip(); /* the published file, whose digest fetch checks */
     const char *folder = *state;
     outcome r = {0};
     run(&r, folder, "$KT weights fetch megnet-eform --url %s/weights/whole --out $D/w.safetensors",
@@ -48,7 +48,7 @@ static void weights_are_fetched(void **state)
 
     /* The tensors are those of an import; the metadata say where they came from. */
     run(&r, folder,
-        "$KT weights import " MEGNET_WEIGHTS " --out $D/i.safetensors && "
+        "$KT weights import " MEGNET " --out $D/i.safetensors && "
         "$KT predict $D/i.safetensors datasets/examples --property eform >$D/imported && "
         "$KT predict $D/w.safetensors datasets/examples --property eform >$D/fetched && cmp $D/imported "
         "$D/fetched && "
@@ -78,8 +78,8 @@ static void weights_are_fetched(void **state)
 
 static void forged_weights_are_refused(void **state)
 {
-    if (!have_shared())
-        skip();
+    if (!has_full_data())
+        skip(); /* the published file, whose digest fetch checks */
     const char *folder = *state;
     outcome r = {0};
     run(&r, folder, "$KT weights fetch megnet-eform --url %s/weights/forged --out $D/w.safetensors",
@@ -96,8 +96,8 @@ static void forged_weights_are_refused(void **state)
 
 static void cut_weights_go_on(void **state)
 {
-    if (!have_shared())
-        skip();
+    if (!has_full_data())
+        skip(); /* the published file, whose digest fetch checks */
     const char *folder = *state;
     outcome r = {0};
     run(&r, folder, "$KT weights fetch megnet-eform --url %s/weights/cut --out $D/w.safetensors", server.url);
@@ -111,8 +111,8 @@ static void cut_weights_go_on(void **state)
 /* Stopped while it waits for a server that always breaks off; the next call needs only the rest. */
 static void stopped_weights_go_on(void **state)
 {
-    if (!have_shared())
-        skip();
+    if (!has_full_data())
+        skip(); /* the published file, whose digest fetch checks */
     const char *folder = *state;
     outcome r = {0};
     run(&r, folder,

@@ -19,7 +19,7 @@ static void read_golden(energies *golden)
     kt_error error = KT_ERROR_NONE;
     kti_csv csv;
     bool found;
-    assert_ok(kti_csv_open(GOLDEN "graphs_togo15.csv", &csv, &error), &error);
+    assert_ok(kti_csv_open(golden_path("graphs_togo15.csv"), &csv, &error), &error);
     assert_ok(kti_csv_next(&csv, &found, &error), &error);
     assert_string_equal(csv.field[7], "eform_eV_per_atom");
     for (golden->size = 0;; golden->size++) {
@@ -52,8 +52,6 @@ static void assert_energy(const energies *golden, const char *file, double value
 
 static void energies_equal_the_reference(void **state)
 {
-    if (!have_shared())
-        skip();
     static const char *const options[] = {"", "--no-quotient"};
     const char *folder = *state;
     outcome r = {0};
@@ -64,8 +62,7 @@ static void energies_equal_the_reference(void **state)
         kt_error error = KT_ERROR_NONE;
         kti_csv csv;
         bool found;
-        run(&r, folder, "$KT predict " MEGNET_WEIGHTS " " DATA "togo15 --property eform --format csv %s",
-            options[i]);
+        run(&r, folder, "$KT predict " MEGNET " $T/data/togo15 --property eform --format csv %s", options[i]);
         assert_status(&r, 0);
         assert_string_equal(r.err, "");
         assert_ok(kti_csv_open(in(folder, ".out"), &csv, &error), &error);
@@ -83,7 +80,7 @@ static void energies_equal_the_reference(void **state)
         assert_int_equal(rows, CRYSTALS);
         kti_csv_close(&csv);
     }
-    run(&r, folder, "$KT predict --format json --property eform " MEGNET_WEIGHTS "/state.pt " DATA "togo15");
+    run(&r, folder, "$KT predict --format json --property eform " MEGNET "/state.pt $T/data/togo15");
     assert_status(&r, 0);
     json_t *root = json_loads(r.out, JSON_REJECT_DUPLICATES, NULL),
            *list = json_object_get(root, "predictions"), *item;
@@ -432,11 +429,9 @@ static void bad_models_are_named(void **state)
         "echo nothing >$D/bad.safetensors; $KT predict $D/bad.safetensors datasets/examples/silicon.cif");
     assert_status(&r, 1);
     assert_complains(&r, "bad.safetensors: byte 0");
-    if (have_shared()) {
-        run(&r, folder, "$KT predict " MEGNET_WEIGHTS " datasets/examples/silicon.cif");
-        assert_status(&r, 1);
-        assert_complains(&r, "--property eform");
-    }
+    run(&r, folder, "$KT predict " MEGNET " datasets/examples/silicon.cif");
+    assert_status(&r, 1);
+    assert_complains(&r, "--property eform");
     assert_string_equal(r.out, "");
     outcome_destroy(&r);
 }

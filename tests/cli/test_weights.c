@@ -5,21 +5,19 @@
 
 static void import_writes_once(void **state)
 {
-    if (!have_shared())
-        skip();
     const char *folder = *state;
     outcome r = {0};
-    run(&r, folder, "$KT weights import " MEGNET_WEIGHTS " --out $D/w.safetensors");
+    run(&r, folder, "$KT weights import " MEGNET " --out $D/w.safetensors");
     assert_status(&r, 0);
     assert_says(&r, "body   103 tensors, 189,504 values");
     assert_string_equal(r.err, "");
     size_t size, again_size;
     char *first = read_text(in(folder, "w.safetensors"), &size);
 
-    run(&r, folder, "$KT weights import " MEGNET_WEIGHTS " --out $D/w.safetensors");
+    run(&r, folder, "$KT weights import " MEGNET " --out $D/w.safetensors");
     assert_status(&r, 1);
     assert_complains(&r, "w.safetensors: exists already; --force");
-    run(&r, folder, "$KT weights import " MEGNET_WEIGHTS "/state.pt -o $D/w.safetensors --force");
+    run(&r, folder, "$KT weights import " MEGNET "/state.pt -o $D/w.safetensors --force");
     assert_status(&r, 0);
     char *again = read_text(in(folder, "w.safetensors"), &again_size);
     assert_int_equal(size, again_size);
@@ -29,8 +27,7 @@ static void import_writes_once(void **state)
 
     run(&r, folder,
         "$KT predict $D/w.safetensors datasets/examples --property eform >$D/ours && "
-        "$KT predict " MEGNET_WEIGHTS
-        " datasets/examples --property eform >$D/theirs && cmp $D/ours $D/theirs");
+        "$KT predict " MEGNET " datasets/examples --property eform >$D/theirs && cmp $D/ours $D/theirs");
     assert_status(&r, 0);
     outcome_destroy(&r);
 }
@@ -123,16 +120,13 @@ static void inspect_names_what_is_broken(void **state)
 
 static void inspect_reads_matgl(void **state)
 {
-    if (!have_shared())
-        skip();
     outcome r = {0};
-    run(&r, *state,
-        "$KT weights inspect " MEGNET_WEIGHTS " && $KT weights inspect " MEGNET_WEIGHTS "/state.pt");
+    run(&r, *state, "$KT weights inspect " MEGNET " && $KT weights inspect " MEGNET "/state.pt");
     assert_status(&r, 0);
     assert_says(&r, "body   103 tensors, 189,504 values");
     assert_says(&r, "eform_mean");
     run(&r, *state,
-        "cp " MEGNET_WEIGHTS "/model.json $D; head -c 100000 " MEGNET_WEIGHTS "/state.pt >$D/state.pt; "
+        "cp " MEGNET "/model.json $D; head -c 100000 " MEGNET "/state.pt >$D/state.pt; "
         "$KT weights inspect $D");
     assert_status(&r, 1);
     assert_complains(&r, "state.pt");

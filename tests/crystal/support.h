@@ -2,16 +2,9 @@
 #ifndef TESTS_CRYSTAL_SUPPORT_H
 #define TESTS_CRYSTAL_SUPPORT_H
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
+#include "../support.h"
 
 #include "crystal/graph.h"
 #include "crystal/reader.h"

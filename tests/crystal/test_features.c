@@ -7,8 +7,6 @@
 
 #include "crystal/elements.h"
 
-#define DATA "../shared/data/"
-
 static const double CELL[3][3] = {{0, 2.715, 2.715}, {2.715, 0, 2.715}, {2.715, 2.715, 0}};
 static const double ZINCBLENDE[2][3] = {{0, 0, 0}, {0.25, 0.25, 0.25}};
 
@@ -194,7 +192,7 @@ static void test_invariance(void **state)
         char path[256];
         kt_structure cell;
         double reference[KTI_FEATURES_OF_CRYSTAL], own[KTI_FEATURES_OF_CRYSTAL];
-        snprintf(path, sizeof path, DATA "%s.cif", names[i]);
+        snprintf(path, sizeof path, "%s/%s.cif", data_path(""), names[i]);
         if (kt_structure_read(path, &cell, NULL) != KT_OK)
             continue;
         features_of(&cell, reference);
@@ -258,9 +256,9 @@ static int features_of_folder(const char *folder)
 static void test_data_sets(void **state)
 {
     (void)state;
-    assert_true(features_of_folder(DATA "togo15") >= 95);
-    assert_true(features_of_folder(DATA "hh143") >= 143);
-    assert_true(features_of_folder(DATA "aflow_agl") >= 4855);
+    assert_true(features_of_folder(data_path("togo15")) == TOGO15_CRYSTALS);
+    assert_true(features_of_folder(data_path("hh143")) == hh143_crystals());
+    assert_true(features_of_folder(data_path("aflow_agl")) >= aflow_crystals() - AFLOW_EDGELESS);
 }
 
 static void test_elements(void **state)

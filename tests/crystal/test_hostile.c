@@ -8,9 +8,9 @@
 #include "base/file.h"
 
 static const char *const CRYSTALS[] = {
-    "../shared/data/togo15/mp-1000.cif",
-    "../shared/data/hh143/mp-2894.cif",
-    "../shared/data/aflow_agl/Ag1Al1O2_ICSD_160643.cif",
+    "togo15/mp-1000.cif",
+    "hh143/mp-2894.cif",
+    "aflow_agl/Ag1Al1O2_ICSD_160643.cif",
 };
 enum { FILES = sizeof CRYSTALS / sizeof *CRYSTALS };
 
@@ -76,8 +76,8 @@ static void test_truncated_files(void **state)
     for (int f = 0; f < FILES; f++) {
         char *data;
         size_t size;
-        read_whole(CRYSTALS[f], &data, &size);
-        for (size_t length = 0; length < size; length += 17)
+        read_whole(data_path(CRYSTALS[f]), &data, &size);
+        for (size_t length = 0; length < size; length += 5)
             errors += try_text(KTI_FORMAT_CIF, data, length) != KT_OK;
         assert_int_equal(try_text(KTI_FORMAT_CIF, data, size), KT_OK);
         free(data);
@@ -111,7 +111,7 @@ static void test_flipped_bytes(void **state)
     for (int f = 0; f < FILES; f++) {
         char *data;
         size_t size;
-        read_whole(CRYSTALS[f], &data, &size);
+        read_whole(data_path(CRYSTALS[f]), &data, &size);
         flip_bytes(KTI_FORMAT_CIF, data, size, 1000, &d);
         free(data);
     }

@@ -110,7 +110,7 @@ static void test_supercells_origins_and_orders_have_the_same_quotient(void **sta
         char path[256];
         kt_structure cell;
         kt_error error = KT_ERROR_NONE;
-        snprintf(path, sizeof path, "../shared/data/%s.cif", ids[c]);
+        snprintf(path, sizeof path, "%s/%s.cif", data_path(""), ids[c]);
         if (kt_structure_read(path, &cell, &error) != KT_OK)
             fail_msg("%s: %s", error.file, error.message);
         for (uint64_t i = 0; i < 4; i++) {
@@ -238,8 +238,7 @@ static void test_same_structure_same_bits(void **state)
     (void)state;
     kt_structure s;
     kt_error error = KT_ERROR_NONE;
-    assert_int_equal(kt_structure_read("../shared/data/aflow_agl/Ag1Al1O2_ICSD_160643.cif", &s, &error),
-                     KT_OK);
+    assert_int_equal(kt_structure_read(data_path("aflow_agl/Ag1Al1O2_ICSD_160643.cif"), &s, &error), KT_OK);
     kti_graph a = make_graph(&s, true), b = make_graph(&s, true);
     assert_int_equal(a.edges, b.edges);
     assert_memory_equal(a.edge_distance, b.edge_distance, (size_t)a.edges * sizeof *a.edge_distance);

@@ -5,9 +5,6 @@
 #include <dirent.h>
 #include <math.h>
 
-static const char *const DATA = "../shared/data";
-static const char *const GOLDEN = "../shared/reference/golden";
-
 typedef struct sums {
     double sites, edges, distance, square;
     int least, most; /* in-degree */
@@ -42,7 +39,7 @@ static kt_structure read_crystal(const char *set, const char *id)
     char path[512];
     kt_structure structure;
     kt_error error = KT_ERROR_NONE;
-    snprintf(path, sizeof path, "%s/%s/%s.cif", DATA, set, id);
+    snprintf(path, sizeof path, "%s/%s.cif", data_path(set), id);
     if (kt_structure_read(path, &structure, &error) != KT_OK)
         fail_msg("%s: %s", error.file, error.message);
     return structure;
@@ -78,7 +75,7 @@ static void compare_set(const char *set, int rows)
 {
     char path[512], line[512];
     int seen = 0;
-    snprintf(path, sizeof path, "%s/graphs_%s.csv", GOLDEN, set);
+    snprintf(path, sizeof path, "%s/graphs_%s.csv", golden_path(""), set);
     FILE *file = fopen(path, "r");
     assert_non_null(file);
     assert_non_null(fgets(line, sizeof line, file));
@@ -93,33 +90,33 @@ static void compare_set(const char *set, int rows)
 static void test_togo15_equals_the_reference(void **state)
 {
     (void)state;
-    compare_set("togo15", 95);
+    compare_set("togo15", TOGO15_CRYSTALS);
 }
 
 static void test_hh143_equals_the_reference(void **state)
 {
     (void)state;
-    compare_set("hh143", 143);
+    compare_set("hh143", hh143_crystals());
 }
 
 static void test_aflow_equals_the_reference(void **state)
 {
     (void)state;
-    compare_set("aflow_agl", 2431);
+    compare_set("aflow_agl", aflow_golden());
 }
 
 static void test_every_crystal_is_read_and_its_quotient_is_exact(void **state)
 {
-    static const struct {
+    const struct {
         const char *set;
         int files, edgeless;
-    } sets[] = {{"togo15", 95, 0}, {"hh143", 143, 0}, {"aflow_agl", 4861, 6}};
+    } sets[] = {{"togo15", TOGO15_CRYSTALS, 0},
+                {"hh143", hh143_crystals(), 0},
+                {"aflow_agl", aflow_crystals(), AFLOW_EDGELESS}};
     (void)state;
     for (int i = 0; i < 3; i++) {
-        char path[512];
         int files = 0, edgeless = 0;
-        snprintf(path, sizeof path, "%s/%s", DATA, sets[i].set);
-        DIR *folder = opendir(path);
+        DIR *folder = opendir(data_path(sets[i].set));
         assert_non_null(folder);
         for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
             char id[256];

@@ -183,7 +183,7 @@ static void check_steps(const char *device, void (*prepare)(void))
     kti_dataset dataset;
     const kti_dataset_options read = kti_dataset_options_default();
     const kt_train_options options = kt_train_options_default(KT_SOUND);
-    assert_ok(kti_dataset_read(DATA "togo15", &read, &dataset, &error), &error);
+    assert_ok(kti_dataset_read(data_path("togo15"), &read, &dataset, &error), &error);
     start_emulator(1);
     if (prepare)
         prepare();

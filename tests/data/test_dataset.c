@@ -1,15 +1,7 @@
-/* Data sets: one bad row of each kind, hostile tables, threads, and the three sets under ../shared/data. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+/* Data sets: one bad row of each kind, hostile tables, threads, and the three sets of the reference data. */
+#include "support.h"
 
-#include <cmocka.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "data/csv.h"
@@ -489,14 +481,6 @@ static void survives_random_bytes(void **state)
     folder_destroy(&place);
 }
 
-static void need(const char *path)
-{
-    if (!kti_is_folder(path)) {
-        print_message("%s is not here\n", path);
-        skip();
-    }
-}
-
 /* The four crystals whose structure as published is not an ideal prototype: the full graphs have these
  * numbers of edges, and distances that differ by at most this, in Å. */
 static const struct {
@@ -521,14 +505,13 @@ static int find_distorted(const char *id)
 static void togo15_table_equals_its_structures(void **state)
 {
     (void)state;
-    need("../shared/data/togo15");
     for (int quotient = 0; quotient <= 1; quotient++) {
         kti_dataset table, files;
         kti_dataset_options options = kti_dataset_options_default();
         int exceptions = 0;
         options.graph.quotient = quotient;
         assert_int_equal(kti_dataset_read("datasets/togo15.csv", &options, &table, NULL), KT_OK);
-        assert_int_equal(kti_dataset_read("../shared/data/togo15", &options, &files, NULL), KT_OK);
+        assert_int_equal(kti_dataset_read(data_path("togo15"), &options, &files, NULL), KT_OK);
         assert_string_equal(table.name, files.name);
         assert_int_equal(table.size, 95);
         assert_int_equal(files.size, 95);
@@ -561,10 +544,9 @@ static void hh143_is_usable(void **state)
 {
     kti_dataset one, four;
     (void)state;
-    need("../shared/data/hh143");
-    assert_int_equal(read_set("../shared/data/hh143/", 1, &one, NULL), KT_OK);
-    assert_int_equal(read_set("../shared/data/hh143", 4, &four, NULL), KT_OK);
-    assert_int_equal(one.size, 143);
+    assert_int_equal(read_set(data_path("hh143/"), 1, &one, NULL), KT_OK);
+    assert_int_equal(read_set(data_path("hh143"), 4, &four, NULL), KT_OK);
+    assert_int_equal(one.size, hh143_crystals());
     assert_int_equal(one.rejected, 0);
     assert_string_equal(one.name, "hh143");
     assert_same_set(&one, &four);
@@ -574,15 +556,13 @@ static void hh143_is_usable(void **state)
 
 static void togo15_and_hh143_share_no_crystal(void **state)
 {
-    const char *paths[KT_MOST_DATA_SETS] = {"../shared/data/togo15", "../shared/data/hh143"};
+    const char *paths[KT_MOST_DATA_SETS] = {data_path("togo15"), data_path("hh143")};
     const kti_dataset_options options = kti_dataset_options_default();
     kti_dataset set;
     int count = -1;
     (void)state;
-    need(paths[0]);
-    need(paths[1]);
     assert_int_equal(kti_dataset_read_all(paths, &options, &set, NULL), KT_OK);
-    assert_int_equal(set.size, 95 + 143);
+    assert_int_equal(set.size, TOGO15_CRYSTALS + hh143_crystals());
     assert_int_equal(kti_dataset_count_shared(&set, &count, NULL), KT_OK);
     assert_int_equal(count, 0);
     kti_dataset_destroy(&set);
@@ -595,16 +575,15 @@ static void aflow_rejects_the_six_without_an_edge(void **state)
                                              "K1_ICSD_44669",  "Rb1_ICSD_426967",  "Sr1_ICSD_44721"};
     kti_dataset one, four;
     (void)state;
-    need("../shared/data/aflow_agl");
-    assert_int_equal(read_set("../shared/data/aflow_agl", 4, &four, NULL), KT_OK);
-    assert_int_equal(four.size, 4855);
+    assert_int_equal(read_set(data_path("aflow_agl"), 4, &four, NULL), KT_OK);
+    assert_int_equal(four.size, aflow_crystals() - AFLOW_EDGELESS);
     assert_int_equal(four.rejected, 6);
     for (int i = 0; i < four.rejected; i++) {
         assert_int_equal(four.rejects[i].error.status, KT_BAD_CRYSTAL);
         assert_non_null(strstr(four.rejects[i].error.message, "no two atoms are within 4"));
         assert_string_equal(four.rejects[i].id, lonely_ids[i]);
     }
-    assert_int_equal(read_set("../shared/data/aflow_agl", 1, &one, NULL), KT_OK);
+    assert_int_equal(read_set(data_path("aflow_agl"), 1, &one, NULL), KT_OK);
     assert_same_set(&one, &four);
     kti_dataset_destroy(&one);
     kti_dataset_destroy(&four);

@@ -30,7 +30,7 @@ static int set_up(void **state)
     const kti_dataset_options read = kti_dataset_options_default();
     assert_non_null(f);
     *state = f;
-    assert_ok(kti_dataset_read(DATA "togo15", &read, &f->dataset, &error), &error);
+    assert_ok(kti_dataset_read(data_path("togo15"), &read, &f->dataset, &error), &error);
     f->graphs = kti_allocate((size_t)f->dataset.size, sizeof *f->graphs);
     assert_non_null(f->graphs);
     for (int i = 0; i < f->dataset.size; i++)

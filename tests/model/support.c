@@ -8,14 +8,6 @@
 
 #include "base/file.h"
 
-void need_file(const char *path)
-{
-    if (access(path, R_OK) != 0) {
-        print_message("%s is not there: skipped\n", path);
-        skip();
-    }
-}
-
 void folder_make(folder *made)
 {
     snprintf(made->path, sizeof made->path, "/tmp/kappatune-model-XXXXXX");

@@ -2,21 +2,7 @@
 #ifndef KTI_TESTS_MODEL_SUPPORT_H
 #define KTI_TESTS_MODEL_SUPPORT_H
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-
-#include <cmocka.h>
-
-#include <kappatune/error.h>
-
-/* Where the pretrained weights and the reference values lie. */
-#define WEIGHTS "../shared/weights/megnet-mp-2018.6.1-eform"
-#define TRANSFER_INIT "../shared/reference/golden/transfer_init.safetensors"
-
-/* Skips the test where a file is not there. */
-void need_file(const char *path);
+#include "../support.h"
 
 typedef struct folder {
     char path[64];

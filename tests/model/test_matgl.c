@@ -17,6 +17,11 @@
 
 enum { ENTRIES = 200 };
 
+static const char *weights_file(const char *name)
+{
+    return test_path("weights/megnet-mp-2018.6.1-eform", name);
+}
+
 /* A zip's content in memory, to be changed and written again. */
 typedef struct parts {
     int size;
@@ -103,7 +108,7 @@ static void copy_file(const char *from, const char *to)
 static void lay_out(const parts *of)
 {
     parts_write(of, folder_path(&scratch, "state.pt"), ZIP_CM_STORE);
-    copy_file(WEIGHTS "/model.json", folder_path(&scratch, "model.json"));
+    copy_file(weights_file("model.json"), folder_path(&scratch, "model.json"));
 }
 
 static void expect_refused(const char *what, kt_status wanted, const char *part)
@@ -119,14 +124,13 @@ static void expect_refused(const char *what, kt_status wanted, const char *part)
 static void the_import_equals_the_reference(void **state)
 {
     (void)state;
-    need_file(WEIGHTS "/state.pt");
-    need_file(TRANSFER_INIT);
     kt_error error = KT_ERROR_NONE;
     kti_tensors imported = {0}, reference = {0};
     size_t compared = 0;
-    if (kti_matgl_import(WEIGHTS, &imported, &error) != KT_OK)
+    if (kti_matgl_import(megnet_weights(), &imported, &error) != KT_OK)
         fail_msg("%s: %s", error.file, error.message);
-    assert_int_equal(kti_safetensors_read(TRANSFER_INIT, &reference, &error), KT_OK);
+    assert_int_equal(kti_safetensors_read(golden_path("transfer_init.safetensors"), &reference, &error),
+                     KT_OK);
     for (size_t t = 0; t < reference.size; t++) {
         const kti_tensor *wanted = &reference.list[t];
         if (strncmp(wanted->name, "pretrained.", 11) != 0 || strstr(wanted->name, ".rbf."))
@@ -152,13 +156,12 @@ static void the_import_equals_the_reference(void **state)
 static void the_import_is_in_table_order_and_described(void **state)
 {
     (void)state;
-    need_file(WEIGHTS "/state.pt");
     kt_error error = KT_ERROR_NONE;
     kti_tensors tensors = {0}, back = {0};
     double mean = 0, std = 0;
     int size = 0;
     const kti_parameter *table = kti_spec(&size);
-    assert_int_equal(kti_matgl_import(WEIGHTS "/state.pt", &tensors, &error), KT_OK);
+    assert_int_equal(kti_matgl_import(weights_file("state.pt"), &tensors, &error), KT_OK);
     assert_int_equal(tensors.size, 105);
     for (size_t i = 0; i < tensors.size; i++)
         assert_string_equal(tensors.list[i].name, table[i].name);
@@ -182,12 +185,11 @@ static void the_import_is_in_table_order_and_described(void **state)
 static void a_compressed_archive_is_read(void **state)
 {
     (void)state;
-    need_file(WEIGHTS "/state.pt");
     kt_error error = KT_ERROR_NONE;
     kti_tensors tensors = {0};
     parts archive = {0};
-    parts_read(&archive, WEIGHTS "/state.pt");
-    copy_file(WEIGHTS "/model.json", folder_path(&scratch, "model.json"));
+    parts_read(&archive, weights_file("state.pt"));
+    copy_file(weights_file("model.json"), folder_path(&scratch, "model.json"));
     parts_write(&archive, folder_path(&scratch, "state.pt"), ZIP_CM_DEFLATE);
     assert_int_equal(kti_matgl_import(scratch.path, &tensors, &error), KT_OK);
     assert_int_equal(tensors.size, 105);
@@ -198,27 +200,26 @@ static void a_compressed_archive_is_read(void **state)
 static void other_state_dicts_are_refused(void **state)
 {
     (void)state;
-    need_file(WEIGHTS "/state.pt");
     static const char eform[] = "model.output_proj.layers.4.bias",
                       last[] = "X\x1f\0\0\0model.output_proj.layers.4.bias";
     parts archive = {0};
     size_t size = 0;
     const float not_a_number = NAN, moved = 2.0f;
 
-    parts_read(&archive, WEIGHTS "/state.pt");
+    parts_read(&archive, weights_file("state.pt"));
     pickle_at(&archive, eform, sizeof eform - 1)[sizeof eform - 2] = 'z';
     lay_out(&archive);
     expect_refused("unknown", KT_BAD_FORMAT, "key `model.output_proj.layers.4.biaz` is no parameter");
     parts_free(&archive);
 
-    parts_read(&archive, WEIGHTS "/state.pt");
+    parts_read(&archive, weights_file("state.pt"));
     memcpy(pickle_at(&archive, eform, sizeof eform - 1), "magic", 5);
     lay_out(&archive);
     expect_refused("prefix", KT_BAD_FORMAT, "key `magic.output_proj.layers.4.bias` is no parameter");
     parts_free(&archive);
 
     /* The item before the last one is cut out of the pickle. */
-    parts_read(&archive, WEIGHTS "/state.pt");
+    parts_read(&archive, weights_file("state.pt"));
     static const char second[] = "X!\0\0\0model.output_proj.layers.4.weight";
     int pickle = parts_find(&archive, "state/data.pkl");
     char *cut = pickle_at(&archive, second, sizeof second - 1),
@@ -230,19 +231,19 @@ static void other_state_dicts_are_refused(void **state)
     expect_refused("missing", KT_BAD_FORMAT, "has no key `model.output_proj.layers.4.weight`");
     parts_free(&archive);
 
-    parts_read(&archive, WEIGHTS "/state.pt");
+    parts_read(&archive, weights_file("state.pt"));
     memcpy(pickle_at(&archive, "K\x59K\x10\x86", 5), "K\x10K\x59\x86", 5);
     lay_out(&archive);
     expect_refused("shape", KT_BAD_FORMAT, "has shape [16, 89]; [89, 16] is expected");
     parts_free(&archive);
 
-    parts_read(&archive, WEIGHTS "/state.pt");
+    parts_read(&archive, weights_file("state.pt"));
     memcpy(archive.list[parts_find(&archive, "state/data/1")].data + 8, &not_a_number, 4);
     lay_out(&archive);
     expect_refused("nan", KT_NON_FINITE, "element 2 of `model.embedding.layer_node_embedding.weight`");
     parts_free(&archive);
 
-    parts_read(&archive, WEIGHTS "/state.pt");
+    parts_read(&archive, weights_file("state.pt"));
     memcpy(archive.list[parts_find(&archive, "state/data/0")].data + 4, &moved, 4);
     lay_out(&archive);
     expect_refused("centre", KT_BAD_FORMAT, "Gaussian centre 1 is 2; 0.0505050505 is expected");
@@ -255,10 +256,9 @@ static void other_state_dicts_are_refused(void **state)
 static void broken_archives_are_refused(void **state)
 {
     (void)state;
-    need_file(WEIGHTS "/state.pt");
     parts archive = {0};
 
-    parts_read(&archive, WEIGHTS "/state.pt");
+    parts_read(&archive, weights_file("state.pt"));
     strcpy(archive.list[parts_find(&archive, "state/data/17")].name, "state/data/1700");
     lay_out(&archive);
     expect_refused("missing storage", KT_BAD_FORMAT, "the entry is missing");
@@ -339,7 +339,6 @@ static void zip_bombs_are_refused(void **state)
 static void other_descriptions_are_refused(void **state)
 {
     (void)state;
-    need_file(WEIGHTS "/state.pt");
     static const struct {
         const char *from, *to, *part;
     } rows[] = {
@@ -377,8 +376,8 @@ static void other_descriptions_are_refused(void **state)
         {"\"metadata\": null,", "\"metadata\": null", "not valid JSON"},
     };
     size_t size = 0;
-    char *original = read_bytes(WEIGHTS "/model.json", &size);
-    copy_file(WEIGHTS "/state.pt", folder_path(&scratch, "state.pt"));
+    char *original = read_bytes(weights_file("model.json"), &size);
+    copy_file(weights_file("state.pt"), folder_path(&scratch, "state.pt"));
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char *at = strstr(original, rows[i].from), *changed = malloc(size + 100);
         assert_non_null(at);
@@ -410,10 +409,9 @@ static void other_descriptions_are_refused(void **state)
 static void flipped_bits_of_the_archive_do_no_harm(void **state)
 {
     (void)state;
-    need_file(WEIGHTS "/state.pt");
     size_t size = 0, refused = 0;
     uint64_t random = 11;
-    char *content = read_bytes(WEIGHTS "/state.pt", &size);
+    char *content = read_bytes(weights_file("state.pt"), &size);
     for (int trial = 0; trial < 3000; trial++) {
         kt_error error = KT_ERROR_NONE;
         kti_tensors tensors = {0};
@@ -446,12 +444,11 @@ static kt_status give_zeros(void *context, const char *key, size_t bytes, void *
 static void flipped_bits_and_cuts_of_the_pickle_do_no_harm(void **state)
 {
     (void)state;
-    need_file(WEIGHTS "/state.pt");
     parts archive = {0};
     size_t refused = 0;
     uint64_t random = 12;
     kti_storage_source zeros = {give_zeros, NULL};
-    parts_read(&archive, WEIGHTS "/state.pt");
+    parts_read(&archive, weights_file("state.pt"));
     int entry = parts_find(&archive, "state/data.pkl");
     char *pickle = archive.list[entry].data;
     size_t size = archive.list[entry].size;

@@ -61,13 +61,13 @@ static void reference_name(const kti_parameter *row, char *name, size_t capacity
 static void the_table_is_that_of_the_reference(void **state)
 {
     (void)state;
-    need_file(TRANSFER_INIT);
     kt_error error = KT_ERROR_NONE;
     kti_tensors reference = {0};
     int size = 0;
     size_t matched = 0;
     const kti_parameter *table = kti_spec(&size);
-    assert_int_equal(kti_safetensors_read(TRANSFER_INIT, &reference, &error), KT_OK);
+    assert_int_equal(kti_safetensors_read(golden_path("transfer_init.safetensors"), &reference, &error),
+                     KT_OK);
     for (int i = 0; i < size; i++) {
         char name[96];
         if (table[i].part == KTI_PART_EFORM)

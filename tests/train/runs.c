@@ -60,12 +60,12 @@ void make_dataset(const char *folder, int crystals, const double *kappa)
     kt_error error = KT_ERROR_NONE;
     kti_csv csv = {0};
     bool found;
-    char path[PATH_SIZE], here[2048];
-    assert_non_null(getcwd(here, sizeof here));
+    char path[PATH_SIZE], *togo15 = realpath(data_path("togo15"), NULL);
+    assert_non_null(togo15);
     assert_ok(kti_make_folder(folder, &error), &error);
     FILE *out = fopen(path_in(folder, "id_prop.csv", path), "w");
     assert_non_null(out);
-    assert_ok(kti_csv_open(DATA "togo15/id_prop.csv", &csv, &error), &error);
+    assert_ok(kti_csv_open(data_path("togo15/id_prop.csv"), &csv, &error), &error);
     assert_ok(kti_csv_next(&csv, &found, &error), &error); /* the header */
     for (int i = 0; i < crystals; i++) {
         char target[4096], name[128];
@@ -76,9 +76,10 @@ void make_dataset(const char *folder, int crystals, const double *kappa)
         else
             fprintf(out, "%s,%s\n", csv.field[0], csv.field[1]);
         snprintf(name, sizeof name, "%s.cif", csv.field[0]);
-        snprintf(target, sizeof target, "%s/" DATA "togo15/%s", here, name);
+        snprintf(target, sizeof target, "%s/%s", togo15, name);
         assert_int_equal(symlink(target, path_in(folder, name, path)), 0);
     }
+    free(togo15);
     kti_csv_close(&csv);
     assert_int_equal(fclose(out), 0);
 }

@@ -70,7 +70,7 @@ static int end_of_epoch(void *user, const kt_train_progress *progress)
 static watch watch_run(kt_select select, int wasteful)
 {
     watch w = {.wasteful = wasteful};
-    kt_train_options options = small_options(DATA "togo15", NULL);
+    kt_train_options options = small_options(data_path("togo15"), NULL);
     options.select = select;
     options.epochs = 5;
     options.progress = end_of_epoch;

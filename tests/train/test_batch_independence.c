@@ -21,16 +21,16 @@ enum { CRYSTALS = 10, HUGE = CRYSTALS - 1, MOST = 8 };
 
 /* The last one has 1,548 edges, 130 times those of the first. */
 static const char *const files[CRYSTALS] = {
-    DATA "togo15/mp-23231.cif",
-    DATA "togo15/mp-22922.cif",
-    DATA "hh143/mp-2894.cif",
-    DATA "hh143/mp-3161.cif",
-    DATA "aflow_agl/Ac1H2_ICSD_56392.cif",
-    DATA "aflow_agl/Ag1Al1O2_ICSD_160643.cif",
-    DATA "aflow_agl/Ag1As1S1_ICSD_604740.cif",
-    DATA "aflow_agl/Ag1Au1F4_ICSD_90071.cif",
-    DATA "aflow_agl/Ag1Dy1Se2_ICSD_605083.cif",
-    DATA "aflow_agl/C60Sr6_ICSD_75356.cif",
+    "togo15/mp-23231.cif",
+    "togo15/mp-22922.cif",
+    "hh143/mp-2894.cif",
+    "hh143/mp-3161.cif",
+    "aflow_agl/Ac1H2_ICSD_56392.cif",
+    "aflow_agl/Ag1Al1O2_ICSD_160643.cif",
+    "aflow_agl/Ag1As1S1_ICSD_604740.cif",
+    "aflow_agl/Ag1Au1F4_ICSD_90071.cif",
+    "aflow_agl/Ag1Dy1Se2_ICSD_605083.cif",
+    "aflow_agl/C60Sr6_ICSD_75356.cif",
 };
 
 typedef struct fixture {
@@ -69,7 +69,7 @@ static int set_up(void **state)
     const kti_graph_options quotient = {.cutoff = 4, .quotient = true, .distance_gap = 1e-4};
     for (int i = 0; i < CRYSTALS; i++) {
         kt_structure structure;
-        assert_ok(kt_structure_read(files[i], &structure, &error), &error);
+        assert_ok(kt_structure_read(data_path(files[i]), &structure, &error), &error);
         assert_ok(kti_graph_create(&structure, i % 2 ? &full : &quotient, files[i], &f->graphs[i], &error),
                   &error);
         kt_structure_destroy(&structure);
@@ -167,7 +167,7 @@ static void test_models(void **state)
     o.epochs = 2;
     train(&o, NULL);
     for (int i = 0; i < CRYSTALS; i++) {
-        assert_ok(kt_structure_read(files[i], &structures[i], &error), &error);
+        assert_ok(kt_structure_read(data_path(files[i]), &structures[i], &error), &error);
         assert_ok(kt_model_open(run, &options, &model, &error), &error);
         assert_int_equal(kt_model_members(model), 3);
         for (int m = 0; m < 3; m++)

@@ -110,8 +110,8 @@ static void test_nine_folds(void **state)
 {
     const fixture *f = *state;
     char one[PATH_SIZE], two[PATH_SIZE];
-    kt_train_options options = small_options(DATA "togo15", path_in(f->folder.path, "nine1", one));
-    options.from = MEGNET_WEIGHTS;
+    kt_train_options options = small_options(data_path("togo15"), path_in(f->folder.path, "nine1", one));
+    options.from = megnet_weights();
     options.folds = 9;
     options.epochs = 2;
     train(&options, NULL);

@@ -163,7 +163,7 @@ static int set_up(void **state)
     const kti_dataset_options read = kti_dataset_options_default();
     assert_non_null(f);
     *state = f;
-    assert_ok(kti_dataset_read(DATA "togo15", &read, &f->dataset, &error), &error);
+    assert_ok(kti_dataset_read(data_path("togo15"), &read, &f->dataset, &error), &error);
     assert_true(f->dataset.size <= 256);
     for (int i = 0; i < f->dataset.size; i++)
         graphs[i] = &f->dataset.crystals[i].graph;

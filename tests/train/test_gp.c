@@ -604,10 +604,8 @@ static void test_other_crystals(void **state)
 
 static void fit_set(const fixture *f, const char *set, int folds, kt_train_result *result)
 {
-    char data[PATH_SIZE];
-    snprintf(data, sizeof data, DATA "%s", set);
     kt_train_options options = kt_train_options_default(KT_SOUND);
-    options.data[0] = data;
+    options.data[0] = data_path(set);
     options.out = f->run;
     options.head = KT_HEAD_GP;
     options.epochs = 0;
@@ -631,8 +629,6 @@ static void test_togo15(void **state)
 {
     fixture *f = *state;
     enum { NINE = 9, ALL = 54 };
-    if (access(DATA "togo15", F_OK) != 0)
-        skip();
     kt_train_result result;
     fit_set(f, "togo15", ALL, &result);
     const double mape = mean_of(&result, 1, NINE, offsetof(kt_scores, mape)),
@@ -657,8 +653,8 @@ static void test_togo15(void **state)
 static void test_hh143(void **state)
 {
     fixture *f = *state;
-    if (access(DATA "hh143", F_OK) != 0)
-        skip();
+    if (!has_full_data())
+        skip(); /* all 143 crystals */
     kt_train_result result;
     fit_set(f, "hh143", 9, &result);
     const double mape = mean_of(&result, 1, 9, offsetof(kt_scores, mape));

@@ -39,7 +39,7 @@ static int set_up_with(void **state, unsigned use)
     *state = f;
     assert_ok(kti_device_create("cpu", 1, &f->device, &error), &error);
     assert_ok(kti_parameters_create(f->device, 1, use, &f->parameters, &error), &error);
-    assert_ok(kti_safetensors_read(GOLDEN "transfer_init.safetensors", &init, &error), &error);
+    assert_ok(kti_safetensors_read(golden_path("transfer_init.safetensors"), &init, &error), &error);
     f->arena = kti_allocate((size_t)f->parameters.layout.size, sizeof *f->arena);
     assert_non_null(f->arena);
     golden_load_arena(&init, &f->parameters.layout, f->arena);
@@ -99,7 +99,7 @@ static crystals read_set(int is_aflow, double gap)
     kti_dataset_options options = kti_dataset_options_default();
     options.graph.quotient = gap >= 0;
     options.graph.distance_gap = fmax(gap, 0);
-    assert_ok(kti_dataset_read(DATA "togo15", &options, &dataset, &error), &error);
+    assert_ok(kti_dataset_read(data_path("togo15"), &options, &dataset, &error), &error);
     const int size = is_aflow ? AFLOW : dataset.size;
     crystals c = {size, kti_allocate((size_t)size, sizeof *c.graphs),
                   kti_allocate((size_t)size, sizeof *c.kappa)};
@@ -108,9 +108,9 @@ static crystals read_set(int is_aflow, double gap)
     for (int i = 0; i < size; i++) {
         char path[256];
         if (is_aflow)
-            snprintf(path, sizeof path, DATA "aflow_agl/%s.cif", aflow[i]);
+            snprintf(path, sizeof path, "%s/%s.cif", data_path("aflow_agl"), aflow[i]);
         else
-            snprintf(path, sizeof path, DATA "togo15/%s.cif", dataset.crystals[i].id);
+            snprintf(path, sizeof path, "%s/%s.cif", data_path("togo15"), dataset.crystals[i].id);
         read_crystal(path, &options.graph, &c.graphs[i]);
         c.kappa[i] = dataset.crystals[i].kappa;
     }

@@ -33,7 +33,7 @@ static int set_up(void **state)
     const kti_layout layout = kti_layout_create(false);
     assert_non_null(f);
     *state = f;
-    assert_ok(kti_dataset_read(DATA "togo15", &options, &f->dataset, &error), &error);
+    assert_ok(kti_dataset_read(data_path("togo15"), &options, &f->dataset, &error), &error);
     tested_start();
     assert_ok(kti_device_create(TESTED_DEVICE, 1, &f->device, &error), &error);
     for (int i = 0; i < BATCH; i++) {

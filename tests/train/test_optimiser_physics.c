@@ -32,7 +32,7 @@ static int set_up(void **state)
     scratch_create(&f->folder);
     make_dataset(path_in(f->folder.path, "data", f->data), SMALL_SET, NULL);
     make_weights(path_in(f->folder.path, "start.safetensors", f->start), 7, NULL);
-    assert_ok(kti_dataset_read(DATA "togo15", &options, &f->dataset, &error), &error);
+    assert_ok(kti_dataset_read(data_path("togo15"), &options, &f->dataset, &error), &error);
     assert_ok(kti_device_create("cpu", 1, &f->device, &error), &error);
     kt_train_options o = small_options(f->data, path_in(f->folder.path, "run", f->run));
     o.from = f->start;
@@ -102,7 +102,7 @@ static void test_first_bits(void **state)
     const fixture *f = *state;
     for (int eform = 0; eform < 2; eform++) {
         const kti_target target = eform ? KTI_TARGET_EFORM : KTI_TARGET_KAPPA;
-        const char *path = eform ? MEGNET_WEIGHTS : f->start;
+        const char *path = eform ? megnet_weights() : f->start;
         kt_real without[128], with[128], moved[128];
         predict(f, path, false, target, 0, without);
         predict(f, path, true, target, 0, with);
@@ -145,7 +145,7 @@ static void test_run(void **state)
     double kappa[3];
     kt_real raw[128];
     kt_structure structure;
-    snprintf(path, sizeof path, DATA "togo15/%s.cif", f->dataset.crystals[5].id);
+    snprintf(path, sizeof path, "%s/%s.cif", data_path("togo15"), f->dataset.crystals[5].id);
     assert_ok(kt_structure_read(path, &structure, &error), &error);
     assert_ok(kt_model_predict(model, &structure, path, kappa, NULL, &error), &error);
     kt_structure_destroy(&structure);

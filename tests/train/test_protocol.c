@@ -158,8 +158,8 @@ static void test_rows(void **state)
     kt_train_result result;
     char run[PATH_SIZE];
     const kti_dataset_options data_options = kti_dataset_options_default();
-    assert_ok(kti_dataset_read(DATA "togo15", &data_options, &dataset, &error), &error);
-    kt_train_options options = small_options(DATA "togo15", path_in(f->folder.path, "togo15", run));
+    assert_ok(kti_dataset_read(data_path("togo15"), &data_options, &dataset, &error), &error);
+    kt_train_options options = small_options(data_path("togo15"), path_in(f->folder.path, "togo15", run));
     options.epochs = 1;
     train(&options, &result);
     assert_int_equal(result.crystals, 95);
@@ -280,7 +280,7 @@ static void test_published_ignores_weights(void **state)
     options.out = path_in(f->folder.path, "without", without);
     train(&options, NULL);
     assert_int_equal(count_messages(said, "not used"), 0);
-    options.from = MEGNET_WEIGHTS;
+    options.from = megnet_weights();
     options.out = path_in(f->folder.path, "with", with);
     train(&options, NULL);
     assert_int_equal(count_messages(said, "not used"), 1);
@@ -427,7 +427,7 @@ static void test_reshuffled(void **state)
     char run[PATH_SIZE];
     kt_train_options options = small_options(f->data, path_in(f->folder.path, "order", run));
     options.only_fold = 1;
-    options.from = MEGNET_WEIGHTS;
+    options.from = megnet_weights();
     options.learning_rate = options.least_learning_rate = 0;
     train(&options, NULL);
     for (int e = 2; e <= options.epochs; e++) {

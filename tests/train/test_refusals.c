@@ -145,7 +145,7 @@ static void test_another_recipe(void **state)
     CHANGED(inner_fraction, 0.25);
 #undef CHANGED
     kt_train_options o = f->options;
-    o.from = MEGNET_WEIGHTS;
+    o.from = megnet_weights();
     assert_int_equal(assert_refused(f, o, "other start weights", &error), KT_BAD_FORMAT);
     assert_non_null(strstr(error.file, "last.safetensors"));
     /* What says nothing about the result may change: the same data at another place, too. */
