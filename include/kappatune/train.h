@@ -79,7 +79,7 @@ typedef struct kt_train_progress {
 struct kt_communicator; /* processes that share the folds: `kappatune train` under mpirun or srun makes one */
 
 typedef struct kt_train_options {
-    /* Data sets: each a folder with id_prop.csv, or a prototype table; the first NULL ends the list. Several are each
+    /* Data sets: each a folder with id_prop.csv, or a table of crystals; the first NULL ends the list. Several are each
      * split by the fold's number on its own, then joined part by part. */
     const char *data[KT_MOST_DATA_SETS];
     /* Weights: safetensors, matgl's state.pt, or a run folder, fold by fold; NULL: random. */

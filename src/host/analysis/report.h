@@ -6,7 +6,7 @@
 
 typedef enum kti_report_kind {
     KTI_REPORT_RUN,         /* a folder with recipe.json */
-    KTI_REPORT_DATASET,     /* a folder with id_prop.csv, or a prototype table */
+    KTI_REPORT_DATASET,     /* a folder with id_prop.csv, or a table of crystals */
     KTI_REPORT_SCAN,        /* a table with X_mean and X_std */
     KTI_REPORT_REPRODUCTION /* a folder with tables.md of kappatune reproduce */
 } kti_report_kind;

@@ -28,7 +28,7 @@ static const char help[] =
     "  RUN                    a run folder, RUN/stages/NAME, a run of several stages (all of its finished "
     "ones), or a\n"
     "                         folder of weights such as models/NAME\n"
-    "  --data PATH            folder with id_prop.csv and structure files, or a prototype table; a column "
+    "  --data PATH            folder with id_prop.csv and structure files, or a table of crystals; a column "
     "each\n"
     "  --mix NAME,NAME...     a further column: these of the data sets joined, each split on its own\n"
     "  --rows NAME            held-out (default): the member of fold n is judged on the 20 % of a data set "

@@ -21,7 +21,7 @@ static const char help[] =
     "  RUN                   a run folder, of one stage or several: scores, parity, residuals, losses, the "
     "published\n"
     "                        folds beside ours, recipe, environment\n"
-    "  DATA                  a folder with id_prop.csv, or a prototype table: kappa, elements, duplicates, "
+    "  DATA                  a folder with id_prop.csv, or a table of crystals: kappa, elements, duplicates, "
     "rejects\n"
     "  SCAN.csv              rows of `kappatune scan`: distribution, extremes, spread, correlations, "
     "rejects\n"

@@ -32,7 +32,7 @@ static const char help[] =
     "its\n"
     "stages if it has several.\n"
     "\n"
-    "  --data PATH            folder with id_prop.csv and structure files, or a prototype table; given "
+    "  --data PATH            folder with id_prop.csv and structure files, or a table of crystals; given "
     "several times:\n"
     "                         each is split on its own, then they are joined\n"
     "  --from WEIGHTS         start weights: safetensors, matgl's state.pt or its folder, a run folder, or "

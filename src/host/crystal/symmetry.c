@@ -99,24 +99,59 @@ bool kti_operation_read(kti_slice text, kti_operation *operation)
     return text.begin == text.end;
 }
 
+/* R^T G R: the metric of the lattice vectors that the operation makes. */
+static void map_metric(const kti_operation *operation, const double metric[3][3], double mapped[3][3])
+{
+    for (int i = 0; i < 3; i++) {
+        for (int j = 0; j < 3; j++) {
+            mapped[i][j] = 0;
+            for (int k = 0; k < 3; k++)
+                for (int l = 0; l < 3; l++)
+                    mapped[i][j] += operation->rotation[k][i] * metric[k][l] * operation->rotation[l][j];
+        }
+    }
+}
+
 bool kti_operation_fits(const kti_operation *operation, const double lattice[3][3])
 {
-    double metric[3][3];
+    double metric[3][3], mapped[3][3];
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)
             metric[i][j] =
                 lattice[i][0] * lattice[j][0] + lattice[i][1] * lattice[j][1] + lattice[i][2] * lattice[j][2];
-    for (int i = 0; i < 3; i++) {
-        for (int j = 0; j < 3; j++) {
-            double mapped = 0;
-            for (int k = 0; k < 3; k++)
-                for (int l = 0; l < 3; l++)
-                    mapped += operation->rotation[k][i] * metric[k][l] * operation->rotation[l][j];
-            if (!(fabs(mapped - metric[i][j]) <= 0.02 * sqrt(metric[i][i] * metric[j][j])))
+    map_metric(operation, metric, mapped);
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++)
+            if (!(fabs(mapped[i][j] - metric[i][j]) <= 0.02 * sqrt(metric[i][i] * metric[j][j])))
                 return false;
-        }
-    }
     return true;
+}
+
+/* The mean of a metric without symmetry over the group has the group's symmetry and, by the odd numbers, no other. */
+void kti_symmetry_cell_rule(const kti_operation *operations, int count, int rule[6])
+{
+    static const double odd[3][3] = {{2, 0.31, 0.53}, {0.31, 3, 0.73}, {0.53, 0.73, 5}};
+    double mean[3][3] = {{0}}, mapped[3][3], cell[6];
+    for (int o = 0; o < count; o++) {
+        map_metric(&operations[o], odd, mapped);
+        for (int i = 0; i < 9; i++)
+            mean[i / 3][i % 3] += mapped[i / 3][i % 3] / count;
+    }
+    for (int i = 0; i < 3; i++) {
+        int j = (i + 1) % 3, k = (i + 2) % 3;
+        cell[i] = sqrt(mean[i][i]);
+        cell[3 + i] = mean[j][k] / sqrt(mean[j][j] * mean[k][k]); /* the cosine */
+    }
+    for (int i = 0; i < 6; i++) {
+        rule[i] = i;
+        for (int j = i < 3 ? 0 : 3; rule[i] == i && j < i; j++)
+            if (fabs(cell[i] - cell[j]) < 1e-9)
+                rule[i] = j;
+        if (i >= 3 && fabs(cell[i]) < 1e-9)
+            rule[i] = 90;
+        if (i >= 3 && fabs(cell[i] + 0.5) < 1e-9)
+            rule[i] = 120;
+    }
 }
 
 kt_status kti_symmetry_expand(const kti_sites *unit, const kti_operation *operations, int count,

@@ -25,6 +25,10 @@ bool kti_operation_read(kti_slice text, kti_operation *operation);
 /* Does it map the lattice onto itself (to 2 %)? */
 bool kti_operation_fits(const kti_operation *operation, const double lattice[3][3]);
 
+/* What the operations leave free of a cell's a, b, c, alpha, beta, gamma: rule[i] is i for a parameter that is free, a
+ * smaller index for one that equals that one, 90 or 120 for an angle that is fixed. */
+void kti_symmetry_cell_rule(const kti_operation *operations, int count, int rule[6]);
+
 /* Adds the image of every site under every operation, first the sites as they are. Images of one site that
  * coincide within 0.1 Å are one (a special position); those of different sites are left to the check of the
  * whole. Errors as kti_sites_add. */

@@ -10,6 +10,8 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "data/orbits.h"
+#include "data/prototype.h"
 #include "data/rows.h"
 
 enum { MOST_THREADS = 1024 };
@@ -87,13 +89,24 @@ static kt_status build_from_file(const work *shared, const kti_row *row, kti_cry
     return status;
 }
 
-static kt_status build_from_prototype(const work *shared, const kti_row *row, kti_crystal *crystal,
-                                      kt_error *error)
+static kt_status make_structure(const kti_row *row, kt_structure *structure, kt_error *error)
+{
+    if (row->prototype[0] != '\0')
+        return kti_prototype_create(row->prototype, row->formula,
+                                    &(kti_prototype_cell){.a = row->cell[0], .c = row->cell[2], .u = row->u},
+                                    structure, error);
+    kti_orbits orbits = {.space_group = row->space_group, .sites = row->sites};
+    memcpy(orbits.cell, row->cell, sizeof orbits.cell);
+    return kti_orbits_create(&orbits, row->formula, structure, error);
+}
+
+static kt_status build_from_table(const work *shared, const kti_row *row, kti_crystal *crystal,
+                                  kt_error *error)
 {
     kt_structure structure = {0};
     kt_error reason = KT_ERROR_NONE;
     const char *table = shared->rows->table;
-    kt_status status = kti_prototype_create(row->prototype, row->formula, &row->cell, &structure, &reason);
+    kt_status status = make_structure(row, &structure, &reason);
     if (status == KT_OK)
         status = build_graph(shared, &structure, table, crystal, &reason);
     kt_structure_destroy(&structure);
@@ -113,7 +126,7 @@ static void build_row(const work *shared, kti_row *row, kti_crystal *crystal)
     else if (shared->rows->folder)
         build_from_file(shared, row, crystal, &row->error);
     else
-        build_from_prototype(shared, row, crystal, &row->error);
+        build_from_table(shared, row, crystal, &row->error);
 }
 
 /* Builds the next row; false when there is none left. */

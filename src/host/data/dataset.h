@@ -1,10 +1,11 @@
 /* Data sets: crystals with a thermal conductivity.
  *
  * Two forms. A folder: `id_prop.csv` (id,kappa; header optional) beside
- * `<id>.cif|.vasp|.poscar|.xyz|.extxyz`, as CGCNN and ALIGNN users have it. A prototype table: one
- * .csv whose header names formula,prototype,a,c,u,kappa,id (c and u only where a
- * prototype needs them), so that a paper's table is a data set
- * (datasets/togo15.csv; data/prototype.h). Blanks around a field are ignored.
+ * `<id>.cif|.vasp|.poscar|.xyz|.extxyz`, as CGCNN and ALIGNN users have it. A table of crystals: one
+ * .csv whose header names formula, a, kappa, id and prototype (with c and u where a prototype needs them;
+ * data/prototype.h), or space_group and sites (with b, c, alpha, beta, gamma where a group leaves them free;
+ * data/orbits.h), or both for rows of either form, so that a paper's table is a data set (datasets/). Further
+ * columns and blanks around a field are ignored.
  *
  * One bad row does not end a run: it goes to the rejects, with its reason.
  */

@@ -1,13 +1,12 @@
 #include "data/prototype.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "base/fail.h"
 #include "base/memory.h"
-#include "crystal/elements.h"
+#include "data/formula.h"
 
 enum { SPECIES = 3, SITES = 5 };
 
@@ -76,30 +75,12 @@ static const prototype *find(const char *name)
     return NULL;
 }
 
-/* Reads one element and its count ("O3") at *cursor. */
-static bool read_term(const char **cursor, int *atomic_number, int *count)
-{
-    char symbol[3] = "";
-    const char *text = *cursor;
-    if (!isupper((unsigned char)*text))
-        return false;
-    symbol[0] = *text++;
-    if (islower((unsigned char)*text))
-        symbol[1] = *text++;
-    *atomic_number = kti_element_number(symbol);
-    *count = 1;
-    if (*text >= '1' && *text <= '9')
-        *count = *text++ - '0';
-    *cursor = text;
-    return *atomic_number > 0;
-}
-
 /* The elements of a formula in its order, if their counts are the prototype's. */
 static bool read_formula(const prototype *kind, const char *formula, int atomic_number[SPECIES])
 {
     for (int i = 0; i < SPECIES && kind->count[i] > 0; i++) {
         int count;
-        if (!read_term(&formula, &atomic_number[i], &count) || count != kind->count[i])
+        if (!kti_formula_term(&formula, &atomic_number[i], &count) || count != kind->count[i])
             return false;
         for (int j = 0; j < i; j++)
             if (atomic_number[j] == atomic_number[i])

@@ -14,14 +14,31 @@ static const char *const endings[] = {".cif", ".vasp", ".poscar", ".xyz", ".extx
 
 enum { ENDINGS = sizeof endings / sizeof endings[0] };
 
-/* The columns of a prototype table, which may stand in any order among others. */
-typedef enum column { FORMULA, PROTOTYPE, A, C, U, KAPPA, ID, COLUMNS } column;
+/* The columns of a table of crystals, which may stand in any order among others; the cell's in kti_row's order. */
+typedef enum column {
+    FORMULA,
+    PROTOTYPE,
+    SPACE_GROUP,
+    SITES,
+    A,
+    B,
+    C,
+    ALPHA,
+    BETA,
+    GAMMA,
+    U,
+    KAPPA,
+    ID,
+    COLUMNS
+} column;
 
-static const char *const column_names[COLUMNS] = {"formula", "prototype", "a", "c", "u", "kappa", "id"};
+static const char *const column_names[COLUMNS] = {"formula", "prototype", "space_group", "sites", "a",
+                                                  "b",       "c",         "alpha",       "beta",  "gamma",
+                                                  "u",       "kappa",     "id"};
 
 typedef struct table_header {
     int fields;
-    int place[COLUMNS]; /* field of each column; -1 for c and u where the table has none */
+    int place[COLUMNS]; /* field of each column; -1 where the table has none */
 } table_header;
 
 /* Hand-written tables have blanks after their commas. */
@@ -129,13 +146,9 @@ static bool is_folder_header(const kti_rows *rows)
     return strpbrk(csv->field[0], "/\\") || !has_structure(rows, csv->field[0]);
 }
 
-static kt_status read_table_header(const kti_rows *rows, table_header *header, kt_error *error)
+static kt_status find_columns(const kti_rows *rows, table_header *header, kt_error *error)
 {
     const kti_csv *csv = &rows->csv;
-    header->fields = csv->fields;
-    if (csv->fields > KTI_CSV_FIELDS)
-        return kti_fail_line(error, KT_BAD_FORMAT, rows->table, csv->line,
-                             "the header has more than %d columns", KTI_CSV_FIELDS);
     for (int i = 0; i < COLUMNS; i++) {
         header->place[i] = -1;
         for (int j = 0; j < csv->fields; j++) {
@@ -146,26 +159,89 @@ static kt_status read_table_header(const kti_rows *rows, table_header *header, k
                                      "the header names the column %s twice", column_names[i]);
             header->place[i] = j;
         }
-        if (header->place[i] < 0 && i != C && i != U)
-            return kti_fail_line(
-                error, KT_BAD_FORMAT, rows->table, csv->line,
-                "the header has no column %s; a prototype table begins with "
-                "formula,prototype,a,c,u,kappa,id (of a folder with id_prop.csv, give the folder)",
-                column_names[i]);
     }
     return KT_OK;
+}
+
+static kt_status read_table_header(const kti_rows *rows, table_header *header, kt_error *error)
+{
+    static const column required[] = {FORMULA, A, KAPPA, ID, PROTOTYPE};
+    static const column of_groups[] = {SPACE_GROUP, SITES, B, ALPHA, BETA, GAMMA};
+    const kti_csv *csv = &rows->csv;
+    header->fields = csv->fields;
+    if (csv->fields > KTI_CSV_FIELDS)
+        return kti_fail_line(error, KT_BAD_FORMAT, rows->table, csv->line,
+                             "the header has more than %d columns", KTI_CSV_FIELDS);
+    kt_status status = find_columns(rows, header, error);
+    if (status != KT_OK)
+        return status;
+    const bool has_groups = header->place[SPACE_GROUP] >= 0 && header->place[SITES] >= 0;
+    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++)
+        if (header->place[required[i]] < 0 && !(required[i] == PROTOTYPE && has_groups))
+            return kti_fail_line(error, KT_BAD_FORMAT, rows->table, csv->line,
+                                 "the header has no column %s; a table of crystals begins with "
+                                 "formula,prototype,a,c,u,kappa,id or "
+                                 "formula,space_group,a,b,c,alpha,beta,gamma,sites,kappa,id (of a folder "
+                                 "with id_prop.csv, give "
+                                 "the folder)",
+                                 required[i] == PROTOTYPE ? "prototype, nor space_group and sites"
+                                                          : column_names[required[i]]);
+    if (!has_groups) /* columns of somebody else, such as a comment or an expansion named alpha */
+        for (size_t i = 0; i < sizeof of_groups / sizeof of_groups[0]; i++)
+            header->place[of_groups[i]] = -1;
+    return KT_OK;
+}
+
+/* "" where the table has no such column. */
+static const char *field_of(const kti_rows *rows, const table_header *header, column which)
+{
+    return header->place[which] < 0 ? "" : rows->csv.field[header->place[which]];
 }
 
 /* A number that may be left empty, as 0. */
 static kt_status read_length(const kti_rows *rows, const table_header *header, column which,
                              const kti_row *row, double *value, kt_error *error)
 {
-    const char *text = header->place[which] < 0 ? "" : rows->csv.field[header->place[which]];
+    const char *text = field_of(rows, header, which);
     *value = 0;
     if (*text != '\0' && !read_number(text, value))
         return kti_fail_line(error, KT_BAD_FORMAT, rows->table, row->line,
                              "%s \"%.40s\" is not a finite number", column_names[which], text);
     return KT_OK;
+}
+
+/* A row is of a prototype or of a space group, and gives no number of the other. */
+static kt_status check_form(const kti_rows *rows, const table_header *header, const kti_row *row,
+                            kt_error *error)
+{
+    static const column not_of_prototypes[] = {SITES, B, ALPHA, BETA, GAMMA};
+    const bool prototype = row->prototype[0] != '\0', group = row->space_group[0] != '\0';
+    if (prototype == group)
+        return kti_fail_line(error, KT_BAD_FORMAT, rows->table, row->line,
+                             prototype ? "gives both a prototype and a space group; leave one of them empty"
+                                       : "gives neither a prototype nor a space group");
+    if (group && row->u != 0)
+        return kti_fail_line(error, KT_BAD_FORMAT, rows->table, row->line,
+                             "u belongs to prototypes; leave it empty beside a space group");
+    for (size_t i = 0; prototype && i < sizeof not_of_prototypes / sizeof not_of_prototypes[0]; i++)
+        if (*field_of(rows, header, not_of_prototypes[i]) != '\0')
+            return kti_fail_line(error, KT_BAD_FORMAT, rows->table, row->line,
+                                 "%s belongs to space groups; leave it empty beside a prototype",
+                                 column_names[not_of_prototypes[i]]);
+    return KT_OK;
+}
+
+static kt_status read_structure_columns(const kti_rows *rows, const table_header *header, kti_row *row,
+                                        kt_error *error)
+{
+    row->formula = field_of(rows, header, FORMULA);
+    row->prototype = field_of(rows, header, PROTOTYPE);
+    row->space_group = field_of(rows, header, SPACE_GROUP);
+    row->sites = field_of(rows, header, SITES);
+    kt_status status = read_length(rows, header, U, row, &row->u, error);
+    for (int i = 0; status == KT_OK && i < 6; i++)
+        status = read_length(rows, header, (column)(A + i), row, &row->cell[i], error);
+    return status == KT_OK ? check_form(rows, header, row, error) : status;
 }
 
 static kt_status add_table_row(kti_rows *rows, const table_header *header, kt_error *error)
@@ -181,13 +257,9 @@ static kt_status add_table_row(kti_rows *rows, const table_header *header, kt_er
                       "has %d columns where the header has %d", csv->fields, header->fields);
         return KT_OK;
     }
-    row->formula = csv->field[header->place[FORMULA]];
-    row->prototype = csv->field[header->place[PROTOTYPE]];
     if (check_id(rows, row, &row->error) == KT_OK &&
-        read_kappa(rows, csv->field[header->place[KAPPA]], row, &row->error) == KT_OK &&
-        read_length(rows, header, A, row, &row->cell.a, &row->error) == KT_OK &&
-        read_length(rows, header, C, row, &row->cell.c, &row->error) == KT_OK)
-        read_length(rows, header, U, row, &row->cell.u, &row->error);
+        read_kappa(rows, field_of(rows, header, KAPPA), row, &row->error) == KT_OK)
+        read_structure_columns(rows, header, row, &row->error);
     return KT_OK;
 }
 
@@ -240,7 +312,7 @@ static kt_status locate(const char *path, kti_rows *rows, kt_error *error)
         return kti_fail_file(error, KT_IO, path, "there is no such file or folder");
     if (!ends_with(path, ".csv"))
         return kti_fail_file(error, KT_BAD_ARGUMENT, path,
-                             "a data set is a folder with id_prop.csv or a prototype table named .csv");
+                             "a data set is a folder with id_prop.csv or a table of crystals named .csv");
     rows->table = kti_duplicate_text(path);
     return rows->table ? KT_OK : kti_fail_memory(error, "a path");
 }
