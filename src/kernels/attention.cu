@@ -7,7 +7,7 @@
  *               hidden_gradient_g += sum_r ds_r in_r
  *
  * F folds; in [R, C] with C a multiple of 16; weight w, attention a [R, 1]; hidden, out [G, C]; sums run over
- * the rows of graph g. The weights are the multiplicities of the symmetry quotient (spec, section 3).
+ * the rows of graph g. The weights are the multiplicities of the symmetry quotient (docs/method.md, section 2).
  * Deterministic: dot products in 16 fixed lanes, rows in order. Where there are many threads, a block of
  * KT_CHAIN_WARPS warps takes a graph: a warp a dot product, rows r modulo the number of warps or threads each,
  * sums in fixed trees. Moves 4 R (2C + 5) bytes forward, 4 R (3C + 7) backward, and 4 C R more where in_gradient is

@@ -1,4 +1,4 @@
-/* Loss in W/(m K), differentiated through the target transform (spec, section 4).
+/* Loss in W/(m K), differentiated through the target transform (docs/method.md, section 5).
  *
  *     k_hat = 10^(z sd + mean) - 1;  loss = mean over graphs of |k - k_hat| / max(|k|, 1.17e-6)
  *     dloss/dz = sign(k_hat - k) / max(|k|, 1.17e-6) * ln(10) sd 10^(z sd + mean) / G

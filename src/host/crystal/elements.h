@@ -14,7 +14,7 @@ const char *kti_element_symbol(int atomic_number);
 /* Atomic number of a symbol written exactly ("Na"); 0 if there is none. */
 int kti_element_number(const char *symbol);
 
-/* Row 0..88 of the embedding (spec: H .. Pu without Po At Rn Fr Ra); -1 if the network does not know it. */
+/* Row 0..88 of the embedding (H .. Pu without Po At Rn Fr Ra; docs/method.md, section 1); -1 if the network does not know it. */
 int kti_element_type(int atomic_number);
 
 /* Pauling electronegativity; 0 where none is tabulated. */

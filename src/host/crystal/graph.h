@@ -4,7 +4,7 @@
  * graph a node is a site and every weight is 1. In the quotient a node stands
  * for `node_weight` equivalent sites and an edge for `edge_weight` equivalent
  * edges of the whole crystal; weighted means over them equal the full graph's
- * means (spec, section 3).
+ * means (docs/method.md, section 2).
  */
 #ifndef KTI_CRYSTAL_GRAPH_H
 #define KTI_CRYSTAL_GRAPH_H

@@ -8,7 +8,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 
-static const double TOLERANCE = 1e-8; /* Å, as in the reference graphs */
+static const double TOLERANCE = 1e-8; /* Å, as the published code has it (docs/method.md, section 1) */
 
 /* A site in its bin. */
 typedef struct placed {

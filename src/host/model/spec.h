@@ -1,7 +1,7 @@
 /* The one table of the model's parameters: name, shape, initialiser, where each comes from.
  *
  * Allocation, import, checkpoints, optimiser, tests and `weights inspect` are
- * all driven by it (spec.md, section 2). Weights are [out, in].
+ * all driven by it (docs/method.md, section 3). Weights are [out, in].
  */
 #ifndef KTI_MODEL_SPEC_H
 #define KTI_MODEL_SPEC_H

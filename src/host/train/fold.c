@@ -14,8 +14,8 @@ const char *const kti_history_names[KTI_HISTORY_COLUMNS] = {
     "train_loss",        "select_mape", "learning_rate", "gradient_norm",
     "gradient_norm_max", "skipped",     "spread",        "rescued"};
 
-/* Mean and population standard deviation of log10(kappa + 1) (spec, section 4) over the rows of one part, or of all
- * (-1). */
+/* Mean and population standard deviation of log10(kappa + 1) (docs/method.md, section 5) over the rows of one part, or
+ * of all (-1). */
 static kt_status fit_target(const kti_dataset *dataset, int part, const kti_fold *fold, int size,
                             kti_transform *target, kt_error *error)
 {

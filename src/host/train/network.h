@@ -1,8 +1,9 @@
-/* MEGNet and the head, forward and backward, written as operations (spec, section 2).
+/* MEGNet and the head, forward and backward, written as operations (docs/method.md, section 3).
  *
  * The gradient of every layer is hand-derived; the kernels' files have the
- * formulas. The first layer of each convolution MLP is factorised: products per
- * node and per state instead of per edge, gathered by index.
+ * formulas, and section 4 has them together. The first layer of each
+ * convolution MLP is factorised: products per node and per state instead of per
+ * edge, gathered by index.
  */
 #ifndef KTI_TRAIN_NETWORK_H
 #define KTI_TRAIN_NETWORK_H

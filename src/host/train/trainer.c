@@ -95,7 +95,7 @@ static void report(team *t, const kti_fold *fold, const char *event, int batch, 
 
 /* ---- one epoch ---- */
 
-/* Cosine from the first rate to the second over schedule_period ticks (spec, section 4), or over the run. */
+/* Cosine from the first rate to the second over schedule_period ticks (docs/method.md, section 5), or over the run. */
 static double learning_rate(const kt_train_options *o, const kti_fold *fold)
 {
     const double pi = 3.14159265358979323846;

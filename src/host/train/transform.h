@@ -1,4 +1,4 @@
-/* The target transform between kappa and what the network predicts (spec, section 4). */
+/* The target transform between kappa and what the network predicts (docs/method.md, section 5). */
 #ifndef KTI_TRAIN_TRANSFORM_H
 #define KTI_TRAIN_TRANSFORM_H
 
