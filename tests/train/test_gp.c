@@ -605,7 +605,7 @@ static void test_other_crystals(void **state)
 static void fit_set(const fixture *f, const char *set, int folds, kt_train_result *result)
 {
     kt_train_options options = kt_train_options_default(KT_SOUND);
-    options.data[0] = data_path(set);
+    options.data[0] = set;
     options.out = f->run;
     options.head = KT_HEAD_GP;
     options.epochs = 0;
@@ -630,7 +630,7 @@ static void test_togo15(void **state)
     fixture *f = *state;
     enum { NINE = 9, ALL = 54 };
     kt_train_result result;
-    fit_set(f, "togo15", ALL, &result);
+    fit_set(f, data_path("togo15"), ALL, &result);
     const double mape = mean_of(&result, 1, NINE, offsetof(kt_scores, mape)),
                  sre = mean_of(&result, 1, NINE, offsetof(kt_scores, sre)),
                  further = mean_of(&result, NINE + 1, ALL, offsetof(kt_scores, sre));
@@ -653,10 +653,8 @@ static void test_togo15(void **state)
 static void test_hh143(void **state)
 {
     fixture *f = *state;
-    if (!has_full_data())
-        skip(); /* all 143 crystals */
     kt_train_result result;
-    fit_set(f, "hh143", 9, &result);
+    fit_set(f, "datasets/hh143.csv", 9, &result);
     const double mape = mean_of(&result, 1, 9, offsetof(kt_scores, mape));
     print_message("HH143, nine folds: MAPE %.4f\n", mape);
     assert_true(mape <= 0.40);
