@@ -1,4 +1,4 @@
-# Installs the program, both libraries, the headers, a CMake package, a pkg-config file and what is found by name.
+# Installs the program, both libraries, the headers, a CMake package, a pkg-config file, what is found by name, and the documents.
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kappatune)
@@ -40,3 +40,8 @@ foreach(folder IN ITEMS models recipes datasets)
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${folder} ${PROJECT_BINARY_DIR}/share/kappatune/${folder} SYMBOLIC)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION share/kappatune PATTERN "build.sh" EXCLUDE)
 endforeach()
+
+install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/CHANGELOG.md
+              ${PROJECT_SOURCE_DIR}/CITATION.cff
+        DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION ${CMAKE_INSTALL_DOCDIR})
