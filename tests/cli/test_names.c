@@ -65,6 +65,9 @@ static void a_path_that_exists_wins(void **state)
         HERE "echo '{\"epochs\": \"many\"}' >first-principles && $KT train first-principles --dry-run");
     assert_status(&r, 1);
     assert_complains(&r, "first-principles: `epochs` must be");
+    /* A folder cannot be one. */
+    run(&r, folder, HERE "mkdir paper && $KT train paper --dry-run");
+    assert_complains(&r, "stage `FETG15`: ");
     outcome_destroy(&r);
 }
 

@@ -218,7 +218,9 @@ kt_status kti_name_find(kti_kind kind, const char *name, const char **path, kt_e
 {
     kti_text roots = {0}, found = {0}, names = {0}, places = {0};
     *path = name;
-    if (exists(name) || !can_be_named(kind, name))
+    /* No folder is a recipe: after `data fetch aflow --out aflow`, the recipe aflow is the one that has the name. */
+    const bool is_path = exists(name) && !(kind == KTI_RECIPE && kti_is_folder(name));
+    if (is_path || !can_be_named(kind, name))
         return KT_OK;
     kti_text_add(&names, ", ");
     kti_text_add(&places, "%s", "");

@@ -1,6 +1,6 @@
 /* What has a name: models, weights, recipes and data sets that lie in a folder of the search path (docs/install.md).
  *
- * A path that exists is what it says. Any other name is looked for in each folder of the search path, which has models/, weights/,
+ * A path that exists is what it says (but a folder is no recipe). Any other name is looked for in each folder of the search path, which has models/, weights/,
  * recipes/ and datasets/ in it: those of KAPPATUNE_PATH, separated by colons (an entry that is empty or does not begin with a slash is
  * left out, since what it means depends on the present folder), then <folder of the program>/../share/kappatune.
  */
