@@ -4,20 +4,20 @@
 set -eu
 cmake=${1:?usage: test_demo_build.sh CMAKE ROOT CC CXX}
 root=${2:?}
-cc=${3:?}
-cxx=${4:?}
+CC=${3:?} CXX=${4:?}
+export CC CXX
 here=$(cd "$(dirname "$0")" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# What follows `cmake --preset release` and `cmake --build build/release` there.
+# What follows `cmake --preset release` and `cmake --build build/release` there, quotes and all.
+# shellcheck disable=SC2016
 configure=$(sed -n 's/.*cmake --preset release \(.*\) >"\$log".*/\1/p' "$root/demo.sh")
 options=$(sed -n 's/.*cmake --build build\/release \(.*\) >>"\$log".*/\1/p' "$root/demo.sh")
 [ -n "$configure" ] && [ -n "$options" ] || { echo "FAILED: demo.sh builds in another way than this test knows"; exit 1; }
 
 # A module that takes long to compile is installed like the others.
-if ! { eval "\"\$cmake\" -S \"\$root\" -B \"\$scratch/build\" -DCMAKE_BUILD_TYPE=Debug -DKAPPATUNE_CUDA=OFF \
-        -DCMAKE_C_COMPILER=\"\$cc\" -DCMAKE_CXX_COMPILER=\"\$cxx\" $configure" &&
+if ! { eval "\"\$cmake\" -S \"\$root\" -B \"\$scratch/build\" -DCMAKE_BUILD_TYPE=Debug -DKAPPATUNE_CUDA=OFF $configure" &&
     eval "\"\$cmake\" --build \"\$scratch/build\" $options" &&
     sh "$here/test_install.sh" "$cmake" "$scratch/build"; } >"$scratch/log" 2>&1; then
     tail -n 40 "$scratch/log"

@@ -20,7 +20,9 @@ for file in bin/kappatune share/kappatune/models/togo15/README.md share/kappatun
     share/doc/kappatune/docs/install.md include/kappatune/train.h; do
     [ -f "$scratch/first/$file" ] || fail "$file is not installed"
 done
-[ -n "$(find "$scratch/first" -name libkappatune.so)" ] && [ -n "$(find "$scratch/first" -name libkappatune.a)" ] || fail "no libraries"
+for library in libkappatune.so libkappatune.a; do
+    [ -n "$(find "$scratch/first" -name "$library")" ] || fail "$library is not installed"
+done
 [ -z "$(find "$scratch/first" -type l ! -name '*.so*')" ] || fail "links are installed instead of what they show"
 sh "$here/check_runpath.sh" "$build" "$scratch/first/bin" "$scratch/first/lib" || fail "the RUNPATH of what is installed"
 runpath=$(readelf -d "$scratch/first/bin/kappatune" | sed -n 's/.*(RUNPATH).*\[\(.*\)\]$/\1/p' | tr ':' '\n' | head -n 1)

@@ -22,14 +22,18 @@ void *kti_module_open(const char *name, int mode, const char **why)
 {
     /* The loader puts the folder of what calls it in $ORIGIN's place. A path with a slash is not searched for. */
     static const char *const folders[] = {"$ORIGIN", "$ORIGIN/../" KTI_LIBDIR};
-    void *module = NULL;
-    *why = name;
-    for (int i = 0; i < 2 && !module && (i == 0 || is_missing(*why, name)); i++) {
+    *why = "its symbol is missing";
+    for (int i = 0; i < 2; i++) {
         char path[4096];
         snprintf(path, sizeof path, "%s/%s", folders[i], name);
-        module = dlopen(path, mode);
-        const char *reason = module ? NULL : dlerror();
+        void *module = dlopen(path, mode);
+        if (module)
+            return module;
+        const char *reason = dlerror();
         *why = reason ? reason : name;
+        if (!is_missing(*why, name))
+            return NULL;
     }
-    return module;
+    *why = "its module is neither beside the program or its library, nor in ../" KTI_LIBDIR;
+    return NULL;
 }
