@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# gpu.sh [--data-root DIR] [--built FOLDER] [--quick] [--stage] [--seconds N] [--limit N] [--out FOLDER]: on a machine with an NVIDIA GPU,
+# gpu.sh [--aflow DIR] [--built FOLDER] [--quick] [--stage] [--seconds N] [--limit N] [--out FOLDER]: on a machine with an NVIDIA GPU,
 # builds kappatune, runs the GPU tests, times training steps, and runs the kernels' tests under compute-sanitizer's four tools. Leaves
 # FOLDER/gpu.json and FOLDER/gpu.log (default: bench/results), also when it is stopped: then what was done by that time.
 #
-#   --data-root DIR   holds togo15 and aflow_agl (default: ../shared/data); without it only datasets/togo15.csv is timed, and the
-#                     training tests are left out
+#   --aflow DIR       AFLOW's data set (default: aflow, as `kappatune data fetch aflow --out aflow` leaves it); where there is none, only
+#                     Togo15 is timed. The training tests run where KAPPATUNE_TEST_DATA names the folder of their data
 #   --built FOLDER    takes the programs from there, built elsewhere as below, for a machine without what a build needs
 #   --quick           without compute-sanitizer
-#   --stage           also trains the whole AFLOW stage, recipes/aflow.json, which takes minutes
+#   --stage           also trains the whole AFLOW stage, recipes/aflow.json, which takes minutes and MEGNet's weights (`kappatune weights
+#                     fetch megnet-eform`)
 #   --seconds N       how long each step is timed for (default: 5)
 #   --limit N         seconds that each of compute-sanitizer's tools may take (default: no limit)
 #
@@ -15,18 +16,18 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-usage="usage: bench/gpu.sh [--data-root DIR] [--built FOLDER] [--quick] [--stage] [--seconds N] [--limit N] [--out FOLDER]"
-data_root=../shared/data out=bench/results quick=no stage=no built= seconds=5 limit=0
+usage="usage: bench/gpu.sh [--aflow DIR] [--built FOLDER] [--quick] [--stage] [--seconds N] [--limit N] [--out FOLDER]"
+aflow=aflow out=bench/results quick=no stage=no built= seconds=5 limit=0
 while [ $# -gt 0 ]; do
     case $1 in
-    --data-root | --out | --built | --seconds | --limit)
+    --aflow | --out | --built | --seconds | --limit)
         [ $# -ge 2 ] || { echo "gpu.sh: $1 wants a value" >&2; exit 2; }
         case $1 in
         --out) out=$2 ;;
         --built) built=$2 ;;
         --seconds) seconds=$2 ;;
         --limit) limit=$2 ;;
-        *) data_root=$2 ;;
+        *) aflow=$2 ;;
         esac
         shift 2
         ;;
@@ -46,7 +47,7 @@ log=$out/gpu.log
 note() { printf '\n== %s\n' "$*" | tee -a "$log"; }
 
 programs=(gpu_operations)
-with_data=(gpu_network gpu_optimiser gpu_batch_independence gpu_training gpu_replicas) # they read it from ../shared
+with_data=(gpu_network gpu_optimiser gpu_batch_independence gpu_training gpu_replicas)
 if [ -z "$built" ]; then
     built=build/gpu
     note build
@@ -60,7 +61,7 @@ if [ -z "$built" ]; then
 fi
 bin=$built/bin
 tests=$built/tests/cuda_emulator
-if [ -d "$data_root/togo15" ] && [ "$data_root" = ../shared/data ]; then
+if [ -d "${KAPPATUNE_TEST_DATA-}" ]; then
     programs+=("${with_data[@]}")
 fi
 
@@ -107,7 +108,7 @@ measure() {
     rm -f "$file"
 }
 sets=(datasets/togo15.csv)
-[ -d "$data_root/aflow_agl" ] && sets+=("$data_root/aflow_agl")
+[ -d "$aflow" ] && sets+=("$aflow")
 for set in "${sets[@]}"; do
     for device in cuda cuda-cublas cuda-cudnn cuda-auto; do
         measure "$set" "$device" --threads 9 --seconds "$seconds"
@@ -121,7 +122,7 @@ if [ "$stage" = yes ]; then
     run=$(mktemp -d)
     started=$(date +%s.%N)
     # 3: done, with some rows rejected
-    if "$bin/kappatune" train recipes/aflow.json --device cuda --quiet --out "$run" >>"$log" 2>&1 || [ $? -eq 3 ]; then
+    if "$bin/kappatune" train recipes/aflow.json --data "$aflow" --device cuda --quiet --out "$run" >>"$log" 2>&1 || [ $? -eq 3 ]; then
         stages=$(awk -v from="$started" -v to="$(date +%s.%N)" 'BEGIN { printf "{\"recipe\": \"aflow\", \"seconds\": %.1f}", to - from }')
         echo "$stages" | tee -a "$log"
     else

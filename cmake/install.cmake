@@ -1,4 +1,4 @@
-# Installs the program, both libraries, the headers, a CMake package and a pkg-config file.
+# Installs the program, both libraries, the headers, a CMake package, a pkg-config file, what is found by name, and the documents.
 include(CMakePackageConfigHelpers)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kappatune)
@@ -33,3 +33,15 @@ list(REMOVE_DUPLICATES private_libraries)
 string(JOIN " " PC_LIBS_PRIVATE ${private_libraries})
 configure_file(${PROJECT_SOURCE_DIR}/cmake/kappatune.pc.in ${PROJECT_BINARY_DIR}/kappatune.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/kappatune.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# Models, recipes and data sets, which the program finds beside itself (src/host/cli/names.h), in the build tree too.
+foreach(folder IN ITEMS models recipes datasets)
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/share/kappatune)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${folder} ${PROJECT_BINARY_DIR}/share/kappatune/${folder} SYMBOLIC)
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION share/kappatune PATTERN "build.sh" EXCLUDE)
+endforeach()
+
+install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/CHANGELOG.md
+              ${PROJECT_SOURCE_DIR}/CITATION.cff
+        DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs DESTINATION ${CMAKE_INSTALL_DOCDIR})

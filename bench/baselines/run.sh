@@ -6,8 +6,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
   cat <<'TEXT'
-usage: bench/baselines/run.sh [options]
-  --data-root DIR      folder with togo15/ and hh143/ (default: ../shared/data beside the project's root)
+usage: bench/baselines/run.sh --data-root DIR [options]
+  --data-root DIR      folder with togo15/ and hh143/, each with id_prop.csv and a CIF file a row
   --out DIR            predictions and scores go there (default: runs/baselines under the project's root)
   --venvs DIR          where the packages are installed (default: bench/baselines/venvs)
   --no-crabnet         only the methods of scikit-learn: no torch is installed
@@ -18,7 +18,7 @@ TEXT
 
 die() { echo "bench/baselines: $1" >&2; exit "${2:-1}"; }
 
-data_root=$here/../../../shared/data out=$here/../../runs/baselines venvs=$here/venvs crabnet=yes crabnet_splits=nine
+data_root= out=$here/../../runs/baselines venvs=$here/venvs crabnet=yes crabnet_splits=nine
 while [ $# -gt 0 ]; do
   case $1 in
     -h|--help) usage; exit 0 ;;
@@ -37,6 +37,7 @@ while [ $# -gt 0 ]; do
 done
 
 # Everything that can be wrong is looked at before the long installation.
+[ -n "$data_root" ] || { usage >&2; die "name the folder of the data sets by --data-root" 2; }
 for set in togo15 hh143; do
   [ -f "$data_root/$set/id_prop.csv" ] || die "no $set/id_prop.csv under $data_root (--data-root)"
 done

@@ -6,9 +6,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 usage() {
   cat <<'END'
-usage: bench/peer/run.sh [options]
+usage: bench/peer/run.sh --data-root DIR [options]
   --kappatune FILE   the kappatune program; without it only the peers are timed
-  --data-root DIR    folder with togo15/ and aflow_agl/ (default: ../shared/data beside the project's root)
+  --data-root DIR    folder with togo15/ and aflow_agl/, each with id_prop.csv and a CIF file a row
+                     (the second by: kappatune data fetch aflow --out DIR/aflow_agl)
   --venvs DIR        where the peers are installed and their graphs kept (default: bench/peer/venvs)
   --rounds N         rounds of every program on every data set (default: 5)
   --seconds S        a peer's timed part lasts at least this long (default: 7)
@@ -20,7 +21,7 @@ END
 
 die() { echo "bench/peer: $1" >&2; exit "${2:-1}"; }
 
-kappatune= data_root=$here/../../../shared/data venvs=$here/venvs rounds=5 seconds=7 core=0 json=
+kappatune= data_root= venvs=$here/venvs rounds=5 seconds=7 core=0 json=
 while [ $# -gt 0 ]; do
   case $1 in
     -h|--help) usage; exit 0 ;;
@@ -41,6 +42,7 @@ while [ $# -gt 0 ]; do
 done
 
 # Everything that can be wrong is looked at before the long installation.
+[ -n "$data_root" ] || { usage >&2; die "name the folder of the data sets by --data-root" 2; }
 for set in togo15 aflow_agl; do
   [ -f "$data_root/$set/id_prop.csv" ] || die "no $set/id_prop.csv under $data_root (--data-root)"
 done

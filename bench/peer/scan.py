@@ -99,7 +99,7 @@ def time_kappatune(program, listing, scratch):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kappatune", help="the program")
-    parser.add_argument("--data", type=Path, default=HERE / "../../../shared/data/aflow_agl")
+    parser.add_argument("--data", type=Path, default=Path("aflow"), help="folder of CIF files (kappatune data fetch aflow --out aflow)")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)

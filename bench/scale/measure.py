@@ -159,7 +159,7 @@ def measure_ranks(bench, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program", type=Path)
-    parser.add_argument("--data", type=Path, default=HERE / "../../../shared/data/aflow_agl")
+    parser.add_argument("--data", type=Path, default=Path("aflow"), help="AFLOW's folder (kappatune data fetch aflow --out aflow)")
     parser.add_argument("--model", default=str(HERE.parent.parent / "models/aflow-agl"))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default=",".join(PARTS))

@@ -1,10 +1,11 @@
 #!/bin/sh
 # The search for a recipe: every recipe of recipes/ on 54 splits of a data set, then one table, paired.
 #
-#   bench/search/run.sh [--data DIR]... [--program PATH] [--out DIR] [--threads N]
+#   bench/search/run.sh [--data DATA]... [--program PATH] [--out DIR] [--threads N]
 #                       [--reference NAME] [--baselines PREDICTIONS.csv] [RECIPE...]
 #
-# From the project's root. Finished runs are not trained again. --data can be repeated; default: Togo15 and HH143. The
+# From the project's root. Finished runs are not trained again. --data can be repeated; default: the shipped togo15 and hh143.
+# Recipes that start from formation energies need `kappatune weights fetch megnet-eform` first. The
 # baselines' predictions are what bench/baselines/run.sh writes; a reference can be a method of theirs ("baseline gp-matern").
 set -eu
 program=build/release/bin/kappatune out=build/search threads=$(nproc) data= reference=gp-plain-matern baselines=
@@ -20,7 +21,7 @@ while [ $# -gt 0 ]; do
     *) break ;;
   esac
 done
-[ -n "$data" ] || data="../shared/data/togo15 ../shared/data/hh143"
+[ -n "$data" ] || data="togo15 hh143"
 [ $# -gt 0 ] || set -- bench/search/recipes/*.json
 for set in $data; do
   for recipe in "$@"; do

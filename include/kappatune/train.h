@@ -76,10 +76,15 @@ typedef struct kt_train_progress {
     double seconds_left; /* of all stages, at the present rate of rows */
 } kt_train_progress;
 
+typedef enum kt_named {
+    KT_NAMED_DATA,   /* one of kt_train_options.data */
+    KT_NAMED_WEIGHTS /* kt_train_options.from */
+} kt_named;
+
 struct kt_communicator; /* processes that share the folds: `kappatune train` under mpirun or srun makes one */
 
 typedef struct kt_train_options {
-    /* Data sets: each a folder with id_prop.csv, or a table of crystals; the first NULL ends the list. Several are each
+    /* Data sets: each a folder with id_prop.csv, a table of crystals, or a name (see `find`); the first NULL ends the list. Several are each
      * split by the fold's number on its own, then joined part by part. */
     const char *data[KT_MOST_DATA_SETS];
     /* Weights: safetensors, matgl's state.pt, or a run folder, fold by fold; NULL: random. */
@@ -144,6 +149,10 @@ typedef struct kt_train_options {
     /* Called after every epoch of every fold, or, without epochs, after every fold, from the workers, one at a time; may be
      * NULL. Non-zero return: checkpoint and stop with KT_INTERRUPTED. */
     int (*progress)(void *user, const kt_train_progress *progress);
+    /* Gives the path that a name in `data` or `from` stands for, which must outlive the training; NULL: names are paths. The run folder
+     * has the names, so that it is the same wherever the data and the weights lie. `from` with `from_stage` is a path. */
+    kt_status (*find)(void *find_user, kt_named kind, const char *name, const char **path, kt_error *error);
+    void *find_user;
     /* Called with one line for a person when something is worth saying (a rejected row, a skipped step, a rescued
      * fold); may be NULL. One at a time. */
     void (*message)(void *user, const char *text);
@@ -234,7 +243,8 @@ KT_API void kt_train_result_destroy(kt_train_result *result);
  *         {"name": "RWTG15", "data": "data/togo15"}]}
  *
  * Unknown keys are refused, and so is a list of values where one is meant: `kappatune train` alone makes such a sweep into recipes,
- * one for each combination. Relative paths are relative to the working directory.
+ * one for each combination. Relative paths are relative to the working directory; what is no path can be a name for
+ * kt_train_options.find, which the program sets (docs/install.md).
  */
 
 typedef struct kt_stage {

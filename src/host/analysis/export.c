@@ -60,6 +60,10 @@ static kt_status read_recipe(job *j, kt_error *error)
     kt_status status =
         file ? kti_json_read(file, KTI_RECIPE_LIMIT, &j->recipe, error) : kti_fail_memory(error, "a path");
     j->train = kt_train_options_default(KT_SOUND);
+    if (j->options) {
+        j->train.find = j->options->find;
+        j->train.find_user = j->options->find_user;
+    }
     if (status == KT_OK)
         status = kti_recipe_parse(j->recipe, file, &j->train, error);
     free(file);

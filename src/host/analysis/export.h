@@ -5,12 +5,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include <kappatune/error.h>
+#include <kappatune/train.h>
 
 typedef struct kti_export_options {
     bool half;           /* the network's tensors as F16; a Gaussian process stays as it is */
     bool force;          /* an exported model in the way is replaced */
     const char *licence; /* of the weights, for the card; NULL: nobody said */
+    /* As in kt_train_options: what the names in the run's recipe stand for. */
+    kt_status (*find)(void *find_user, kt_named kind, const char *name, const char **path, kt_error *error);
+    void *find_user;
     /* Called with a line for a person; may be NULL. */
     void (*message)(void *user, const char *text);
     void *user;

@@ -15,6 +15,7 @@
 enum { TOGO15, HH143, AFLOW_AGL };
 
 static const char *const path_names[KTI_REPRODUCE_PATHS] = {"togo15", "hh143", "aflow_agl"};
+static const char *const set_names[KTI_REPRODUCE_PATHS] = {"togo15", "hh143", "aflow"};
 
 /* The published run comes first: it is the one to compare with the paper. */
 static const kt_protocol order[2] = {KT_PUBLISHED, KT_SOUND};
@@ -53,11 +54,14 @@ const kt_train_result *kti_reproduction_find(const kti_reproduction *r, kt_proto
 
 /* ---- the stages ---- */
 
-/* DIR/name, or the table DIR/name.csv. */
-static kt_status find_data(kti_reproduction *r, int which, const char **path, kt_error *error)
+/* DIR/name, or the table DIR/name.csv; without a DIR the name, if it can be found. */
+static kt_status find_data(kti_reproduction *r, int which, kt_train_options *o, int part, kt_error *error)
 {
+    const char **path = &o->data[part], *found;
     char table[32];
-    *path = r->path[which];
+    *path = r->options.data_root ? r->path[which] : set_names[which];
+    if (!r->options.data_root)
+        return kti_recipe_find(o, KT_NAMED_DATA, *path, &found, error);
     if (*path)
         return KT_OK;
     snprintf(table, sizeof table, "%s.csv", path_names[which]);
@@ -83,27 +87,29 @@ static kt_status set_data(kti_reproduction *r, kti_paper_set set, kt_train_optio
 {
     kt_status status = KT_OK;
     if (set == KTI_PAPER_AFLOW)
-        return find_data(r, AFLOW_AGL, &o->data[0], error);
+        return find_data(r, AFLOW_AGL, o, 0, error);
     if (set == KTI_PAPER_HH143)
-        return find_data(r, HH143, &o->data[0], error);
-    status = find_data(r, TOGO15, &o->data[0], error);
+        return find_data(r, HH143, o, 0, error);
+    status = find_data(r, TOGO15, o, 0, error);
     if (status == KT_OK && set == KTI_PAPER_MIX)
-        status = find_data(r, HH143, &o->data[1], error);
+        status = find_data(r, HH143, o, 1, error);
     return status;
 }
 
 static kt_status set_weights(const kti_reproduction *r, const char *model, kt_train_options *o,
                              kt_error *error)
 {
+    const char *path;
     o->from = r->options.weights;
     if (!o->from)
         return kti_fail(error, KT_BAD_ARGUMENT,
                         "%s starts at formation-energy weights: name them by --weights (kappatune weights "
                         "fetch megnet-eform), or leave it out by --steps",
                         model);
-    if (!kti_is_folder(o->from) && !kti_file_exists(o->from))
-        return kti_fail_file(error, KT_IO, o->from, "there are no weights");
-    return KT_OK;
+    kt_status status = kti_recipe_find(o, KT_NAMED_WEIGHTS, o->from, &path, error);
+    if (status == KT_OK && !kti_is_folder(path) && !kti_file_exists(path))
+        status = kti_fail_file(error, KT_IO, path, "there are no weights");
+    return status;
 }
 
 /* The paper's options, whatever the defaults are. */
@@ -112,6 +118,8 @@ static kt_train_options common_options(const kti_reproduce_options *asked, kt_pr
     kt_train_options o = kt_train_options_default(protocol);
     o.device = asked->device;
     o.threads = asked->threads;
+    o.find = asked->find;
+    o.find_user = asked->find_user;
     o.seed = asked->seed;
     o.folds = asked->folds;
     o.batch = 8;

@@ -9,8 +9,9 @@
 #include "analysis/paper.h"
 
 typedef struct kti_reproduce_options {
-    const char *out;          /* DIR */
-    const char *data_root;    /* holds togo15, hh143 and aflow_agl, each a folder, or a table with .csv */
+    const char *out; /* DIR */
+    /* Holds togo15, hh143 and aflow_agl, each a folder, or a table with .csv; NULL: togo15, hh143 and aflow are names for `find`. */
+    const char *data_root;
     const char *weights;      /* of the formation energies; NULL if no model starts there */
     const char *device;       /* NULL is "cpu" */
     bool protocol[2];         /* by kt_protocol */
@@ -21,6 +22,9 @@ typedef struct kti_reproduce_options {
     int threads;
     uint64_t seed;
     bool resume;
+    /* As in kt_train_options: what the names of data sets, and `weights`, stand for. */
+    kt_status (*find)(void *find_user, kt_named kind, const char *name, const char **path, kt_error *error);
+    void *find_user;
     /* As those of kt_train_options; rows and time are of both protocols together. May be NULL. */
     int (*progress)(void *user, kt_protocol protocol, const kt_train_progress *progress);
     void (*message)(void *user, const char *text);

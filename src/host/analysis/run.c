@@ -315,9 +315,13 @@ kt_status kti_run_stage(const kt_train_options *options, const kti_dataset *data
 kt_status kti_run_read_data(const kt_train_options *options, kti_dataset *dataset, kt_error *error)
 {
     kti_dataset_options read = kti_dataset_options_default();
+    const char *path[KT_MOST_DATA_SETS] = {0};
+    kt_status status = KT_OK;
     read.graph.quotient = options->quotient;
     read.threads = options->threads;
-    return kti_dataset_read_all(options->data, &read, dataset, error);
+    for (int i = 0; i < KT_MOST_DATA_SETS && options->data[i] && status == KT_OK; i++)
+        status = kti_recipe_find(options, KT_NAMED_DATA, options->data[i], &path[i], error);
+    return status == KT_OK ? kti_dataset_read_all(path, &read, dataset, error) : status;
 }
 
 kt_status kt_train(const kt_train_options *options, kt_train_result *result, kt_error *error)

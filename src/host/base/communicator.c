@@ -8,6 +8,7 @@
 
 #include "base/communicator_kind.h"
 #include "base/fail.h"
+#include "base/module.h"
 
 /* ---- joining ---- */
 
@@ -21,14 +22,13 @@ static kt_status load(const kti_communicator_kind **kind, kt_error *error)
             "MPI: it was not found when it was built (libopenmpi-dev); %s",
             remedy);
     /* Global, since MPI's own plug-ins look for its symbols; and never closed, since it cannot begin twice. */
-    void *module = dlopen(KTI_MPI_MODULE, RTLD_NOW | RTLD_GLOBAL);
+    const char *why;
+    void *module = kti_module_open(KTI_MPI_MODULE, RTLD_NOW | RTLD_GLOBAL, &why);
     const kti_communicator_kind *found = module ? dlsym(module, "kti_mpi_kind") : NULL;
-    if (!found) {
-        const char *why = dlerror();
+    if (!found)
         return kti_fail(error, KT_DEVICE,
                         "several processes were launched to share the work, but MPI cannot be loaded: %s; %s",
-                        why ? why : KTI_MPI_MODULE, remedy);
-    }
+                        why, remedy);
     if (found->version != KTI_COMMUNICATOR_VERSION)
         return kti_fail(error, KT_DEVICE, "%s is of another build of kappatune; install both anew",
                         KTI_MPI_MODULE);

@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "cli/bench.h"
+#include "cli/names.h"
 #include "cli/options.h"
 #include "data/dataset.h"
 #include "device/cost.h"
@@ -623,7 +624,9 @@ int kti_cli_bench(int argc, char **argv)
         return exit_status;
     if (r.threads == 0)
         r.threads = kti_device_name_fuses(r.device) ? 9 : 1;
-    kt_status status = prepare(&b, &error);
+    kt_status status = kti_name_find(KTI_DATA, r.data, &r.data, &error);
+    if (status == KT_OK)
+        status = prepare(&b, &error);
     if (status == KT_OK)
         status = measure(&b, &found, &error);
     if (status == KT_OK)

@@ -8,6 +8,7 @@
 
 #include "analysis/calibrate.h"
 #include "base/fail.h"
+#include "cli/names.h"
 #include "cli/options.h"
 #include "cli/text.h"
 
@@ -35,7 +36,7 @@ static const char help[] =
     "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some rows of the data rejected.\n"
     "\n"
     "Example:\n"
-    "  kappatune calibrate runs/mine --data datasets/togo15.csv\n";
+    "  kappatune calibrate runs/mine --data togo15\n";
 
 enum { MOST_THREADS = 1024, OPTION_DATA = 256, OPTION_THREADS };
 
@@ -73,14 +74,18 @@ static kt_status print(const kti_calibration *c, kt_error *error)
     return status;
 }
 
-static int calibrate(const char *model, const char *const *data, int threads)
+static int calibrate(const char *model, const char *data[], int threads)
 {
     kt_error error = KT_ERROR_NONE;
     kti_dataset dataset = {0};
     kti_calibration calibration = {0};
     kti_dataset_options options = kti_dataset_options_default();
     options.threads = threads;
-    kt_status status = kti_dataset_read_all(data, &options, &dataset, &error);
+    kt_status status = kti_name_find(KTI_MODEL, model, &model, &error);
+    for (int i = 0; data[i] && status == KT_OK; i++)
+        status = kti_name_find(KTI_DATA, data[i], &data[i], &error);
+    if (status == KT_OK)
+        status = kti_dataset_read_all(data, &options, &dataset, &error);
     if (status == KT_OK)
         status = kti_calibrate_model(model, &dataset, &calibration, &error);
     if (status == KT_OK)

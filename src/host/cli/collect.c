@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/lock.h"
 #include "base/memory.h"
+#include "cli/names.h"
 #include "cli/options.h"
 #include "cli/stop.h"
 #include "model/safetensors.h"
@@ -263,6 +264,7 @@ static int read_options(int argc, char **argv, request *r)
     r->common.gpus = (int)gpus;
     r->common.progress = stop_if_asked;
     r->common.message = show_message;
+    r->common.find = kti_name_find_named;
     return -1;
 }
 

@@ -10,6 +10,7 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/names.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
 #include "cli/text.h"
@@ -252,8 +253,12 @@ int kti_cli_compare(int argc, char **argv)
     if (exit_status >= 0)
         return exit_status;
     kt_status status = KT_OK;
-    for (int i = optind; i < argc && status == KT_OK; i++)
-        status = add(&c, argv[i], &error);
+    for (int i = optind; i < argc && status == KT_OK; i++) {
+        const char *path;
+        status = kti_name_find(KTI_MODEL, argv[i], &path, &error);
+        if (status == KT_OK)
+            status = add(&c, path, &error);
+    }
     if (status == KT_OK && c.size == 0)
         status = kti_fail(&error, KT_BAD_ARGUMENT, "no run has finished yet");
     if (status == KT_OK)

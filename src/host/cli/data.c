@@ -10,6 +10,7 @@
 #include "analysis/statistics.h"
 #include "base/fail.h"
 #include "cli/fetch.h"
+#include "cli/names.h"
 #include "cli/options.h"
 #include "cli/text.h"
 #include "crystal/elements.h"
@@ -26,7 +27,9 @@ static const char help[] =
     "(one site of\n"
     "each orbit, as in \"Zn 1/3 2/3 0; S 1/3 2/3 0.3748\"). What a crystal does not need stays empty. "
     "datasets/README.md\n"
-    "has the prototypes, the columns and the tables that come with kappatune. kappa in W/(m K).\n"
+    "has the prototypes and the columns. Or DATA is the name of a table that comes with kappatune: togo15, "
+    "hh143,\n"
+    "kappa103, bte_literature, experiments. kappa in W/(m K).\n"
     "\n"
     "check reads every row and names those that cannot be used, with the reason (exit status 3 if there are "
     "any).\n"
@@ -57,8 +60,8 @@ static const char help[] =
     "\n"
     "Examples:\n"
     "  kappatune data check my_crystals/ --rejects rejects.csv\n"
-    "  kappatune data stats datasets/togo15.csv\n"
-    "  kappatune data fetch aflow --out aflow_agl\n";
+    "  kappatune data stats togo15\n"
+    "  kappatune data fetch aflow --out aflow\n";
 
 enum { MOST_THREADS = 1024 };
 
@@ -79,8 +82,10 @@ static int processors(void)
 static kt_status read_data(const request *r, kti_dataset *dataset, kt_error *error)
 {
     kti_dataset_options options = kti_dataset_options_default();
+    const char *path;
     options.threads = r->threads > 0 ? r->threads : processors();
-    return kti_dataset_read(r->path, &options, dataset, error);
+    kt_status status = kti_name_find(KTI_DATA, r->path, &path, error);
+    return status == KT_OK ? kti_dataset_read(path, &options, dataset, error) : status;
 }
 
 /* Names the rejects; returns the exit status that they call for. */

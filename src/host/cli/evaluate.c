@@ -16,6 +16,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/names.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/text.h"
@@ -27,9 +28,10 @@ static const char help[] =
     "\n"
     "  RUN                    a run folder, RUN/stages/NAME, a run of several stages (all of its finished "
     "ones), or a\n"
-    "                         folder of weights such as models/NAME\n"
-    "  --data PATH            folder with id_prop.csv and structure files, or a table of crystals; a column "
-    "each\n"
+    "                         folder of weights, or a model's name: togo15-hh143\n"
+    "  --data PATH            folder with id_prop.csv and structure files, a table of crystals, or a name, "
+    "togo15; a\n"
+    "                         column each\n"
     "  --mix NAME,NAME...     a further column: these of the data sets joined, each split on its own\n"
     "  --rows NAME            held-out (default): the member of fold n is judged on the 20 % of a data set "
     "that split n\n"
@@ -50,7 +52,7 @@ static const char help[] =
     "data sets rejected, each of them named.\n"
     "\n"
     "Example:\n"
-    "  kappatune evaluate runs/togo15 runs/hh143 --data data/togo15 --data data/hh143 --mix togo15,hh143\n";
+    "  kappatune evaluate runs/togo15 runs/hh143 --data togo15 --data hh143 --mix togo15,hh143\n";
 
 enum { MOST_COLUMNS = 32 };
 
@@ -92,7 +94,9 @@ static kt_status read_data(request *r, bool *rejected, kt_error *error)
     kt_status status = KT_OK;
     for (int i = 0; i < r->sets && status == KT_OK; i++) {
         kti_dataset *d = &r->dataset[i];
-        status = kti_dataset_read(r->data[i], &options, d, error);
+        status = kti_name_find(KTI_DATA, r->data[i], &r->data[i], error);
+        if (status == KT_OK)
+            status = kti_dataset_read(r->data[i], &options, d, error);
         for (int k = 0; k < d->rejected; k++)
             kti_cli_fail(&d->rejects[k].error);
         *rejected = *rejected || d->rejected > 0;
@@ -554,8 +558,12 @@ int kti_cli_evaluate(int argc, char **argv)
     int exit_status = read_options(argc, argv, &r);
     if (exit_status >= 0)
         return exit_status;
-    for (int i = optind; i < argc && status == KT_OK; i++)
-        status = kti_run_list_add(&r.runs, argv[i], show_message, NULL, &error);
+    for (int i = optind; i < argc && status == KT_OK; i++) {
+        const char *path;
+        status = kti_name_find(KTI_MODEL, argv[i], &path, &error);
+        if (status == KT_OK)
+            status = kti_run_list_add(&r.runs, path, show_message, NULL, &error);
+    }
     for (int i = 0; i < r.runs.size && status == KT_OK && exit_status < 0; i++)
         if (is_listed_before(&r.runs, i))
             exit_status = kti_cli_usage(argv[0], "%s is named twice", r.runs.path[i]);

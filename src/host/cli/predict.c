@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/names.h"
 #include "cli/options.h"
 #include "cli/text.h"
 #include "crystal/reader.h"
@@ -23,9 +24,9 @@ static const char help[] =
     "\n"
     "Predicts the lattice thermal conductivity at 300 K, or the formation energy, of crystals.\n"
     "\n"
-    "  MODEL                 a run folder (each of its folds is a member), or a weights file: safetensors, "
+    "  MODEL                 a run folder (each of its folds is a member), a weights file: safetensors, "
     "matgl's\n"
-    "                        state.pt or its folder\n"
+    "                        state.pt or its folder; or the name of a model, togo15-hh143\n"
     "  FILE                  .cif, .vasp, .poscar, POSCAR, CONTCAR, .xyz, .extxyz, or a folder: its "
     "structure files\n"
     "                        in the order of their names\n"
@@ -58,7 +59,7 @@ static const char help[] =
     "others are predicted, and the exit status is 3.\n"
     "\n"
     "Examples:\n"
-    "  kappatune predict runs/demo crystal.cif\n"
+    "  kappatune predict togo15-hh143 crystal.cif\n"
     "  kappatune predict runs/demo my_crystals/ --format csv >kappa.csv\n";
 
 typedef struct request {
@@ -475,7 +476,10 @@ static int predict(request *r)
     kt_error error = KT_ERROR_NONE;
     kt_model *model = NULL;
     sink s = {0};
-    kt_status status = kt_model_open(r->model, &r->options, &model, &error);
+    const char *path;
+    kt_status status = kti_name_find(KTI_MODEL, r->model, &path, &error);
+    if (status == KT_OK)
+        status = kt_model_open(path, &r->options, &model, &error);
     if (status == KT_OK)
         status = begin(&s, r, model, &error);
     if (status == KT_OK)

@@ -10,6 +10,7 @@
 #include "analysis/report.h"
 #include "base/fail.h"
 #include "base/file.h"
+#include "cli/names.h"
 #include "cli/options.h"
 
 static const char help[] =
@@ -21,8 +22,10 @@ static const char help[] =
     "  RUN                   a run folder, of one stage or several: scores, parity, residuals, losses, the "
     "published\n"
     "                        folds beside ours, recipe, environment\n"
-    "  DATA                  a folder with id_prop.csv, or a table of crystals: kappa, elements, duplicates, "
-    "rejects\n"
+    "  DATA                  a folder with id_prop.csv, a table of crystals, or the name of one, togo15: "
+    "kappa, "
+    "elements,\n"
+    "                        duplicates, rejects\n"
     "  SCAN.csv              rows of `kappatune scan`: distribution, extremes, spread, correlations, "
     "rejects\n"
     "  REPRODUCTION          a folder of `kappatune reproduce`: its tables, figures and scans\n"
@@ -40,7 +43,7 @@ static const char help[] =
     "\n"
     "Examples:\n"
     "  kappatune report runs/togo15 --out togo15.html\n"
-    "  kappatune report datasets/togo15.csv --with my_crystals/ --figures figures --format png,pdf\n";
+    "  kappatune report togo15 --with my_crystals/ --figures figures --format png,pdf\n";
 
 enum { MOST_THREADS = 1024, MOST_OTHERS = 16 };
 
@@ -112,6 +115,17 @@ static int read_options(int argc, char **argv, request *r)
 
 /* ---- the command ---- */
 
+/* The subject may be a model's name, models/NAME, or that of a data set. */
+static kt_status find_subject(request *r, kt_error *error)
+{
+    const bool is_model = strncmp(r->report.subject, "models/", 7) == 0;
+    kt_status status =
+        kti_name_find(is_model ? KTI_MODEL : KTI_DATA, r->report.subject, &r->report.subject, error);
+    for (int i = 0; i < r->report.other_count && status == KT_OK; i++)
+        status = kti_name_find(KTI_DATA, r->others[i], &r->others[i], error);
+    return status;
+}
+
 static void warn(void *user, const char *text)
 {
     (void)user;
@@ -155,12 +169,14 @@ int kti_cli_report(int argc, char **argv)
     kt_error error = KT_ERROR_NONE;
     kti_report_result result = {0};
     request r = {.report = {.out = "report.html", .version = KAPPATUNE_VERSION, .message = warn}};
-    char made[256];
+    char made[256] = "";
     const int exit_status = read_options(argc, argv, &r);
     if (exit_status >= 0)
         return exit_status;
     r.report.formats = r.figures && !r.formatted ? KTI_PLOT_SVG : r.report.formats;
-    kt_status status = prepare_folder(&r, made, &error);
+    kt_status status = find_subject(&r, &error);
+    if (status == KT_OK)
+        status = prepare_folder(&r, made, &error);
     if (status == KT_OK)
         status = kti_report_write(&r.report, &result, &error);
     if (made[0])

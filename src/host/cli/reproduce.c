@@ -16,6 +16,8 @@
 #include "analysis/tables.h"
 #include "base/fail.h"
 #include "base/file.h"
+#include "base/memory.h"
+#include "cli/names.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/stop.h"
@@ -35,10 +37,12 @@ static const char help[] =
     "figures/,\n"
     "                         scans/, scans.md, and report.html, all on one page\n"
     "  --data-root DIR        holds togo15, hh143 and aflow_agl: folders, or tables togo15.csv, ... "
-    "(default: "
-    "data)\n"
-    "  --weights W            formation-energy weights, for Steps 2 and 3 (kappatune weights fetch "
-    "megnet-eform)\n"
+    "(default: togo15\n"
+    "                         and hh143, which come with kappatune, and aflow: kappatune data fetch aflow "
+    "--out aflow)\n"
+    "  --weights W            formation-energy weights, for Steps 2 and 3: megnet-eform.safetensors, by "
+    "kappatune\n"
+    "                         weights fetch megnet-eform\n"
     "  --steps LIST           of 1,2,3 (default: all)\n"
     "  --sets LIST            of togo15,hh143,mix,aflow (default: all); Step 3 trains the models of AFLOW "
     "that "
@@ -46,9 +50,9 @@ static const char help[] =
     "                         from in any case\n"
     "  --scan SOURCE          what the models of Togo15 and AFLOW are let loose on, in place of the paper's "
     "34,000\n"
-    "                         crystals, as kappatune scan takes it (default: aflow_agl of the data root, if "
-    "it is a\n"
-    "                         folder); Togo15's own crystals are scanned too\n"
+    "                         crystals, as kappatune scan takes it (default: aflow_agl of the data root, or "
+    "aflow, if\n"
+    "                         it is a folder); Togo15's own crystals are scanned too, if they are one\n"
     "  --no-scan              nothing is scanned\n"
     "  --protocol NAME        both (default), published or sound\n"
     "  --quick                minutes instead of hours: 3 folds of 60 epochs, AFLOW 10; every table says so\n"
@@ -188,7 +192,7 @@ static int read_options(int argc, char **argv, request *r)
 {
     int option;
     r->options = kti_reproduce_options_default();
-    r->options.data_root = "data";
+    r->options.find = kti_name_find_named;
     r->options.threads = processors();
     optind = 1;
     while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
@@ -286,12 +290,22 @@ typedef struct sources {
     char *own[2]; /* paths made here */
 } sources;
 
+/* The path of a data set in the data root, or by its name; NULL when memory is short. */
+static char *find_source(const char *root, const char *folder, const char *name)
+{
+    const char *path = name;
+    if (root)
+        return kti_path_join(root, folder);
+    kti_name_find(KTI_DATA, name, &path, NULL); /* what is nowhere is no folder */
+    return kti_duplicate_text(path);
+}
+
 /* Togo15's crystals where they are a folder, and what is to be scanned. */
 static kt_status find_sources(const request *r, sources *s, kt_error *error)
 {
-    static const char *const folders[2] = {"togo15", "aflow_agl"};
+    static const char *const folders[2] = {"togo15", "aflow_agl"}, *const names[2] = {"togo15", "aflow"};
     for (int i = 0; i < 2; i++) {
-        s->own[i] = kti_path_join(r->options.data_root, folders[i]);
+        s->own[i] = find_source(r->options.data_root, folders[i], names[i]);
         if (!s->own[i])
             return kti_fail_memory(error, "a path");
         if (i == 1 && r->scan)

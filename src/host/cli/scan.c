@@ -11,6 +11,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "base/ranking.h"
+#include "cli/names.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/ranks.h"
@@ -23,7 +24,8 @@ static const char help[] =
     "\n"
     "Predicts however many crystals, and writes a row each to a file as it goes.\n"
     "\n"
-    "  MODEL                 a run folder (each of its folds is a member), or a weights file\n"
+    "  MODEL                 a run folder (each of its folds is a member), a weights file, or a model's "
+    "name\n"
     "  SOURCE                a folder, with all that is in it; a .zip, .tar, .tar.gz, ...; a structure file, "
     "also a CIF\n"
     "                        of many data blocks or an extended XYZ of many frames; a .txt or .list with a "
@@ -67,7 +69,7 @@ static const char help[] =
     "signal.\n"
     "\n"
     "Examples:\n"
-    "  kappatune scan models/togo15-hh143 my_crystals/ --out kappa.csv --lowest 20\n"
+    "  kappatune scan togo15-hh143 my_crystals/ --out kappa.csv --lowest 20\n"
     "  find . -name '*.cif' | kappatune scan runs/mine - --below 1\n";
 
 typedef struct request {
@@ -288,7 +290,9 @@ static int read_options(int argc, char **argv, request *r)
                              optind == argc ? "name a model and what to scan"
                                             : "name what to scan after the model '%s'",
                              argc > optind ? argv[optind] : "");
-    r->scan.model = argv[optind];
+    kt_error error = KT_ERROR_NONE;
+    if (kti_name_find(KTI_MODEL, argv[optind], &r->scan.model, &error) != KT_OK)
+        return kti_cli_fail(&error);
     r->scan.sources = argv + optind + 1;
     r->scan.source_count = argc - optind - 1;
     r->scan.threads = (int)threads;

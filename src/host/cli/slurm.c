@@ -100,6 +100,11 @@ void kti_slurm_script(kti_text *script, const kti_cluster *cluster, const kti_sl
         kti_slurm_quote(script, json_string_value(json_array_get(cluster->modules, i)));
         kti_text_add(script, "\n");
     }
+    if (job->search_path) {
+        kti_text_add(script, "export KAPPATUNE_PATH=");
+        kti_slurm_quote(script, job->search_path);
+        kti_text_add(script, "\n");
+    }
     add_program(script, cluster, job);
     kti_text_add(script,
                  "program=$!\n"

@@ -8,12 +8,13 @@
 #include "cli/cluster.h"
 
 typedef struct kti_slurm_job {
-    const char *name;      /* of the job: anything, of which the script takes what Slurm likes */
-    const char *program;   /* path of kappatune, where no container has it */
-    const char *arguments; /* its command and options, as words of a shell */
-    int tasks, at_once;    /* of an array, and how many may run at a time (0: all); 0: no array */
-    bool one_fold;         /* which keeps one core busy, however many the cluster file asks for */
-    bool ranks;            /* it runs on the cluster's MPI ranks, if there are any */
+    const char *name;        /* of the job: anything, of which the script takes what Slurm likes */
+    const char *program;     /* path of kappatune, where no container has it */
+    const char *search_path; /* KAPPATUNE_PATH, by which the job finds the names in its recipe; NULL: none */
+    const char *arguments;   /* its command and options, as words of a shell */
+    int tasks, at_once;      /* of an array, and how many may run at a time (0: all); 0: no array */
+    bool one_fold;           /* which keeps one core busy, however many the cluster file asks for */
+    bool ranks;              /* it runs on the cluster's MPI ranks, if there are any */
 } kti_slurm_job;
 
 /* The script: it runs the program, has it checkpoint before the wall-time, and goes back into the queue. */

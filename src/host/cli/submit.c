@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "cli/cluster.h"
+#include "cli/names.h"
 #include "cli/options.h"
 #include "cli/slurm.h"
 #include "train/recipe.h"
@@ -21,12 +22,13 @@
 #include "train/sweep.h"
 
 static const char help[] =
-    "usage: kappatune submit RECIPE.json --slurm [OPTION...]\n"
+    "usage: kappatune submit RECIPE --slurm [OPTION...]\n"
     "\n"
     "Hands a training to a cluster's queue. One job trains all folds side by side, one stage after another; "
     "before its\n"
     "wall-time it checkpoints and goes back into the queue, to go on to the same bits.\n"
     "\n"
+    "  RECIPE                 a JSON file, or the name of one that comes with kappatune\n"
     "  --slurm                the queue, by sbatch\n"
     "  --out RUN              run folder (default: runs/NAME of the recipe); the script, a copy of the "
     "recipe "
@@ -160,22 +162,33 @@ static int read_options(int argc, char **argv, request *r)
         return kti_cli_usage(command, "--at-once belongs to --array");
     if (out && (*out == '\0' || *out == '-'))
         return kti_cli_usage(command, "--out takes the path of a folder, not '%s'", out);
-    r->recipe = argv[optind];
+    kt_error error = KT_ERROR_NONE;
+    if (kti_name_find(KTI_RECIPE, argv[optind], &r->recipe, &error) != KT_OK)
+        return kti_cli_fail(&error);
     r->out = out ? kti_duplicate_text(out) : default_out(r->recipe);
     return -1;
 }
 
 /* ---- what is to be run ---- */
 
+static kt_status check_path(const kt_train_options *options, kt_named kind, const char *name, kt_error *error)
+{
+    const char *path;
+    kt_status status = kti_recipe_find(options, kind, name, &path, error);
+    if (status == KT_OK && access(path, R_OK) != 0)
+        status = kti_fail_file(error, KT_IO, path, "cannot be read: %s", strerror(errno));
+    return status;
+}
+
 /* A path that is not there would be noticed when the job's turn has come; what other jobs are to make may come. */
 static kt_status check_paths(const request *r, const kt_train_options *options, kt_error *error)
 {
-    for (int i = 0; i < KT_MOST_DATA_SETS && options->data[i] && !r->after; i++)
-        if (access(options->data[i], R_OK) != 0)
-            return kti_fail_file(error, KT_IO, options->data[i], "cannot be read: %s", strerror(errno));
-    if (options->from && !r->after && access(options->from, R_OK) != 0)
-        return kti_fail_file(error, KT_IO, options->from, "cannot be read: %s", strerror(errno));
-    return KT_OK;
+    kt_status status = KT_OK;
+    for (int i = 0; i < KT_MOST_DATA_SETS && options->data[i] && !r->after && status == KT_OK; i++)
+        status = check_path(options, KT_NAMED_DATA, options->data[i], error);
+    if (options->from && !r->after && status == KT_OK)
+        status = check_path(options, KT_NAMED_WEIGHTS, options->from, error);
+    return status;
 }
 
 static kt_status check_recipe(request *r, int point, kt_error *error)
@@ -183,6 +196,7 @@ static kt_status check_recipe(request *r, int point, kt_error *error)
     kt_recipe recipe = {0};
     kt_train_options common = kt_train_options_default(KT_SOUND);
     common.device = r->cluster.device;
+    common.find = kti_name_find_named;
     json_t *root = r->points > 0 ? kti_sweep_point(r->root, r->points, point) : json_incref(r->root);
     kt_status status = root ? kti_recipe_read(root, r->recipe, &common, &recipe, error)
                             : kti_fail_memory(error, "the recipe");
@@ -276,10 +290,9 @@ static kt_status find_cluster(char **path, kt_error *error)
 
 static kt_status find_places(request *r, kt_error *error)
 {
-    const ssize_t length = readlink("/proc/self/exe", r->program, sizeof r->program - 1);
-    if (length < 0)
-        return kti_fail(error, KT_IO, "the path of this program cannot be found: %s", strerror(errno));
-    r->program[length] = '\0';
+    kt_status status = kti_program_path(r->program, sizeof r->program, error);
+    if (status != KT_OK)
+        return status;
     if (!getcwd(r->folder, sizeof r->folder))
         return kti_fail(error, KT_IO, "the present folder cannot be found: %s", strerror(errno));
     return KT_OK;
@@ -366,6 +379,7 @@ static kt_status create_job(const request *r, job *j, const char *after, kt_erro
     }
     const kti_slurm_job description = {.name = slash && slash[1] ? slash + 1 : r->out,
                                        .program = r->program,
+                                       .search_path = kti_search_path(),
                                        .arguments = j->arguments.data,
                                        .tasks = !is_array       ? 0
                                                 : r->points > 0 ? r->points

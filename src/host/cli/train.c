@@ -12,6 +12,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "cli/train.h"
+#include "cli/names.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/ranks.h"
@@ -25,19 +26,21 @@
 #include "train/sweep.h"
 
 static const char help[] =
-    "usage: kappatune train RECIPE.json [OPTION...]\n"
+    "usage: kappatune train RECIPE [OPTION...]\n"
     "       kappatune train --data DIR_OR_TABLE [OPTION...]\n"
     "\n"
     "Trains nine cross-validation folds of a data set side by side. Options override the recipe, in all of "
     "its\n"
     "stages if it has several.\n"
     "\n"
-    "  --data PATH            folder with id_prop.csv and structure files, or a table of crystals; given "
-    "several times:\n"
-    "                         each is split on its own, then they are joined\n"
-    "  --from WEIGHTS         start weights: safetensors, matgl's state.pt or its folder, a run folder, or "
-    "`random`\n"
-    "                         (default: random)\n"
+    "  RECIPE                 a JSON file, or the name of one that comes with kappatune: first-principles, "
+    "paper, ...\n"
+    "  --data PATH            folder with id_prop.csv and structure files, a table of crystals, or a name, "
+    "togo15; given\n"
+    "                         several times: each is split on its own, then they are joined\n"
+    "  --from WEIGHTS         start weights: safetensors, matgl's state.pt or its folder, a run folder, a "
+    "name,\n"
+    "                         aflow-agl, or `random` (default: random)\n"
     "  --protocol NAME        sound (default): strict loading, target transform of the training rows alone, "
     "nothing\n"
     "                         chosen on the 20 %; published: as the published code runs, to compare with its "
@@ -351,6 +354,8 @@ static int read_recipe(request *r, const kt_train_options *common)
     kt_status status = KT_OK;
     int exit_status = -1;
     if (r->file)
+        status = kti_name_find(KTI_RECIPE, r->file, &r->file, &error);
+    if (status == KT_OK && r->file)
         status = kti_recipe_load(r->file, &root, &r->points, &error);
     if (status == KT_OK && r->only_point > r->points) {
         exit_status =
@@ -395,6 +400,7 @@ static int read_request(int argc, char **argv, request *r)
             return KTI_EXIT_USAGE;
     }
     kt_train_options common = kt_train_options_default((kt_protocol)choice);
+    common.find = kti_name_find_named;
     if (argc - optind > 1)
         return kti_cli_usage(command, "one recipe at a time; `%s` is one too many", argv[optind + 1]);
     r->file = optind < argc ? argv[optind] : NULL;

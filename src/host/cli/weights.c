@@ -10,6 +10,7 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "cli/fetch.h"
+#include "cli/names.h"
 #include "cli/options.h"
 #include "cli/text.h"
 #include "model/matgl.h"
@@ -222,6 +223,7 @@ static int export_model(const char *run, const char *out, const kti_export_optio
     kti_exported exported;
     kti_export_options options = *asked;
     options.message = print_note;
+    options.find = kti_name_find_named;
     if (kti_export(run, out, &options, &exported, &error) != KT_OK)
         return kti_cli_fail(&error);
     printf("exported %s: %d member%s, %.1f MB of weights\nwrote %s\n", run, exported.members,
@@ -344,11 +346,14 @@ static bool is_run_folder(const char *path)
     return is_run;
 }
 
-static int inspect(const char *path, kti_output format)
+static int inspect(const char *name, kti_output format)
 {
     kt_error error = KT_ERROR_NONE;
     kti_tensors tensors = {0};
-    kt_status status;
+    const char *path;
+    kt_status status = kti_name_find(KTI_MODEL, name, &path, &error);
+    if (status != KT_OK)
+        return kti_cli_fail(&error);
     if (is_run_folder(path))
         status = kti_fail_file(&error, KT_BAD_ARGUMENT, path,
                                "is a run folder; its weights are folds/<n>/best.safetensors");

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/module.h"
 #include "device/kind.h"
 
 const char *kti_family_name(kti_family family)
@@ -34,13 +35,11 @@ static kt_status load_cuda(const kti_device_kind **kind, kt_error *error)
         return kti_fail(error, KT_DEVICE,
                         "this build of kappatune has no CUDA device: no CUDA compiler was found when it was "
                         "built; use --device cpu");
-    void *module = dlopen(KTI_CUDA_MODULE, RTLD_NOW | RTLD_LOCAL);
+    const char *why;
+    void *module = kti_module_open(KTI_CUDA_MODULE, RTLD_NOW | RTLD_LOCAL, &why);
     const kti_device_kind *found = module ? dlsym(module, "kti_cuda_kind") : NULL;
-    if (!found) {
-        const char *why = dlerror();
-        return kti_fail(error, KT_DEVICE, "the CUDA device cannot be loaded: %s; use --device cpu",
-                        why ? why : KTI_CUDA_MODULE);
-    }
+    if (!found)
+        return kti_fail(error, KT_DEVICE, "the CUDA device cannot be loaded: %s; use --device cpu", why);
     if (found->version != KTI_KIND_VERSION)
         return kti_fail(error, KT_DEVICE,
                         "%s is of another build of kappatune; install both anew, or use --device cpu",

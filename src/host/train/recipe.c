@@ -291,6 +291,8 @@ static void reset(kt_train_options *options, kt_protocol protocol)
     options->gpu_timeout = before.gpu_timeout;
     options->checkpoint_seconds = before.checkpoint_seconds;
     options->progress = before.progress;
+    options->find = before.find;
+    options->find_user = before.find_user;
     options->message = before.message;
     options->user = before.user;
 }
@@ -318,6 +320,13 @@ kt_status kti_recipe_parse(const json_t *object, const char *file, kt_train_opti
     if (status == KT_OK)
         *options = read;
     return status;
+}
+
+kt_status kti_recipe_find(const kt_train_options *options, kt_named named, const char *name,
+                          const char **path, kt_error *error)
+{
+    *path = name;
+    return options->find ? options->find(options->find_user, named, name, path, error) : KT_OK;
 }
 
 static bool is_utf8(const char *text)

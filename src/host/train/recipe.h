@@ -28,6 +28,10 @@ json_t *kti_recipe_to_json(const kt_train_options *options);
 kt_status kti_recipe_parse(const json_t *object, const char *file, kt_train_options *options,
                            kt_error *error);
 
+/* The path of one of options->data, or of options->from, into *path: what options->find says, or `name` itself. */
+kt_status kti_recipe_find(const kt_train_options *options, kt_named named, const char *name,
+                          const char **path, kt_error *error);
+
 /* KT_BAD_ARGUMENT, naming the option, for values that make no sense. */
 kt_status kti_recipe_check(const kt_train_options *options, kt_error *error);
 

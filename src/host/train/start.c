@@ -12,6 +12,7 @@
 #include "model/matgl.h"
 #include "model/safetensors.h"
 #include "train/checkpoint.h"
+#include "train/recipe.h"
 #include "train/stages.h"
 
 static int ends_with(const char *text, const char *end)
@@ -154,7 +155,11 @@ kt_status kti_start_open(const kt_train_options *options, kti_start *start, kt_e
     if (start->random)
         return KT_OK;
     char *folder = NULL, *folds = NULL;
-    status = kti_stage_last(options->from, &folder, error);
+    const char *path = options->from;
+    if (!options->from_stage)
+        status = kti_recipe_find(options, KT_NAMED_WEIGHTS, options->from, &path, error);
+    if (status == KT_OK)
+        status = kti_stage_last(path, &folder, error);
     if (status != KT_OK)
         return status;
     folds = kti_path_join(folder, "folds");
