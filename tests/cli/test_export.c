@@ -328,8 +328,6 @@ static void shipped_models_are_what_the_recipes_give(void **state)
     } rows[] = {{"first-principles", "togo15"}, {"production", "togo15-hh143"}};
     const char *folder = *state;
     outcome r = {0};
-    if (!has_full_data())
-        skip();
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char name[64];
         run(&r, folder, "$KT train recipes/%s.json --out $D/%s --quiet", rows[i].recipe, rows[i].model);
@@ -343,9 +341,8 @@ static void shipped_models_are_what_the_recipes_give(void **state)
                      rows[i].recipe, rows[i].model, change);
     }
     run(&r, folder,
-        "mkdir -p $D/path/datasets $D/path/weights && ln -s \"$PWD/" DATA
-        "aflow_agl\" $D/path/datasets/aflow && "
-        "ln -s \"$PWD/" MEGNET_WEIGHTS "\" $D/path/weights/megnet-eform.safetensors");
+        "mkdir -p $D/path/datasets $D/path/weights && cp -r $T/data/aflow_agl $D/path/datasets/aflow && "
+        "$KT weights import " MEGNET " --out $D/path/weights/megnet-eform.safetensors");
     assert_status(&r, 0);
     for (const char *const *recipe = (const char *const[]){"aflow", "paper", NULL}; *recipe; recipe++) {
         run(&r, folder, "KAPPATUNE_PATH=$D/path $KT train %s --out $D/dry --dry-run", *recipe);
