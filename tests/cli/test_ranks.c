@@ -188,8 +188,8 @@ static void stopped_ranks_go_on(void **state)
         assert_complains(&r, "kappatune: stopped on request; go on with --resume");
         assert_status(&r, 4);
         run(&r, folder,
-            RANKS "[ ! -e $D/run/metrics.json ] && $M 2 $KT train " CUT "--out $D/run --resume --quiet && " SAME
-                  "$D/one $D/run && rm -r $D/run");
+            RANKS "[ ! -e $D/run/metrics.json ] && $M 2 $KT train " CUT
+                  "--out $D/run --resume --quiet && " SAME "$D/one $D/run && rm -r $D/run");
         assert_status(&r, 0);
     }
     outcome_destroy(&r);
