@@ -263,6 +263,30 @@ static void what_cannot_run_is_not_submitted(void **state)
     outcome_destroy(&r);
 }
 
+static void a_strangers_folder_gets_no_run(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    static const char *const ways[] = {"submit small.json --slurm --out mine",
+                                       "submit staged.json --slurm --out mine",
+                                       "submit small.json --slurm --out mine --array"};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        run(&r, folder,
+            HERE "mkdir -p mine && echo mine >mine/predictions.csv; $KT %s; s=$?; ls mine; exit $s", ways[i]);
+        assert_status(&r, 1);
+        assert_complains(&r, "mine: is no run folder, and holds predictions.csv");
+        assert_string_equal(r.out, "predictions.csv\n");
+    }
+    assert_false(exists(folder, "sbatch.log"));
+    run(&r, folder,
+        HERE "for fold in 1 2; do $KT train small.json --fold $fold --quiet --out mine/parts/fold-$fold "
+             ">/dev/null || exit 9; done; $KT collect mine; s=$?; cat mine/predictions.csv; exit $s");
+    assert_status(&r, 1);
+    assert_complains(&r, "mine: is no run folder, and holds predictions.csv");
+    assert_string_equal(r.out, "mine\n");
+    outcome_destroy(&r);
+}
+
 /* Names that a shell or Slurm would take for more than names. */
 static void odd_names_stay_names(void **state)
 {
@@ -425,6 +449,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(no_setting_is_a_command, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(bad_cluster_files_are_named, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(what_cannot_run_is_not_submitted, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_strangers_folder_gets_no_run, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(odd_names_stay_names, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(an_array_becomes_a_run, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(parts_of_another_recipe_are_refused, setup, folder_teardown),

@@ -236,6 +236,17 @@ static kt_status check_array(const request *r, kt_error *error)
     return KT_OK;
 }
 
+/* What collects an array's folds writes into RUN as training does. */
+static kt_status check_stranger(const request *r, kt_error *error)
+{
+    char *recipe = kti_path_join(r->out, "recipe.json");
+    kt_status status = recipe ? KT_OK : kti_fail_memory(error, "a path");
+    if (status == KT_OK && !kti_file_exists(recipe))
+        status = kti_recipe_check_stranger(r->out, false, error);
+    free(recipe);
+    return status;
+}
+
 /* Nothing of an earlier run may be there, unless it is to go on. */
 static kt_status check_folder(const request *r, kt_error *error)
 {
@@ -250,7 +261,7 @@ static kt_status check_folder(const request *r, kt_error *error)
                                    "already holds a run; use --resume to go on with it, or another --out");
         free(path);
     }
-    return status;
+    return status == KT_OK && r->array && r->points == 0 ? check_stranger(r, error) : status;
 }
 
 /* The user's own; NULL in *path if there is none. What lies in the present folder may be anybody's: it is read when it is named. */
