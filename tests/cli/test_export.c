@@ -211,6 +211,7 @@ static void what_is_no_model_is_never_removed(void **state)
         {"echo mine >$D/m/notes.txt", "it holds notes.txt"},
         {"mkdir $D/m/.git", "it holds .git"},
         {"echo mine >$D/m/folds/notes.txt", "it holds folds/notes.txt"},
+        {"mkdir $D/m/folds/.mine", "it holds folds/.mine"},
         {"echo mine >$D/m/folds/2/notes.txt", "it holds folds/2/notes.txt"},
         {"rm $D/m/README.md", "it has no README.md"},
         {"rm -r $D/m/* && echo mine | tee $D/m/README.md >$D/m/metrics.json", "it has no recipe.json"},
@@ -268,8 +269,9 @@ static void a_model_that_lacks_a_fold_is_refused(void **state)
     run(&r, folder,
         TRAIN "$KT weights export $D/run --out $D/model && cp -r $D/model $D/m && rm -r $D/m/folds/2");
     assert_status(&r, 0);
-    assert_refused(folder,
-                   "m/folds/2/best.safetensors: is missing: the model has 3 folds. Export or copy it again");
+    assert_refused(
+        folder,
+        "m/folds/2/best.safetensors: is missing: fold 2 of the model's 3. Export or copy the model again");
     /* Of another model with the same recipe, in a fold's place or beside them. */
     run(&r, folder,
         "$KT train --data datasets/togo15.csv --seed 7 --out $D/other " SHORT " >$D/log && rm -r $D/m && "
@@ -290,7 +292,7 @@ static void a_model_that_lacks_a_fold_is_refused(void **state)
     assert_refused(folder,
                    "folds/2/best.safetensors: is of another model: its `dataset` is togo15+hh143, but");
     run(&r, folder, "rm $D/m/folds/2/best.safetensors");
-    assert_refused(folder, "m/folds/2/best.safetensors: is missing: the model has 9 folds");
+    assert_refused(folder, "m/folds/2/best.safetensors: is missing: fold 2 of the model's 9");
     outcome_destroy(&r);
 }
 

@@ -228,7 +228,7 @@ static kt_status find_foreign(const char *model, char *name, size_t capacity, kt
         folds ? kti_folder_find_foreign(model, own, name, capacity, error) : kti_fail_memory(error, "a path");
     DIR *list = status == KT_OK && !*name ? opendir(folds) : NULL;
     for (const struct dirent *entry; list && status == KT_OK && !*name && (entry = readdir(list));)
-        if (entry->d_name[0] != '.')
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
             status = find_foreign_member(folds, entry->d_name, name, capacity, error);
     if (list)
         closedir(list);

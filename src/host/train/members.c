@@ -140,9 +140,9 @@ static kt_status check_fold(folds *f, const json_t *fold, const char *metrics_fi
         status = kti_fail_memory(error, "a path");
     else if (!f->present[number])
         status = kti_fail_file(error, KT_BAD_ARGUMENT, file,
-                               "is missing: the model has %zu folds. Export or copy it again; of a run, "
-                               "kappatune train --resume",
-                               f->named);
+                               "is missing: fold %d of the model's %zu. Export or copy the model again; of a "
+                               "run, kappatune train --resume",
+                               (int)number, f->named);
     else
         status = digest ? check_digest(file, digest, error)
                         : check_description(f->folder, file, (int)number, f->metrics, error);
