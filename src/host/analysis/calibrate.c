@@ -123,7 +123,7 @@ kt_status kti_calibrate_model(const char *model, const kti_dataset *dataset, kti
         status = kti_fail_file(error, KT_IO, folder,
                                "is no finished run and no exported model: it has no metrics.json");
     if (status == KT_OK)
-        status = kti_members_check(folder, error);
+        status = kti_members_check(folder, 0, error);
     if (status == KT_OK)
         status = kti_json_read(path, KTI_METRICS_LIMIT, &metrics, error);
     if (status == KT_OK && !kti_results_are_of(metrics, dataset))

@@ -595,7 +595,7 @@ kt_status kti_export(const char *run, const char *out, const kti_export_options 
     if (status == KT_OK)
         status = read_metrics(&j, error);
     if (status == KT_OK)
-        status = kti_members_check(j.run, error);
+        status = kti_members_check(j.run, 0, error);
     if (status == KT_OK)
         status = read_recipe(&j, error);
     if (status == KT_OK)

@@ -142,7 +142,7 @@ static kt_status open_model(const char *path, const kt_model_options *options, u
     if (status == KT_OK && count == 0)
         status = check_single(path, error);
     else if (status == KT_OK && !(purpose & KTI_MODEL_IN_THE_MAKING))
-        status = kti_members_check(path, error);
+        status = kti_members_check(path, 0, error);
     if (status != KT_OK)
         return status;
     kt_model *made = kti_allocate(1, sizeof *made);

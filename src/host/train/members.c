@@ -119,6 +119,7 @@ typedef struct folds {
     const char *folder;
     const json_t *metrics;
     size_t named; /* folds in metrics.json */
+    int only;     /* the one that is wanted; 0: all */
     bool present[KTI_MOST_MEMBERS + 1], known[KTI_MOST_MEMBERS + 1];
 } folds;
 
@@ -133,7 +134,7 @@ static kt_status check_fold(folds *f, const json_t *fold, const char *metrics_fi
     if (status != KT_OK)
         return status;
     f->known[number] = true;
-    if (!f->present[number] && failed)
+    if ((f->only && f->only != number) || (!f->present[number] && failed))
         return KT_OK;
     char *file = kti_checkpoint_path(f->folder, (int)number, "best.safetensors");
     if (!file)
@@ -154,7 +155,7 @@ static kt_status check_strangers(const folds *f, kt_error *error)
 {
     kt_status status = KT_OK;
     for (int number = 1; number <= KTI_MOST_MEMBERS && status == KT_OK; number++) {
-        if (!f->present[number] || f->known[number])
+        if (!f->present[number] || f->known[number] || (f->only && f->only != number))
             continue;
         char *file = kti_checkpoint_path(f->folder, number, "best.safetensors");
         status = file ? kti_fail_file(error, KT_BAD_ARGUMENT, file,
@@ -169,11 +170,11 @@ static kt_status check_strangers(const folds *f, kt_error *error)
 }
 
 static kt_status check_folds(const char *folder, const json_t *metrics, const char *metrics_file,
-                             const int *present, int count, kt_error *error)
+                             const int *present, int count, int only_fold, kt_error *error)
 {
     json_t *list = NULL, *fold;
     size_t i;
-    folds f = {.folder = folder, .metrics = metrics};
+    folds f = {.folder = folder, .metrics = metrics, .only = only_fold};
     for (int k = 0; k < count; k++)
         f.present[present[k]] = true;
     kt_status status = kti_json_array(metrics, metrics_file, "folds", &list, error);
@@ -186,7 +187,7 @@ static kt_status check_folds(const char *folder, const json_t *metrics, const ch
     return status == KT_OK ? check_strangers(&f, error) : status;
 }
 
-kt_status kti_members_check(const char *folder, kt_error *error)
+kt_status kti_members_check(const char *folder, int only_fold, kt_error *error)
 {
     int present[KTI_MOST_MEMBERS], count = 0;
     json_t *metrics = NULL;
@@ -198,7 +199,7 @@ kt_status kti_members_check(const char *folder, kt_error *error)
     if (status == KT_OK)
         status = kti_json_read(file, KTI_METRICS_LIMIT, &metrics, error);
     if (status == KT_OK)
-        status = check_folds(folder, metrics, file, present, count, error);
+        status = check_folds(folder, metrics, file, present, count, only_fold, error);
     json_decref(metrics);
     free(file);
     return status;

@@ -14,7 +14,8 @@ kt_status kti_members_list(const char *folder, int fold[KTI_MOST_MEMBERS], int *
 
 /* That the folder, a run of one stage or an exported model, is whole: it has the folds that its metrics.json names, and no others, and
  * their files are those that metrics.json knows by their SHA-256, or, where it knows none, what their metadata say. Else
- * KT_BAD_ARGUMENT, with what is missing or does not belong there, and what to do. */
-kt_status kti_members_check(const char *folder, kt_error *error);
+ * KT_BAD_ARGUMENT, with what is missing or does not belong there, and what to do. `only_fold`: 0, or the one that is wanted, and judged,
+ * of a run that has finished. */
+kt_status kti_members_check(const char *folder, int only_fold, kt_error *error);
 
 #endif
