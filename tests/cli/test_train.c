@@ -406,28 +406,6 @@ static void only_our_own_parts_go(void **state)
     outcome_destroy(&r);
 }
 
-/* Killed at one of the first calls that change the disk, a run leaves a folder that it knows as its own. */
-static void a_run_that_was_killed_early_goes_on(void **state)
-{
-    enum { CALLS = 12 };
-    const char *folder = *state;
-    outcome r = {0};
-    int kills = 0;
-    write_recipes(folder);
-    for (int i = 0; i < KINDS; i++)
-        for (int call = 1; call <= CALLS; call++) {
-            run(&r, folder,
-                "rm -rf $D/run; ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 "
-                "LD_PRELOAD=" TROUBLED_DISK " KILL_AT=%d $KT train %s --out $D/run --quiet",
-                call, kinds[i].train);
-            kills += r.status == 128 + 9;
-            run(&r, folder, "$KT train %s --out $D/run --quiet --resume", kinds[i].train);
-            assert_status(&r, 0);
-        }
-    assert_int_equal(kills, KINDS * CALLS);
-    outcome_destroy(&r);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -444,7 +422,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stage_may_have_no_epochs, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_strangers_folder_is_not_touched, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(only_our_own_parts_go, folder_setup, folder_teardown),
-        cmocka_unit_test_setup_teardown(a_run_that_was_killed_early_goes_on, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_lost_standard_error_does_not_stop_a_run, folder_setup,
                                         folder_teardown),
     };

@@ -1,5 +1,5 @@
-/* kappatune weights export, killed or failing at one call of the disk after the other: a whole model stands in its place, the earlier one
- * or the new one. */
+/* The program, killed or failing at one call of the disk after the other. Of weights export a whole model stands in its place, the earlier
+ * one or the new one; a training run knows its folder again. */
 #include "cli/program.h"
 
 #include <stdbool.h>
@@ -89,11 +89,38 @@ static void a_failing_disk_leaves_a_whole_model(void **state)
     outcome_destroy(&r);
 }
 
+/* ---- runs that end before they have begun ---- */
+
+static void a_run_that_was_killed_early_goes_on(void **state)
+{
+    enum { CALLS = 12 };
+    static const char *const kinds[] = {"one.json", "staged.json", "sweep.json", "one.json --replicas 2"};
+    const char *folder = *state;
+    outcome r = {0};
+    write_text(folder, "one.json", GP("plain"));
+    write_text(folder, "staged.json",
+               "{\"data\": \"datasets/togo15.csv\", \"folds\": 2, \"epochs\": 0, \"head\": \"gp\", "
+               "\"stages\": [{\"name\": \"a\"}, {\"name\": \"b\", \"gp_features\": \"plain\"}]}");
+    write_text(folder, "sweep.json",
+               "{\"data\": \"datasets/togo15.csv\", \"folds\": 2, \"epochs\": 0, \"head\": \"gp\", "
+               "\"gp_features\": [\"plain\", \"physical\"]}");
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        for (int call = 1; call <= CALLS; call++) {
+            run(&r, folder, "rm -rf $D/run; " TROUBLE("KILL_AT=%d ") "$KT train $D/%s --out $D/run --quiet",
+                call, kinds[i]);
+            assert_status(&r, 128 + 9);
+            run(&r, folder, "$KT train $D/%s --out $D/run --quiet --resume", kinds[i]);
+            assert_status(&r, 0);
+        }
+    outcome_destroy(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_killed_export_leaves_a_whole_model, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_failing_disk_leaves_a_whole_model, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_run_that_was_killed_early_goes_on, folder_setup, folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
