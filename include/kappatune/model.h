@@ -30,8 +30,9 @@ typedef struct kt_model kt_model;
 
 /* Opens `path`: a run folder (its folds/<n>/best.safetensors are the members; of several stages, the last stage's, and
  * RUN/stages/NAME is any of them), a safetensors file, or matgl's state.pt
- * or its folder (formation energies alone). Weights that lack what the property needs are refused, by name. Not to be
- * used by two threads at a time. */
+ * or its folder (formation energies alone). Weights that lack what the property needs are refused, by name. So is a folder
+ * that is no whole model, KT_BAD_ARGUMENT: a run that has not finished, or folds that are missing, of another model, or not
+ * named by its metrics.json. Not to be used by two threads at a time. */
 KT_API kt_status kt_model_open(const char *path, const kt_model_options *options, kt_model **model,
                                kt_error *error);
 KT_API void kt_model_close(kt_model *model);

@@ -111,6 +111,7 @@ typedef struct kt_train_options {
     bool restore_target;
     bool quotient; /* exact symmetry quotient */
     bool resume;   /* go on from the run folder's checkpoints */
+    bool force;    /* write into `out` although it holds something, and no run */
     int folds;     /* 1..: numbers 1 .. folds, each with its split */
     int only_fold; /* 0: all; n: fold n alone */
     int epochs;    /* of the network; 0 leaves it as it starts, for a Gaussian process */
@@ -201,7 +202,8 @@ typedef struct kt_train_result {
 /* Trains one stage. *result is the caller's (kt_train_result_destroy). With rejected rows the run goes on; they stand in
  * out/rejects.csv. Writes into `out`: recipe.json, metrics.json (last of all: where it is, the run has finished),
  * predictions.csv, epochs.csv, log.jsonl and folds/<n>/{best,last}.safetensors. Same options and data, same bits on the
- * same kind of processor, for any number of threads, and after a kill and a resume.
+ * same kind of processor, for any number of threads, and after a kill and a resume. A folder that holds a run is taken with
+ * `resume`, one that holds anything else with `force`; else KT_BAD_ARGUMENT, and nothing in it is touched.
  *
  * metrics.json: protocol, select, dataset (several: a+b), units, crystals, rejected, data_fingerprint; folds[]: fold, n_train,
  * n_select, n_validate, the scores by their names in kt_scores, last_epoch {the scores}, best_epoch, skipped_steps, rescues,

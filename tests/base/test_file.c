@@ -75,7 +75,7 @@ static void test_write(void **state)
 /* The name that the new content is written under first. */
 static char *beside(const fixture *f, char text[512])
 {
-    snprintf(text, 512, "%s.%ld.part", f->path, (long)getpid());
+    snprintf(text, 512, "%s/.file.%ld.kappatune-part", f->folder.path, (long)getpid());
     return text;
 }
 

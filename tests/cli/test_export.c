@@ -1,6 +1,8 @@
 /* kappatune weights export: a run as a model to hand on, and the models that are shipped. */
 #include "cli/program.h"
 
+#include <stdbool.h>
+
 #include <jansson.h>
 
 #define SHORT "--folds 3 --epochs 2 --threads 2 --quiet"
@@ -24,9 +26,13 @@ static void a_model_is_its_run(void **state)
         r.out, "./README.md\n./calibration.csv\n./folds/1/best.safetensors\n./folds/2/best.safetensors\n"
                "./folds/3/best.safetensors\n./metrics.json\n./recipe.json\n");
     run(&r, *state,
-        "for f in metrics.json calibration.csv; do cmp $D/run/$f $D/sub/model/$f || exit; done; cmp "
-        "$D/run/recipe.json "
-        "$D/sub/model/recipe.json");
+        "for f in calibration.csv recipe.json; do cmp $D/run/$f $D/sub/model/$f || exit; done; "
+        "sed '/weights_sha256/d; s/,$//' $D/sub/model/metrics.json >$D/model.json; "
+        "sed 's/,$//' $D/run/metrics.json | cmp - $D/model.json");
+    assert_status(&r, 0);
+    run(&r, *state,
+        "cd $D/sub/model; for n in 1 2 3; do grep -q $(sha256sum folds/$n/best.safetensors | cut -c -64) "
+        "metrics.json || exit; done");
     assert_status(&r, 0);
     run(&r, *state,
         "for m in run sub/model; do $KT predict $D/$m datasets/examples --format csv >$D/$(basename $m).csv; "
@@ -197,6 +203,131 @@ static void a_model_is_replaced_whole(void **state)
     outcome_destroy(&r);
 }
 
+/* A folder goes as a whole, so it must be a model and nothing else. */
+static void what_is_no_model_is_never_removed(void **state)
+{
+    outcome r = {0};
+    static const char *const strangers[][2] = {
+        {"echo mine >$D/m/notes.txt", "it holds notes.txt"},
+        {"mkdir $D/m/.git", "it holds .git"},
+        {"echo mine >$D/m/folds/notes.txt", "it holds folds/notes.txt"},
+        {"mkdir $D/m/folds/.mine", "it holds folds/.mine"},
+        {"echo mine >$D/m/folds/2/notes.txt", "it holds folds/2/notes.txt"},
+        {"rm $D/m/README.md", "it has no README.md"},
+        {"rm -r $D/m/* && echo mine | tee $D/m/README.md >$D/m/metrics.json", "it has no recipe.json"},
+    };
+    run(&r, *state, TRAIN "$KT weights export $D/run --out $D/model");
+    assert_status(&r, 0);
+    for (size_t i = 0; i < sizeof strangers / sizeof strangers[0]; i++) {
+        run(&r, *state,
+            "rm -rf $D/m $D/before; cp -r $D/model $D/m && %s && cp -r $D/m $D/before && "
+            "$KT weights export $D/run --out $D/m --force",
+            strangers[i][0]);
+        assert_status(&r, 1);
+        assert_complains(&r, "m: is no exported model, so --force does not replace it: ");
+        assert_complains(&r, strangers[i][1]);
+        run(&r, *state, "diff -r $D/m $D/before && ! ls -A $D | grep kappatune-part");
+        assert_status(&r, 0);
+    }
+    /* A link to a model stays one. */
+    run(&r, *state,
+        "ln -s model $D/link; $KT weights export $D/run --out $D/link/ --half --force && test -L $D/link && "
+        "$KT weights inspect $D/model/folds/1/best.safetensors");
+    assert_status(&r, 0);
+    assert_says(&r, "F16");
+    outcome_destroy(&r);
+}
+
+/* ---- models that are not whole ---- */
+
+/* Whatever opens the model says `what` of it. */
+static void assert_refused(const char *folder, const char *what)
+{
+    static const char *const commands[] = {
+        "predict $D/m datasets/examples",
+        "scan $D/m datasets/examples --out $D/rows.csv",
+        "evaluate $D/m --data datasets/togo15.csv",
+        "calibrate $D/m --data datasets/togo15.csv",
+        "train --data datasets/togo15.csv --from $D/m --folds 1 --epochs 1 --out $D/on --quiet",
+        "weights export $D/m --out $D/again",
+    };
+    outcome r = {0};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        run(&r, folder, "$KT %s", commands[i]);
+        assert_status(&r, 1);
+        assert_complains(&r, what);
+    }
+    run(&r, folder, "ls $D/rows.csv $D/on $D/again");
+    assert_string_equal(r.out, "");
+    outcome_destroy(&r);
+}
+
+static void a_model_that_lacks_a_fold_is_refused(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        TRAIN "$KT weights export $D/run --out $D/model && cp -r $D/model $D/m && rm -r $D/m/folds/2");
+    assert_status(&r, 0);
+    assert_refused(
+        folder,
+        "m/folds/2/best.safetensors: is missing: fold 2 of the model's 3. Export or copy the model again");
+    /* Of another model with the same recipe, in a fold's place or beside them. */
+    run(&r, folder,
+        "$KT train --data datasets/togo15.csv --seed 7 --out $D/other " SHORT " >$D/log && rm -r $D/m && "
+        "cp -r $D/model $D/m && cp $D/other/folds/2/best.safetensors $D/m/folds/2");
+    assert_status(&r, 0);
+    assert_refused(folder, "m/folds/2/best.safetensors: is not the file that this model was exported with");
+    run(&r, folder, "rm -r $D/m && cp -r $D/model $D/m && cp -r $D/m/folds/1 $D/m/folds/4");
+    assert_refused(folder,
+                   "m/folds/4/best.safetensors: does not belong to the model, whose metrics.json names 3");
+    run(&r, folder, "rm -r $D/m/folds/4 $D/m/metrics.json $D/m/recipe.json");
+    run(&r, folder, "$KT predict $D/m datasets/examples");
+    assert_status(&r, 1);
+    assert_complains(&r, "m: has folds, but no metrics.json that says which of them make the model");
+    /* One of an earlier version has no SHA-256: its files tell. */
+    run(&r, folder, "rm -r $D/m; cp -r models/togo15 $D/m && cp $D/m/folds/1/best.safetensors $D/m/folds/2");
+    assert_refused(folder, "m/folds/2/best.safetensors: is fold 1's, not fold 2's");
+    run(&r, folder, "cp models/togo15-hh143/folds/2/best.safetensors $D/m/folds/2");
+    assert_refused(folder,
+                   "folds/2/best.safetensors: is of another model: its `dataset` is togo15+hh143, but");
+    run(&r, folder, "rm $D/m/folds/2/best.safetensors");
+    assert_refused(folder, "m/folds/2/best.safetensors: is missing: fold 2 of the model's 9");
+    outcome_destroy(&r);
+}
+
+static void a_run_that_has_not_finished_is_refused(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    /* Stopped in the midst of its epochs. */
+    run(&r, folder,
+        "$KT train --data datasets/togo15.csv --folds 3 --epochs 100000 --threads 1 --checkpoint-every 0 "
+        "--out $D/m >$D/log 2>&1 & p=$!; until [ -e $D/m/folds/1/best.safetensors ]; do sleep 0.02; done; "
+        "kill -USR1 $p; wait $p");
+    assert_status(&r, 4);
+    run(&r, folder, "$KT predict $D/m datasets/examples");
+    assert_status(&r, 1);
+    assert_complains(&r, "m: is a run that has not finished: ");
+    assert_complains(&r, " of its 3 folds have weights so far. kappatune train --resume finishes it");
+    run(&r, folder, "$KT train --data datasets/togo15.csv --from $D/m --folds 1 --epochs 1 --out $D/on");
+    assert_status(&r, 1);
+    assert_complains(&r, "m: is a run that has not finished: ");
+    run(&r, folder, "$KT predict $D/m/folds/1/best.safetensors datasets/examples");
+    assert_status(&r, 0);
+    /* One fold that was asked for is a whole run; further ones beside it are not yet. */
+    run(&r, folder,
+        "o=\"--data datasets/togo15.csv --folds 3 --epochs 1 --quiet --out $D/parts\"; $KT train $o --fold 2 "
+        "&& "
+        "$KT predict $D/parts datasets/examples && $KT train $o --fold 3 --resume && ! $KT predict $D/parts "
+        "datasets/examples && $KT train $o --resume && $KT predict $D/parts datasets/examples");
+    assert_status(&r, 0);
+    assert_complains(&r,
+                     "parts/folds/2/best.safetensors: does not belong to the model, whose metrics.json names "
+                     "1 other fold");
+    outcome_destroy(&r);
+}
+
 static void no_path_of_this_machine_is_handed_on(void **state)
 {
     const char *folder = *state;
@@ -359,6 +490,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_gaussian_process_keeps_its_bits, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_exported_is_named, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_model_is_replaced_whole, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(what_is_no_model_is_never_removed, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_model_that_lacks_a_fold_is_refused, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_run_that_has_not_finished_is_refused, folder_setup,
+                                        folder_teardown),
         cmocka_unit_test_setup_teardown(no_path_of_this_machine_is_handed_on, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(the_card_tells_what_the_run_knows, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(shipped_models_predict, folder_setup, folder_teardown),

@@ -166,6 +166,35 @@ static void one_job_has_the_run_folder(void **state)
     outcome_destroy(&r);
 }
 
+/* As before a wall-time: status 4, which a job's script takes for "back into the queue", whichever rank the signal reaches, and the
+ * bytes of an undisturbed run in the end. */
+static void stopped_ranks_go_on(void **state)
+{
+#define CUT TOGO "--folds 3 --epochs 400 "
+    const char *folder = *state;
+    outcome r = {0};
+    skip_without_mpirun();
+    run(&r, folder, "$KT train " CUT "--out $D/one --quiet");
+    assert_status(&r, 0);
+    /* To mpirun, which passes it on to all; to the second rank alone. */
+    static const char *const kills[] = {
+        "kill -USR1 $m", "kill -TERM $(sed -n 's/^rank 1 (host .*, process \\([0-9]*\\)).*/\\1/p' $D/said)"};
+    for (size_t i = 0; i < sizeof kills / sizeof kills[0]; i++) {
+        run(&r, folder,
+            RANKS "$M 2 $KT train " CUT "--out $D/run >$D/said 2>&1 & m=$!; "
+                  "until grep -q '^rank 1' $D/said; do sleep 0.02; done; sleep 0.2; %s; wait $m; s=$?; "
+                  "cat $D/said >&2; exit $s",
+            kills[i]);
+        assert_complains(&r, "kappatune: stopped on request; go on with --resume");
+        assert_status(&r, 4);
+        run(&r, folder,
+            RANKS "[ ! -e $D/run/metrics.json ] && $M 2 $KT train " CUT
+                  "--out $D/run --resume --quiet && " SAME "$D/one $D/run && rm -r $D/run");
+        assert_status(&r, 0);
+    }
+    outcome_destroy(&r);
+}
+
 /* A file of many crystals, some of which are broken. */
 static void write_crystals(const char *folder, int count)
 {
@@ -254,6 +283,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(ranks_train_stages, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_rank_may_die, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(one_job_has_the_run_folder, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(stopped_ranks_go_on, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(ranks_scan_the_same_rows, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_shared_is_refused, folder_setup, folder_teardown),
     };

@@ -331,6 +331,13 @@ static void what_cannot_be_done_is_refused(void **state)
         assert_complains(&r, taken[i]);
         assert_int_equal(count_lines(r.out), 1);
     }
+    run(&r, folder,
+        "mkdir $D/taken && echo mine >$D/taken/tables.md && "
+        "$KT reproduce --out $D/taken --sets togo15 --steps 1 " TINY "; s=$?; "
+        "ls $D/taken; cat $D/taken/tables.md; rm -r $D/taken; exit $s");
+    assert_status(&r, 1);
+    assert_complains(&r, "taken: holds tables.md, and no reproduction: name a folder that is new or empty");
+    assert_string_equal(r.out, "tables.md\nmine\n");
     run(&r, folder, "rm $D/data/hh143.csv; $KT reproduce --out $D/out --steps 1 " TINY);
     assert_status(&r, 1);
     assert_complains(&r, "data/hh143: is missing");

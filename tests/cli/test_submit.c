@@ -3,7 +3,7 @@
 
 #include <sys/stat.h>
 
-/* Where the program is asked from, so that ./cluster.json and relative paths are the test's own. */
+/* Where the program is asked from, so that the cluster file and relative paths are the test's own. */
 #define HERE "cd $D && PATH=$D/bin:$PATH HOME=$D XDG_CONFIG_HOME= && "
 
 static int exists(const char *folder, const char *name)
@@ -88,8 +88,9 @@ static void the_cluster_file_decides(void **state)
         "{\"account\": \"p-12\", \"partition\": \"gpu,any\", \"time\": \"1-02:00\", \"memory\": \"32G\", "
         "\"cpus\": 16, \"gpus\": 2, \"device\": \"cuda\", \"notice\": 300, \"restarts\": 5, \"modules\": "
         "[\"cuda/12\", \"it's\"], \"container\": \"/a b/k.sif\", \"sbatch\": [\"--qos=long\"]}");
-    run(&r, folder, HERE "$KT submit small.json --slurm --dry-run");
+    run(&r, folder, HERE "$KT submit small.json --slurm --dry-run --cluster cluster.json");
     assert_status(&r, 0);
+    assert_complains(&r, "cluster file: cluster.json\n");
     static const char *const lines[] = {"#SBATCH --account=p-12\n",
                                         "#SBATCH --partition=gpu,any\n",
                                         "#SBATCH --time=1-02:00\n",
@@ -100,33 +101,83 @@ static void the_cluster_file_decides(void **state)
                                         "#SBATCH --qos=long\n",
                                         "module load 'cuda/12'\nmodule load 'it'\\''s'\n",
                                         "apptainer exec --nv '/a b/k.sif' kappatune train ",
-                                        "--device cuda --gpus 2 ",
+                                        "--device 'cuda' --gpus 2 ",
                                         "-lt 5 ]"};
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
         assert_says(&r, lines[i]);
     run(&r, folder,
         HERE "sed -i 's/\"gpus\": 2/\"gpus\": 1/' cluster.json; $KT submit small.json --slurm --dry-run "
-             "--array | grep "
-             "cpus-per-task");
+             "--array --cluster cluster.json | grep cpus-per-task");
     assert_string_equal(
         r.out, "#SBATCH --cpus-per-task=1\n#SBATCH --cpus-per-task=16\n"); /* a fold, the collecting */
-    /* Another file; the user's own, where there is none here. */
+    /* Another file; the user's own, where none is named. */
     write_text(folder, "other.json",
                "{\"ranks\": 8, \"nodes\": 2, \"mpi\": \"pmix\", \"gpus\": 4, \"device\": \"cuda\"}");
     run(&r, folder, HERE "$KT submit small.json --slurm --dry-run --cluster other.json");
     assert_status(&r, 0);
     assert_says(&r, "#SBATCH --nodes=2\n#SBATCH --ntasks=8\n");
-    assert_says(&r, "srun --mpi=pmix -n 8 --cpus-per-task=");
+    assert_says(&r, "srun -n 8 --cpus-per-task=");
+    assert_says(&r, " --mpi='pmix' ");
     assert_says(&r, "#SBATCH --gres=gpu:4\n");
     assert_null(strstr(r.out, "--gpus"));
     run(&r, folder, HERE "$KT submit small.json --slurm --dry-run --cluster other.json --array");
     assert_status(&r, 1);
     assert_complains(&r, "`ranks` is 8, but a task of the array trains one fold");
     run(&r, folder,
-        HERE "rm cluster.json && mkdir -p .config/kappatune && mv other.json "
-             ".config/kappatune/cluster.json && $KT submit small.json --slurm --dry-run");
+        HERE "mkdir -p .config/kappatune && mv other.json .config/kappatune/cluster.json && "
+             "$KT submit small.json --slurm --dry-run");
     assert_status(&r, 0);
     assert_says(&r, "-n 8");
+    assert_complains(&r, "/.config/kappatune/cluster.json\n");
+    outcome_destroy(&r);
+}
+
+/* A cluster.json that came with somebody's data decides nothing. */
+static void the_folders_own_file_is_not_read(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    write_text(folder, "cluster.json", "{\"account\": \"theirs\", \"container\": \"theirs.sif\"}");
+    run(&r, folder, HERE "$KT submit small.json --slurm --dry-run");
+    assert_status(&r, 0);
+    assert_null(strstr(r.out, "theirs"));
+    assert_complains(&r, "./cluster.json is not read unless it is named: --cluster cluster.json");
+    assert_null(strstr(r.err, "cluster file:"));
+    outcome_destroy(&r);
+}
+
+/* Whatever stands in a cluster file, the script runs the program and nothing else. */
+static void no_setting_is_a_command(void **state)
+{
+    static const char *const settings[] = {
+        "{\"device\": \"cpu;touch${IFS}X;\"}",
+        "{\"device\": \"$(touch${IFS}X)\"}",
+        "{\"ranks\": 2, \"mpi\": \"pmix;touch${IFS}X;\"}",
+        "{\"ranks\": 2, \"mpi\": \"$(touch${IFS}X)\"}",
+        "{\"account\": \"a;touch${IFS}X\"}",
+        "{\"partition\": \"$(touch${IFS}X)\"}",
+        "{\"memory\": \"1G&touch${IFS}X\"}",
+        "{\"time\": \"04:00:00;touch${IFS}X\"}",
+        "{\"container\": \"a'; touch X; '\"}",
+        "{\"container\": \"--bind=/\"}",
+        "{\"modules\": [\"a'; touch X; '\", \"$(touch X)\"]}",
+        "{\"sbatch\": [\"--qos=$(touch${IFS}X)\", \"--comment=;touch${IFS}X\"]}",
+    };
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        HERE
+        "for tool in srun apptainer module; do printf '#!/bin/sh\n' >bin/$tool; chmod +x bin/$tool; done");
+    assert_status(&r, 0);
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        write_text(folder, "cluster.json", settings[i]);
+        run(&r, folder,
+            HERE "rm -rf runs; $KT submit small.json --slurm --cluster cluster.json && "
+                 "bash -n runs/small/submit/train.sh && SLURM_JOB_ID=9 bash runs/small/submit/train.sh");
+        if (exists(folder, "X"))
+            fail_msg("%s ran a command", settings[i]);
+        assert_in_range(r.status, 0, 1);
+    }
     outcome_destroy(&r);
 }
 
@@ -144,6 +195,10 @@ static void bad_cluster_files_are_named(void **state)
         {"{\"gpus\": 1}", "`gpus` is 1, but `device` is \"cpu\""},
         {"{\"mpi\": \"pmix\"}", "`mpi` is of the processes that `ranks` asks for"},
         {"{\"ranks\": 2, \"device\": \"cuda-auto\"}", "each of the `ranks` would choose its own kernels"},
+        {"{\"device\": \"tpu\"}", "`device` is \"tpu\"; it can be cpu, cuda, "},
+        {"{\"device\": \"cpu;touch${IFS}X;\"}", "`device` is \"cpu;touch${IFS}X;\"; it can be"},
+        {"{\"ranks\": 2, \"mpi\": \"pmix;x\"}", "`mpi` is \"pmix;x\"; it is a name of letters, digits"},
+        {"{\"container\": \"--nv\"}", "`container` is \"--nv\", which no line of a script can hold"},
         {"{\"sbatch\": [\"qos\"]}", "`sbatch` must be a list of options of sbatch"},
         {"{\"modules\": \"cuda\"}", "`modules` must be an array"},
         {"[]", "is not a JSON object"},
@@ -153,7 +208,7 @@ static void bad_cluster_files_are_named(void **state)
     outcome r = {0};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         write_text(folder, "cluster.json", cases[i][0]);
-        run(&r, folder, HERE "$KT submit small.json --slurm");
+        run(&r, folder, HERE "$KT submit small.json --slurm --cluster cluster.json");
         assert_status(&r, 1);
         assert_complains(&r, cases[i][1]);
     }
@@ -205,6 +260,30 @@ static void what_cannot_run_is_not_submitted(void **state)
     run(&r, folder, HERE "rm broken bin/sbatch && PATH=/nowhere && $KT submit small.json --slurm");
     assert_status(&r, 1);
     assert_complains(&r, "sbatch cannot be started");
+    outcome_destroy(&r);
+}
+
+static void a_strangers_folder_gets_no_run(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    static const char *const ways[] = {"submit small.json --slurm --out mine",
+                                       "submit staged.json --slurm --out mine",
+                                       "submit small.json --slurm --out mine --array"};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        run(&r, folder,
+            HERE "mkdir -p mine && echo mine >mine/predictions.csv; $KT %s; s=$?; ls mine; exit $s", ways[i]);
+        assert_status(&r, 1);
+        assert_complains(&r, "mine: is no run folder, and holds predictions.csv");
+        assert_string_equal(r.out, "predictions.csv\n");
+    }
+    assert_false(exists(folder, "sbatch.log"));
+    run(&r, folder,
+        HERE "for fold in 1 2; do $KT train small.json --fold $fold --quiet --out mine/parts/fold-$fold "
+             ">/dev/null || exit 9; done; $KT collect mine; s=$?; cat mine/predictions.csv; exit $s");
+    assert_status(&r, 1);
+    assert_complains(&r, "mine: is no run folder, and holds predictions.csv");
+    assert_string_equal(r.out, "mine\n");
     outcome_destroy(&r);
 }
 
@@ -300,7 +379,7 @@ static void a_signal_queues_the_job_again(void **state)
     outcome r = {0};
     write_text(folder, "long.json", "{\"data\": \"set.csv\", \"folds\": 2, \"epochs\": 200}");
     write_text(folder, "cluster.json", "{\"restarts\": 1}");
-    run(&r, folder, HERE "$KT submit long.json --slurm");
+    run(&r, folder, HERE "$KT submit long.json --slurm --cluster cluster.json");
     assert_status(&r, 0);
     static const char cut[] =
         HERE "export SLURM_JOB_ID=9 SLURM_RESTART_COUNT=%d; bash runs/long/submit/train.sh & p=$!; "
@@ -366,8 +445,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_dry_run_leaves_nothing, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(the_cluster_file_decides, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(the_folders_own_file_is_not_read, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(no_setting_is_a_command, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(bad_cluster_files_are_named, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(what_cannot_run_is_not_submitted, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_strangers_folder_gets_no_run, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(odd_names_stay_names, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(an_array_becomes_a_run, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(parts_of_another_recipe_are_refused, setup, folder_teardown),

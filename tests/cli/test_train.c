@@ -335,6 +335,77 @@ static void a_stage_may_have_no_epochs(void **state)
     outcome_destroy(&r);
 }
 
+/* ---- whose folder it is ---- */
+
+/* Recipes of one stage, of two, a sweep, and one seed after the other: all that lies in a run folder of some kind. */
+static void write_recipes(const char *folder)
+{
+    write_text(folder, "one.json",
+               "{\"data\": \"datasets/togo15.csv\", \"folds\": 2, \"epochs\": 0, \"head\": \"gp\"}");
+    write_text(folder, "staged.json",
+               "{\"data\": \"datasets/togo15.csv\", \"folds\": 2, \"epochs\": 0, \"head\": \"gp\", "
+               "\"stages\": [{\"name\": \"a\"}, {\"name\": \"b\", \"gp_features\": \"plain\"}]}");
+    write_text(folder, "sweep.json",
+               "{\"data\": \"datasets/togo15.csv\", \"folds\": 2, \"epochs\": 0, \"head\": \"gp\", "
+               "\"gp_features\": [\"plain\", \"physical\"]}");
+}
+
+static const struct {
+    const char *train, *place; /* where a run writes */
+} kinds[] = {{"$D/one.json", ""},
+             {"$D/staged.json", ""},
+             {"$D/staged.json", "/stages/a"},
+             {"$D/sweep.json", "/points/1"},
+             {"$D/one.json --replicas 2", "/seed-42"}};
+
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
+static void a_strangers_folder_is_not_touched(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    write_recipes(folder);
+    for (int i = 0; i < KINDS; i++) {
+        for (int resume = 0; resume < 2; resume++) {
+            run(&r, folder,
+                "rm -rf $D/mine $D/kept; mkdir -p $D/mine%s && echo mine >$D/mine%s/predictions.csv && "
+                "cp -r $D/mine $D/kept; $KT train %s --out $D/mine --quiet%s",
+                kinds[i].place, kinds[i].place, kinds[i].train, resume ? " --resume" : "");
+            assert_status(&r, 1);
+            assert_complains(
+                &r, i == 2 ? "mine: holds trained folds but no recipe.json"
+                           : "is no run folder, and holds predictions.csv: name a folder that is new");
+            run(&r, folder, "diff -r $D/mine%s $D/kept%s", kinds[i].place, kinds[i].place);
+            assert_status(&r, 0);
+        }
+    }
+    /* Asked to, it writes there; after that the folder is a run's. */
+    run(&r, folder,
+        "$KT train $D/one.json --out $D/mine/seed-42 --quiet --force && "
+        "$KT train $D/one.json --out $D/mine/seed-42 --quiet --resume && "
+        "grep -c kappa $D/mine/seed-42/predictions.csv");
+    assert_status(&r, 0);
+    run(&r, folder, "$KT train $D/one.json --out $D/mine/seed-42 --quiet --force");
+    assert_status(&r, 1);
+    assert_complains(&r, "already holds a run");
+    outcome_destroy(&r);
+}
+
+static void only_our_own_parts_go(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    write_recipes(folder);
+    run(&r, folder,
+        "$KT train $D/staged.json --out $D/run --quiet && for d in . stages/a stages/a/folds/1; do "
+        "echo mine >$D/run/$d/thesis.part; echo >$D/run/$d/.metrics.json.7.kappatune-part; done; "
+        "rm $D/run/stages/a/metrics.json; $KT train $D/staged.json --out $D/run --quiet --resume");
+    assert_status(&r, 0);
+    run(&r, folder, "cd $D/run && find . -name '*part' | sort");
+    assert_string_equal(r.out, "./stages/a/folds/1/thesis.part\n./stages/a/thesis.part\n./thesis.part\n");
+    outcome_destroy(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,6 +420,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_gaussian_process_needs_no_epochs, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(both_heads_are_averaged, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_stage_may_have_no_epochs, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_strangers_folder_is_not_touched, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(only_our_own_parts_go, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_lost_standard_error_does_not_stop_a_run, folder_setup,
                                         folder_teardown),
     };

@@ -233,6 +233,49 @@ static void rejects_have_reasons(void **state)
     assert_has(f, "id_prop.csv", "Cl1Na1_ICSD_102,3.5\nCl1Na1_ICSD_104,5.5\naflow-");
 }
 
+/* Crystals of the same name would be taken for AFLOW's, and rejects.csv would go. */
+static void a_strangers_folder_is_not_filled(void **state)
+{
+    static const char *const strangers[] = {"Cl1Na1_ICSD_100.vasp", "rejects.csv", "aflow/notes"};
+    fixture *f = *state;
+    char path[256];
+    for (size_t i = 0; i < sizeof strangers / sizeof strangers[0]; i++) {
+        snprintf(f->data, sizeof f->data, "%s/mine%zu", f->folder, i);
+        snprintf(path, sizeof path, "%s/aflow", f->data);
+        assert_ok(kti_make_folder(path, &f->error), &f->error);
+        snprintf(path, sizeof path, "%s/%s", f->data, strangers[i]);
+        assert_ok(kti_file_write(path, "mine", 4, &f->error), &f->error);
+        assert_refused(f, "plain", KT_BAD_ARGUMENT,
+                       "and no fetch has begun it: name a folder that is new or empty");
+        assert_has(f, strangers[i], "mine");
+        snprintf(path, sizeof path, "%s/aflow/lock", f->data);
+        assert_false(kti_file_exists(path));
+    }
+    assert_int_equal(http_count(&f->server, "/plain/"), 0);
+    f->options.force = true;
+    assert_ok(fetch(f, "plain"), &f->error);
+    assert_whole(f);
+    f->options.force = false;
+    assert_ok(fetch(f, "plain"), &f->error); /* it is a fetch's now */
+}
+
+/* What a crash left of our own goes; somebody's .part stays. */
+static void only_our_own_parts_go(void **state)
+{
+    static const char *const names[] = {"thesis.part", "aflow/thesis.part", ".id_prop.csv.7.kappatune-part",
+                                        "aflow/.state.json.7.kappatune-part"};
+    fixture *f = *state;
+    char path[4][256];
+    assert_ok(fetch(f, "plain"), &f->error);
+    for (int i = 0; i < 4; i++) {
+        snprintf(path[i], sizeof path[i], "%s/%s", f->data, names[i]);
+        assert_ok(kti_file_write(path[i], "mine", 4, &f->error), &f->error);
+    }
+    assert_ok(fetch(f, "plain"), &f->error);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(kti_file_exists(path[i]), i < 2);
+}
+
 static void a_stopped_fetch_goes_on(void **state)
 {
     fixture *f = *state;
@@ -300,6 +343,7 @@ static void a_folder_keeps_to_its_query(void **state)
     assert_ok(kti_make_folder(f->data, &f->error), &f->error);
     snprintf(path, sizeof path, "%s/id_prop.csv", f->data);
     assert_ok(kti_file_write(path, "a,1\n", 4, &f->error), &f->error);
+    f->options.force = true; /* which is no leave to replace a data set */
     assert_int_equal(fetch(f, "plain"), KT_BAD_ARGUMENT);
     assert_non_null(strstr(f->error.message, "does not come from AFLOW"));
     assert_has(f, "id_prop.csv", "a,1\n");
@@ -396,6 +440,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(troubles_pass, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_answers_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(rejects_have_reasons, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_strangers_folder_is_not_filled, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_our_own_parts_go, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stopped_fetch_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(a_limit_can_be_raised, setup, teardown),
         cmocka_unit_test_setup_teardown(a_folder_keeps_to_its_query, setup, teardown),

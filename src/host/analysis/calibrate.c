@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "train/members.h"
 #include "train/stages.h"
 
 enum { TOGETHER = 32 }; /* crystals that are predicted at a time */
@@ -87,7 +88,7 @@ kt_status kti_calibrate(const char *folder, const kti_dataset *dataset, bool quo
     options.quotient = quotient;
     kt_status status = rows && path ? KT_OK : kti_fail_memory(error, "a calibration");
     if (status == KT_OK)
-        status = kti_model_open(folder, &options, 0, &model, error);
+        status = kti_model_open(folder, &options, KTI_MODEL_IN_THE_MAKING, &model, error);
     if (status == KT_OK)
         status = add_crystals(dataset, c, error);
     for (int m = 0; status == KT_OK && m < kt_model_members(model); m++) {
@@ -121,6 +122,8 @@ kt_status kti_calibrate_model(const char *model, const kti_dataset *dataset, kti
     if (status == KT_OK && !kti_file_exists(path))
         status = kti_fail_file(error, KT_IO, folder,
                                "is no finished run and no exported model: it has no metrics.json");
+    if (status == KT_OK)
+        status = kti_members_check(folder, 0, error);
     if (status == KT_OK)
         status = kti_json_read(path, KTI_METRICS_LIMIT, &metrics, error);
     if (status == KT_OK && !kti_results_are_of(metrics, dataset))

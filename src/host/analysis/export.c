@@ -1,13 +1,11 @@
 #include "analysis/export.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
@@ -23,10 +21,15 @@
 #include "analysis/sources.h"
 #include "base/fail.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/json.h"
+#include "base/lock.h"
 #include "base/memory.h"
+#include "base/text.h"
+#include "data/sha256.h"
 #include "model/safetensors.h"
 #include "train/checkpoint.h"
+#include "train/members.h"
 #include "train/recipe.h"
 #include "train/stages.h"
 #include "train/start.h"
@@ -35,7 +38,11 @@ enum { MEASURED = 500, MOST_STAGES = 1000 };
 
 typedef struct job {
     const kti_export_options *options;
-    const char *out;
+    const char *place;      /* where the model is to stand, as the caller names it */
+    char *target;           /* the same without links and slashes at its end; owned */
+    char *work;             /* a folder beside it, in which the model is made; owned */
+    char *out, *aside;      /* work/model and work/before; owned */
+    kti_lock lock;          /* of `work` */
     char *run;              /* of one stage; owned */
     json_t *recipe;         /* as the run has it; owned */
     kt_train_options train; /* the same; its strings belong to `recipe` */
@@ -160,6 +167,22 @@ static kt_status check_members(const job *j, kti_exported *exported, kt_error *e
     return status;
 }
 
+/* By which the member is known as one of this model. */
+static kt_status note_digest(const job *j, int fold, const char *file, kt_error *error)
+{
+    char digest[KTI_SHA256_TEXT];
+    json_t *entry;
+    size_t i;
+    kt_status status = kti_sha256_file(file, digest, error);
+    json_array_foreach(json_object_get(j->metrics, "folds"), i, entry)
+    {
+        if (status == KT_OK && json_integer_value(json_object_get(entry, "fold")) == fold &&
+            json_object_set_new(entry, KTI_WEIGHTS_SHA256, json_string(digest)) != 0)
+            status = kti_fail_memory(error, "metrics.json");
+    }
+    return status;
+}
+
 static kt_status write_member(const job *j, int fold, kt_error *error)
 {
     kti_tensors tensors;
@@ -170,6 +193,10 @@ static kt_status write_member(const job *j, int fold, kt_error *error)
         status = folder && file ? kti_make_folder(folder, error) : kti_fail_memory(error, "a path");
     if (status == KT_OK)
         status = kti_safetensors_write(file, &tensors, error);
+    if (status == KT_OK)
+        status = note_digest(j, fold, file, error);
+    if (status == KT_OK)
+        status = kti_folder_flush(folder, error);
     kti_tensors_destroy(&tensors);
     free(folder);
     free(file);
@@ -178,63 +205,140 @@ static kt_status write_member(const job *j, int fold, kt_error *error)
 
 /* ---- the folder ---- */
 
-static bool holds(const char *folder, const char *name)
+/* A folder's files that export does not write; `name` says which. */
+static kt_status find_foreign_member(const char *folds, const char *number, char *name, size_t capacity,
+                                     kt_error *error)
 {
-    char *path = kti_path_join(folder, name);
-    const bool found = path && kti_file_exists(path);
-    free(path);
-    return found;
+    static const char *const own[] = {"best.safetensors", NULL};
+    char *end, found[256];
+    const long fold = strtol(number, &end, 10);
+    char *folder = kti_path_join(folds, number);
+    kt_status status = folder ? kti_folder_find_foreign(folder, own, found, sizeof found, error)
+                              : kti_fail_memory(error, "a path");
+    if (status == KT_OK && (fold < 1 || *end || !kti_is_folder(folder)))
+        snprintf(name, capacity, "folds/%s", number);
+    else if (status == KT_OK && *found)
+        snprintf(name, capacity, "folds/%s/%s", number, found);
+    free(folder);
+    return status;
 }
 
-/* Of an exported model, which nothing else has: a run keeps a log, and no card. */
+static kt_status find_foreign(const char *model, char *name, size_t capacity, kt_error *error)
+{
+    static const char *const own[] = {"README.md", "metrics.json",       "recipe.json",
+                                      "folds",     KTI_CALIBRATION_FILE, NULL};
+    char *folds = kti_path_join(model, "folds");
+    kt_status status =
+        folds ? kti_folder_find_foreign(model, own, name, capacity, error) : kti_fail_memory(error, "a path");
+    DIR *list = status == KT_OK && !*name ? opendir(folds) : NULL;
+    for (const struct dirent *entry; list && status == KT_OK && !*name && (entry = readdir(list));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            status = find_foreign_member(folds, entry->d_name, name, capacity, error);
+    if (list)
+        closedir(list);
+    free(folds);
+    return status;
+}
+
+/* That nothing stands there, or an exported model that may be replaced: all of its folder goes, so it must hold all that a model has,
+ * and nothing else. */
 static kt_status check_out(const job *j, kt_error *error)
 {
-    if (!kti_file_exists(j->out) && !kti_is_folder(j->out))
+    static const char *const parts[] = {"README.md", "metrics.json", "recipe.json"};
+    char name[600];
+    if (!kti_file_exists(j->place) && !kti_is_folder(j->place))
         return KT_OK;
     if (!j->options->force)
-        return kti_fail_file(error, KT_BAD_ARGUMENT, j->out, "exists already; --force replaces a model");
-    if (!holds(j->out, "README.md") || !holds(j->out, "metrics.json") || holds(j->out, "log.jsonl"))
-        return kti_fail_file(error, KT_BAD_ARGUMENT, j->out,
-                             "is no exported model, so --force does not replace it");
-    return KT_OK;
-}
-
-static bool is_member(const job *j, const char *name)
-{
-    for (int i = 0; i < j->folds; i++) {
-        char number[16];
-        snprintf(number, sizeof number, "%d", j->fold[i]);
-        if (strcmp(number, name) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Members of a model in the way that this one does not have. */
-static kt_status remove_stale(const job *j, kt_error *error)
-{
-    kt_status status = KT_OK;
-    char *folds = kti_path_join(j->out, "folds");
-    DIR *folder = folds ? opendir(folds) : NULL;
-    for (const struct dirent *entry; folder && status == KT_OK && (entry = readdir(folder));) {
-        char *end, *file;
-        const long number = strtol(entry->d_name, &end, 10);
-        if (number < 1 || number > 1000000 || *end || is_member(j, entry->d_name))
-            continue;
-        file = kti_checkpoint_path(j->out, (int)number, "best.safetensors");
+        return kti_fail_file(error, KT_BAD_ARGUMENT, j->place, "exists already; --force replaces a model");
+    kt_status status = find_foreign(j->place, name, sizeof name, error);
+    if (status == KT_OK && *name)
+        return kti_fail_file(error, KT_BAD_ARGUMENT, j->place,
+                             "is no exported model, so --force does not replace it: it holds %s", name);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && status == KT_OK; i++) {
+        char *file = kti_path_join(j->place, parts[i]);
         if (!file)
             status = kti_fail_memory(error, "a path");
-        else if (remove(file) != 0 && errno != ENOENT)
-            status = kti_fail_file(error, KT_IO, file, "cannot be removed: %s", strerror(errno));
-        free(file);
-        file = kti_checkpoint_path(j->out, (int)number, "");
-        if (file)
-            rmdir(file); /* not if something else is in it */
+        else if (!kti_file_exists(file))
+            status =
+                kti_fail_file(error, KT_BAD_ARGUMENT, j->place,
+                              "is no exported model, so --force does not replace it: it has no %s", parts[i]);
         free(file);
     }
-    if (folder)
-        closedir(folder);
+    return status;
+}
+
+/* j->target, whose parent folder is made. */
+static kt_status find_target(job *j, kt_error *error)
+{
+    j->target = realpath(j->place, NULL);
+    if (j->target)
+        return KT_OK;
+    char *path = kti_duplicate_text(j->place);
+    for (size_t length = path ? strlen(path) : 0; length > 1 && path[length - 1] == '/'; length--)
+        path[length - 1] = '\0';
+    j->target = path;
+    char *slash = path ? strrchr(path, '/') : NULL;
+    if (!path)
+        return kti_fail_memory(error, "a path");
+    if (!slash || slash == path)
+        return KT_OK;
+    *slash = '\0';
+    kt_status status = kti_make_folder(path, error);
+    *slash = '/';
+    return status;
+}
+
+/* The folder in which the model is made, in nobody else's hands, and without what a killed export has left in it. */
+static kt_status open_work(job *j, kt_error *error)
+{
+    kt_status status = find_target(j, error);
+    j->work = status == KT_OK ? kti_part_path(j->target, "") : NULL;
+    j->out = j->work ? kti_path_join(j->work, "model") : NULL;
+    j->aside = j->work ? kti_path_join(j->work, "before") : NULL;
+    if (status == KT_OK && (!j->out || !j->aside))
+        status = kti_fail_memory(error, "a path");
+    if (status == KT_OK)
+        status = kti_make_folder(j->work, error);
+    if (status == KT_OK)
+        status = kti_lock_take(&j->lock, j->work, error);
+    /* It was killed between two names: see kti_folder_replace. */
+    if (status == KT_OK && !kti_is_folder(j->target) && kti_is_folder(j->aside))
+        status = kti_folder_replace(j->aside, j->target, j->out, error);
+    if (status == KT_OK)
+        status = check_out(j, error);
+    if (status == KT_OK)
+        status = kti_folder_remove(j->out, error);
+    if (status == KT_OK)
+        status = kti_folder_remove(j->aside, error);
+    return status;
+}
+
+/* What is left in it is of no use: a model that failed, or one that was replaced. */
+static void close_work(job *j)
+{
+    kt_error own = KT_ERROR_NONE;
+    if (j->lock.handle >= 0 && kti_folder_remove(j->work, &own) != KT_OK)
+        say(j, "%s is left over and can be removed", j->work);
+    kti_lock_release(&j->lock);
+    free(j->target);
+    free(j->work);
+    free(j->out);
+    free(j->aside);
+}
+
+/* The model, whole and on the disk, where it is to stand. */
+static kt_status put_in_place(const job *j, kt_error *error)
+{
+    char *folds = kti_path_join(j->out, "folds"), *parent = kti_path_join(j->work, "..");
+    kt_status status = folds && parent ? kti_folder_flush(folds, error) : kti_fail_memory(error, "a path");
+    if (status == KT_OK)
+        status = kti_folder_flush(j->out, error);
+    if (status == KT_OK)
+        status = kti_folder_replace(j->out, j->target, j->aside, error);
+    if (status == KT_OK)
+        status = kti_folder_flush(parent, error);
     free(folds);
+    free(parent);
     return status;
 }
 
@@ -279,22 +383,18 @@ static kt_status write_metrics(const job *j, kt_error *error)
     return status;
 }
 
-/* Without the data there is no calibration: an older one, of other weights, would mislead. */
+/* Without the data there is no calibration; the run's own interval is of other weights where they were rounded. */
 static kt_status calibrate(const job *j, const kti_dataset *dataset, kt_error *error)
 {
     kti_calibration calibration = {0};
     kt_interval_scores interval;
-    char *file = kti_path_join(j->out, KTI_CALIBRATION_FILE);
-    kt_status status = file ? KT_OK : kti_fail_memory(error, "a path");
-    if (status == KT_OK && remove(file) != 0 && errno != ENOENT)
-        status = kti_fail_file(error, KT_IO, file, "cannot be removed: %s", strerror(errno));
+    kt_status status = KT_OK;
     json_object_del(j->metrics, "interval");
-    if (status == KT_OK && dataset->size > 0)
+    if (dataset->size > 0)
         status = kti_calibrate(j->out, dataset, j->train.quotient, &calibration, error);
     if (status == KT_OK && dataset->size > 0)
         status = kti_results_set_interval(j->metrics, &calibration, &interval, error);
     kti_calibration_destroy(&calibration);
-    free(file);
     return status;
 }
 
@@ -447,8 +547,8 @@ static kt_status write_card(const job *j, const kti_coverage *coverage, const kt
     char name[256], path[1024];
     kti_text credits = {0}, text = {0};
     char *file = kti_path_join(j->out, "README.md");
-    kti_last_component(j->out, name, sizeof name);
-    kti_portable_path(j->out, path, sizeof path);
+    kti_last_component(j->place, name, sizeof name);
+    kti_portable_path(j->place, path, sizeof path);
     kti_text_add(&credits, "%s", "");
     kt_status status = file ? add_credits(j, &credits, error) : kti_fail_memory(error, "a path");
     if (status == KT_OK && credits.failed)
@@ -474,10 +574,23 @@ static kt_status write_card(const job *j, const kti_coverage *coverage, const kt
     return status;
 }
 
+/* In j->out, all but the card. */
+static kt_status write_model(const job *j, const kti_dataset *dataset, kt_error *error)
+{
+    kt_status status = KT_OK;
+    for (int i = 0; i < j->folds && status == KT_OK; i++)
+        status = write_member(j, j->fold[i], error);
+    if (status == KT_OK)
+        status = write_recipe(j, error);
+    if (status == KT_OK)
+        status = calibrate(j, dataset, error);
+    return status == KT_OK ? write_metrics(j, error) : status;
+}
+
 kt_status kti_export(const char *run, const char *out, const kti_export_options *options,
                      kti_exported *exported, kt_error *error)
 {
-    job j = {.options = options, .out = out};
+    job j = {.options = options, .place = out, .lock = KTI_LOCK_NONE};
     kti_dataset dataset = {0};
     kti_coverage coverage;
     kti_rounding rounding;
@@ -485,6 +598,8 @@ kt_status kti_export(const char *run, const char *out, const kti_export_options 
     kt_status status = kti_stage_last(run, &j.run, error);
     if (status == KT_OK)
         status = read_metrics(&j, error);
+    if (status == KT_OK)
+        status = kti_members_check(j.run, 0, error);
     if (status == KT_OK)
         status = read_recipe(&j, error);
     if (status == KT_OK)
@@ -496,19 +611,16 @@ kt_status kti_export(const char *run, const char *out, const kti_export_options 
     if (status == KT_OK)
         status = cover(&dataset, &coverage, error);
     if (status == KT_OK)
-        status = remove_stale(&j, error);
-    for (int i = 0; i < j.folds && status == KT_OK; i++)
-        status = write_member(&j, j.fold[i], error);
+        status = open_work(&j, error);
     if (status == KT_OK)
-        status = write_recipe(&j, error);
-    if (status == KT_OK)
-        status = calibrate(&j, &dataset, error);
-    if (status == KT_OK)
-        status = write_metrics(&j, error);
+        status = write_model(&j, &dataset, error);
     if (status == KT_OK)
         status = measure(&j, &dataset, &rounding, error);
     if (status == KT_OK)
         status = write_card(&j, &coverage, &rounding, error);
+    if (status == KT_OK)
+        status = put_in_place(&j, error);
+    close_work(&j);
     kti_dataset_destroy(&dataset);
     json_decref(j.recipe);
     json_decref(j.metrics);

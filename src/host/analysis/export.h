@@ -31,9 +31,12 @@ typedef struct kti_exported {
  * The data set that the recipe names is read for the card, and for measuring what half precision changes and how wide the interval is; where it is not
  * at hand or is another by now, there is no calibration.csv, the card says so, and a message too.
  *
- * KT_BAD_ARGUMENT for a folder `out` that exists, unless `force` is set and it is an exported model, for a run without a
- * member, and for a weight that half precision cannot hold, by name; KT_IO for a run that has not finished. Weights are all
- * read and checked before anything is written. */
+ * KT_BAD_ARGUMENT for a folder `out` that exists, unless `force` is set and it is an exported model and nothing else, for a run
+ * without a member, and for a weight that half precision cannot hold, by name; KT_IO for a run that has not finished. Weights are all
+ * read and checked before anything is written.
+ *
+ * The model is made in a folder beside `out` (kti_part_path) and put in its place whole: after a kill or a failure the earlier model
+ * stands there, or the new one (kti_folder_replace), and the next export removes what a killed one has left. */
 kt_status kti_export(const char *run, const char *out, const kti_export_options *options,
                      kti_exported *exported, kt_error *error);
 

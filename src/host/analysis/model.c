@@ -12,12 +12,13 @@
 #include "base/memory.h"
 #include "model/architecture.h"
 #include "train/checkpoint.h"
+#include "train/members.h"
 #include "train/plan.h"
 #include "train/recipe.h"
 #include "train/stages.h"
 #include "train/start.h"
 
-enum { MOST_MEMBERS = 1000, ROOMY_EDGES = 10000 };
+enum { ROOMY_EDGES = 10000 };
 
 typedef struct member {
     double mean, sd; /* of the target transform, or of the formation energies' normaliser */
@@ -114,23 +115,6 @@ done:
     return status;
 }
 
-/* The folds of a run folder that have weights; 0 if it is none. */
-static kt_status list_folds(const char *path, int folds[MOST_MEMBERS], int *count, kt_error *error)
-{
-    *count = 0;
-    if (!kti_is_folder(path))
-        return KT_OK;
-    for (int fold = 1; fold <= MOST_MEMBERS; fold++) {
-        char *file = kti_checkpoint_path(path, fold, "best.safetensors");
-        if (!file)
-            return kti_fail_memory(error, "a path");
-        if (kti_file_exists(file))
-            folds[(*count)++] = fold;
-        free(file);
-    }
-    return KT_OK;
-}
-
 /* A path without trained folds: a file of weights, a folder of matgl's, or none of what is asked for. */
 static kt_status check_single(const char *path, kt_error *error)
 {
@@ -152,11 +136,13 @@ static kt_status check_single(const char *path, kt_error *error)
 static kt_status open_model(const char *path, const kt_model_options *options, unsigned purpose,
                             kt_model **model, kt_error *error)
 {
-    int folds[MOST_MEMBERS], count = 0;
+    int folds[KTI_MOST_MEMBERS], count = 0;
     *model = NULL;
-    kt_status status = list_folds(path, folds, &count, error);
+    kt_status status = kti_members_list(path, folds, &count, error);
     if (status == KT_OK && count == 0)
         status = check_single(path, error);
+    else if (status == KT_OK && !(purpose & KTI_MODEL_IN_THE_MAKING))
+        status = kti_members_check(path, 0, error);
     if (status != KT_OK)
         return status;
     kt_model *made = kti_allocate(1, sizeof *made);

@@ -9,8 +9,10 @@
 
 /* What a model is opened for besides predicting. */
 enum {
-    KTI_MODEL_JUDGES = 1,  /* its calibration is read, if it has one */
-    KTI_MODEL_IS_KNOWN = 2 /* kti_model_fingerprint: takes a pass over all weights */
+    KTI_MODEL_JUDGES = 1,   /* its calibration is read, if it has one */
+    KTI_MODEL_IS_KNOWN = 2, /* kti_model_fingerprint: takes a pass over all weights */
+    KTI_MODEL_IN_THE_MAKING =
+        4 /* by whoever writes it: what would show that it is whole comes last, and is not asked for */
 };
 
 /* kt_model_open, which is for KTI_MODEL_JUDGES, for others of them. */

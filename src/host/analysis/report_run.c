@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "train/members.h"
 #include "train/recipe.h"
 
 enum { LOG_LIMIT = 1 << 28, MOST_FOLD_ROWS = 60 };

@@ -7,6 +7,7 @@
 #include "analysis/run.h"
 #include "base/fail.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/memory.h"
 #include "train/fold.h"
 #include "train/recipe.h"
@@ -279,11 +280,46 @@ static kt_status refuse_run_folder(const char *out, kt_error *error)
     return status;
 }
 
+/* Whether one of the two runs was begun there. */
+static kt_status is_begun(const kti_reproduction *r, bool *begun, kt_error *error)
+{
+    kt_status status = KT_OK;
+    *begun = false;
+    for (int i = 0; i < 2 && status == KT_OK; i++) {
+        char *folder = kti_reproduction_folder(r, (kt_protocol)i),
+             *lock = folder ? kti_path_join(folder, "lock") : NULL;
+        status = lock ? KT_OK : kti_fail_memory(error, "a path");
+        *begun = *begun || (lock && kti_file_exists(lock));
+        free(folder);
+        free(lock);
+    }
+    return status;
+}
+
+/* Tables, figures and scans would take the place of somebody's files. */
+static kt_status refuse_stranger(const kti_reproduction *r, kt_error *error)
+{
+    const char *const own[] = {kti_protocol_names[0], kti_protocol_names[1], NULL};
+    char name[256] = "";
+    bool begun = false;
+    kt_status status = is_begun(r, &begun, error);
+    if (status == KT_OK && !begun && !r->options.force)
+        status = kti_folder_find_foreign(r->options.out, own, name, sizeof name, error);
+    if (status == KT_OK && *name)
+        status = kti_fail_file(error, KT_BAD_ARGUMENT, r->options.out,
+                               "holds %s, and no reproduction: name a folder that is new or empty by --out, "
+                               "or write into it all the same with --force",
+                               name);
+    return status;
+}
+
 /* Everything that could stop the second run is looked at before hours are spent on the first. */
 static kt_status check(kti_reproduction *r, work *w, kt_error *error)
 {
     kti_dataset datasets[KTI_PAPER_SETS] = {{0}};
     kt_status status = refuse_run_folder(r->options.out, error);
+    if (status == KT_OK)
+        status = refuse_stranger(r, error);
     for (int i = 0; i < 2 && status == KT_OK; i++) {
         const kt_recipe recipe = recipe_of(&r->run[i]);
         if (recipe.stages == 0)

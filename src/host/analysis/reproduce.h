@@ -22,6 +22,7 @@ typedef struct kti_reproduce_options {
     int threads;
     uint64_t seed;
     bool resume;
+    bool force; /* write into a folder that holds something, and no reproduction */
     /* As in kt_train_options: what the names of data sets, and `weights`, stand for. */
     kt_status (*find)(void *find_user, kt_named kind, const char *name, const char **path, kt_error *error);
     void *find_user;
@@ -54,7 +55,7 @@ kt_status kti_reproduction_plan(const kti_reproduce_options *options, kti_reprod
                                 kt_error *error);
 
 /* Trains all of it, or what is not finished. KT_INTERRUPTED as kt_train; KT_BAD_ARGUMENT if options.out is itself a run's
- * folder. */
+ * folder, or holds anything else that is no reproduction's, unless options.force. */
 kt_status kti_reproduction_train(kti_reproduction *reproduction, kt_error *error);
 void kti_reproduction_destroy(kti_reproduction *reproduction);
 

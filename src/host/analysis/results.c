@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "train/checkpoint.h"
+#include "train/members.h"
 #include "train/recipe.h"
 
 enum { MOST_STAGES = 1000 };

@@ -14,8 +14,6 @@
 /* Scores of the predictions that a finished run holds; *result is the caller's. */
 kt_status kti_results_collect(const kti_run *run, kt_train_result *result, kt_error *error);
 
-enum { KTI_METRICS_LIMIT = 1 << 26 }; /* bytes of a metrics.json */
-
 /* Writes metrics.json into the run folder, with the interval of its calibration, which the result gets too. */
 kt_status kti_results_write(const kti_run *run, const kti_calibration *calibration, kt_train_result *result,
                             kt_error *error);

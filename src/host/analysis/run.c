@@ -256,18 +256,24 @@ static kt_status set_out(const kt_train_options *options, kti_lock *locks, int r
     return kti_communicator_agree(options->ranks, status, NULL, NULL, error);
 }
 
-/* What all ranks have trained, into rank 0's results and files. */
-static kt_status finish(kti_run *run, bool finished, kt_train_result *results, kt_error *error)
+/* What all ranks have trained, into rank 0's results and files. `trained`, KT_OK or KT_INTERRUPTED, is returned, with what *error says of it,
+ * unless writing fails. */
+static kt_status finish(kti_run *run, kt_status trained, kt_train_result *results, kt_error *error)
 {
     kti_run whole;
-    kt_status status = kti_together_collect(run, &whole, error);
+    kt_error own = KT_ERROR_NONE; /* the ranks agree on it, and must not forget that they were stopped */
+    kt_status status = kti_together_collect(run, &whole, &own);
     for (int i = 0; i < run->replicas && status == KT_OK && kti_communicator_is_root(run->options->ranks);
          i++) {
         const kti_run one = replica_of(&whole, i);
-        status = write_run(&one, finished, &results[i], error);
+        status = write_run(&one, trained == KT_OK, &results[i], &own);
     }
     kti_together_release(&whole);
-    return kti_communicator_agree(run->options->ranks, status, NULL, NULL, error);
+    status = kti_communicator_agree(run->options->ranks, status, NULL, NULL, &own);
+    if (status == KT_OK)
+        return trained;
+    *error = own;
+    return status;
 }
 
 /* The options of each replica, and the lock of its folder. Where several ranks train, the results are rank 0's. */
@@ -290,10 +296,8 @@ static kt_status train_together(const kt_train_options *options, kti_lock *locks
         if (run.folds > 0)
             status = kti_run_train(&run, error);
         status = kti_together_end(&together, status, error);
-        if (status == KT_OK || status == KT_INTERRUPTED) {
-            const kt_status written = finish(&run, status == KT_OK, results, error);
-            status = status == KT_OK ? written : status;
-        }
+        if (status == KT_OK || status == KT_INTERRUPTED)
+            status = finish(&run, status, results, error);
     }
     kti_run_destroy(&run);
     free(own);

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/lock.h"
 #include "base/memory.h"
+#include "train/members.h"
 #include "train/recipe.h"
 #include "train/stages.h"
 

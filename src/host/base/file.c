@@ -11,8 +11,8 @@
 
 #include "base/fail.h"
 
-/* How a file ends that is still being written. */
-#define KTI_PART ".part"
+/* How a file ends that is still being written: a name that nobody else gives. */
+#define KTI_PART ".kappatune-part"
 
 kt_status kti_file_read(const char *path, size_t limit, char **data, size_t *size, kt_error *error)
 {
@@ -91,14 +91,30 @@ static kt_status write_through(const char *path, const void *data, size_t size, 
     return status;
 }
 
+char *kti_part_path(const char *path, const char *suffix)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const size_t capacity = strlen(path) + strlen(suffix) + sizeof KTI_PART + 1;
+    char *beside = malloc(capacity);
+    if (beside)
+        snprintf(beside, capacity, "%.*s.%s%s" KTI_PART, (int)(name - path), path, name, suffix);
+    return beside;
+}
+
+bool kti_is_part(const char *name)
+{
+    const size_t length = strlen(name), tail = strlen(KTI_PART);
+    return *name == '.' && length > tail + 1 && strcmp(name + length - tail, KTI_PART) == 0;
+}
+
 static kt_status write_beside(const char *path, const void *data, size_t size, kt_error *error)
 {
     kt_status status = KT_OK;
-    size_t capacity = strlen(path) + 32;
-    char *beside = malloc(capacity);
+    char number[24];
+    snprintf(number, sizeof number, ".%ld", (long)getpid());
+    char *beside = kti_part_path(path, number);
     if (!beside)
         return kti_fail_memory(error, "a file name");
-    snprintf(beside, capacity, "%s.%ld" KTI_PART, path, (long)getpid());
     int handle = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (handle < 0) {
         status = kti_fail_file(error, KT_IO, path, "cannot be created: %s", strerror(errno));
@@ -137,11 +153,9 @@ void kti_remove_parts(const char *folder)
     DIR *entries = opendir(folder);
     if (!entries)
         return;
-    for (struct dirent *entry; (entry = readdir(entries));) {
-        const size_t length = strlen(entry->d_name), tail = strlen(KTI_PART);
-        if (length > tail && strcmp(entry->d_name + length - tail, KTI_PART) == 0)
+    for (struct dirent *entry; (entry = readdir(entries));)
+        if (kti_is_part(entry->d_name))
             unlinkat(dirfd(entries), entry->d_name, 0);
-    }
     closedir(entries);
 }
 

@@ -20,7 +20,12 @@ kt_status kti_file_read(const char *path, size_t limit, char **data, size_t *siz
  * regular file (a pipe, /dev/null) is written to as it is. */
 kt_status kti_file_write(const char *path, const void *data, size_t size, kt_error *error);
 
-/* Removes what crashes left of kti_file_write in a folder. Only for one that nobody else writes to. */
+/* "folder/.NAME<suffix>.kappatune-part" for "folder/NAME": where something is made before it is put at `path`, under a name by which
+ * it is known as ours when a crash leaves it. A new string (free()), NULL when memory is short. */
+char *kti_part_path(const char *path, const char *suffix);
+bool kti_is_part(const char *name);
+
+/* Removes what crashes left of kti_file_write in a folder, and nothing else. Only for one that no other kappatune writes to. */
 void kti_remove_parts(const char *folder);
 
 bool kti_file_exists(const char *path);

@@ -9,7 +9,7 @@
 
 enum { LIMIT = 1 << 16, MOST_NODES = 100000, MOST_SECONDS = 30 * 86400 };
 
-typedef enum kind { WORD, TIME, TEXT, INTEGER, WORDS, TEXTS } kind;
+typedef enum kind { WORD, TIME, NAME, DEVICE, TEXT, INTEGER, WORDS, TEXTS } kind;
 
 static const struct {
     const char *name;
@@ -25,8 +25,8 @@ static const struct {
     {"cpus", INTEGER, offsetof(kti_cluster, cpus), 1, 1024},
     {"gpus", INTEGER, offsetof(kti_cluster, gpus), 1, 1024},
     {"ranks", INTEGER, offsetof(kti_cluster, ranks), 1, MOST_NODES},
-    {"mpi", WORD, offsetof(kti_cluster, mpi), 0, 0},
-    {"device", WORD, offsetof(kti_cluster, device), 0, 0},
+    {"mpi", NAME, offsetof(kti_cluster, mpi), 0, 0},
+    {"device", DEVICE, offsetof(kti_cluster, device), 0, 0},
     {"container", TEXT, offsetof(kti_cluster, container), 0, 0},
     {"notice", INTEGER, offsetof(kti_cluster, notice), 1, MOST_SECONDS},
     {"restarts", INTEGER, offsetof(kti_cluster, restarts), 0, 100000},
@@ -36,7 +36,9 @@ static const struct {
 
 enum { KEYS = sizeof keys / sizeof keys[0] };
 
-/* Stands in a #SBATCH line as it is. */
+const char *const kti_cluster_devices[] = {"cpu", "cuda", "cuda-cublas", "cuda-cudnn", "cuda-auto", NULL};
+
+/* Stands in a #SBATCH line as it is: a comment to the shell, in which Slurm splits words at blanks. */
 static bool is_word(const char *text)
 {
     bool good = *text != '\0';
@@ -45,10 +47,17 @@ static bool is_word(const char *text)
     return good;
 }
 
-/* No line of a script can hold other texts, quoted or not. */
+/* What srun --mpi=list shows. */
+static bool is_name(const char *text)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.+-";
+    return *text != '\0' && *text != '-' && strspn(text, letters) == strlen(text);
+}
+
+/* No line of a script can hold other texts, quoted or not; what begins with - would be an option. */
 static bool is_text(const char *text)
 {
-    bool good = *text != '\0';
+    bool good = *text != '\0' && *text != '-';
     for (; *text; text++)
         good = good && (unsigned char)*text >= ' ' && *text != 127;
     return good;
@@ -88,10 +97,47 @@ static kt_status read_texts(const json_t *root, const char *file, const char *ke
                                  "`%s` must be a list of options of sbatch, [\"--qos=long\"], without blanks "
                                  "and quotes",
                                  key);
-        if (!text || !is_text(text))
-            return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` must be a list of strings", key);
+        if (!words && (!text || !is_text(text)))
+            return kti_fail_file(error, KT_BAD_FORMAT, file,
+                                 "`%s` must be a list of strings, none of which begins with -", key);
     }
     *to = list;
+    return KT_OK;
+}
+
+/* One string, as its key wants it. */
+static kt_status check_string(const char *file, int index, const char *text, kt_error *error)
+{
+    const char *name = keys[index].name;
+    const char *const *device = kti_cluster_devices;
+    switch (keys[index].kind) {
+    case TIME:
+        if (seconds_of(text) == 0)
+            return kti_fail_file(
+                error, KT_BAD_FORMAT, file,
+                "`%s` is \"%s\"; a wall-time is minutes, hours:minutes:seconds or days-hours, \"04:00:00\"",
+                name, text);
+        return KT_OK;
+    case NAME:
+        if (!is_name(text))
+            return kti_fail_file(
+                error, KT_BAD_FORMAT, file,
+                "`%s` is \"%s\"; it is a name of letters, digits, _, ., + and -, as srun --mpi=list shows",
+                name, text);
+        return KT_OK;
+    case DEVICE:
+        while (*device && strcmp(*device, text) != 0)
+            device++;
+        if (!*device)
+            return kti_fail_file(error, KT_BAD_FORMAT, file,
+                                 "`%s` is \"%s\"; it can be cpu, cuda, cuda-cublas, cuda-cudnn or cuda-auto",
+                                 name, text);
+        return KT_OK;
+    default: break;
+    }
+    if (keys[index].kind == TEXT ? !is_text(text) : !is_word(text))
+        return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` is \"%s\", which no line of a script can hold",
+                             name, text);
     return KT_OK;
 }
 
@@ -110,21 +156,13 @@ static kt_status read_key(const json_t *root, const char *file, int index, kti_c
         return status;
     case WORDS:
     case TEXTS: return read_texts(root, file, name, keys[index].kind == WORDS, to, error);
-    case WORD:
-    case TIME:
-    case TEXT: break;
+    default: break;
     }
     status = kti_json_string(root, file, name, &text, error);
+    if (status == KT_OK)
+        status = check_string(file, index, text, error);
     if (status != KT_OK)
         return status;
-    if (keys[index].kind == TIME && seconds_of(text) == 0)
-        return kti_fail_file(error, KT_BAD_FORMAT, file,
-                             "`%s` is \"%s\"; a wall-time is minutes, hours:minutes:seconds or days-hours, "
-                             "\"04:00:00\"",
-                             name, text);
-    if (keys[index].kind == TEXT ? !is_text(text) : !is_word(text))
-        return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` is \"%s\", which no line of a script can hold",
-                             name, text);
     *(const char **)to = text;
     return KT_OK;
 }

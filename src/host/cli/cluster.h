@@ -19,6 +19,9 @@ typedef struct kti_cluster {
     json_t *root;                   /* owned; what the strings point into */
 } kti_cluster;
 
+/* What `device` may be, as train --device; ends with NULL. */
+extern const char *const kti_cluster_devices[];
+
 /* Reads the file; NULL: the defaults. `device`, if not NULL, takes the place of the file's and must outlive *cluster. Errors name the
  * file and the key. After an error *cluster is empty. */
 kt_status kti_cluster_read(const char *path, const char *device, kti_cluster *cluster, kt_error *error);

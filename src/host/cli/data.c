@@ -51,7 +51,8 @@ static const char help[] =
     "again.\n"
     "One connection, with pauses; a busy server is waited for; proxies as in https_proxy and no_proxy.\n"
     "\n"
-    "      --out DIR         the folder\n"
+    "      --out DIR         the folder: new, empty, or one that fetch has begun\n"
+    "      --force           fill another folder all the same\n"
     "      --limit N         no more than N entries, those of least kappa first (default: all)\n"
     "      --page-size N     entries a request (default 1000)\n"
     "      --url BASE        another server with API/aflux/ and AFLOWDATA/ (default: https://aflow.org)\n"
@@ -310,6 +311,7 @@ enum {
     OPTION_PAGE_SIZE,
     OPTION_URL,
     OPTION_QUIET,
+    OPTION_FORCE,
     MOST_ROWS = 100000 /* a page */
 };
 
@@ -322,6 +324,7 @@ static const struct option long_options[] = {
     {"page-size", required_argument, NULL, OPTION_PAGE_SIZE},
     {"url", required_argument, NULL, OPTION_URL},
     {"quiet", no_argument, NULL, OPTION_QUIET},
+    {"force", no_argument, NULL, OPTION_FORCE},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -360,6 +363,7 @@ static int read_options(int argc, char **argv, request *r)
             break;
         case OPTION_URL: r->fetch.url = optarg; break;
         case OPTION_QUIET: r->fetch.quiet = true; break;
+        case OPTION_FORCE: r->fetch.force = true; break;
         default: return KTI_EXIT_USAGE;
         }
     }
@@ -395,8 +399,9 @@ int kti_cli_data(int argc, char **argv)
     r.path = argv[optind + 1];
     if (action == 2)
         return run_fetch(argv[0], &r, r.path);
-    if (r.fetch.out || r.fetch.url || r.fetch.limit || r.fetch.page_size || r.fetch.quiet)
-        return kti_cli_usage(argv[0], "--out, --limit, --page-size, --url and --quiet belong to fetch");
+    if (r.fetch.out || r.fetch.url || r.fetch.limit || r.fetch.page_size || r.fetch.quiet || r.fetch.force)
+        return kti_cli_usage(argv[0],
+                             "--out, --limit, --page-size, --url, --quiet and --force belong to fetch");
     if (action == 0)
         return r.formatted ? kti_cli_usage(argv[0], "--format belongs to stats") : check(&r);
     return r.rejects ? kti_cli_usage(argv[0], "--rejects belongs to check") : show_statistics(&r);

@@ -283,6 +283,7 @@ int kti_cli_fetch_aflow(const kti_cli_fetch_request *request)
     options.url = request->url;
     options.limit = request->limit > 0 ? request->limit : options.limit;
     options.page_size = request->page_size > 0 ? request->page_size : options.page_size;
+    options.force = request->force;
     options.progress = show_crystals;
     options.message = show_news;
     options.user = &s;

@@ -32,7 +32,7 @@ typedef struct kti_cli_fetch_request {
     const char *out, *url;
     int64_t limit;
     int page_size;
-    bool quiet;
+    bool quiet, force;
 } kti_cli_fetch_request;
 
 /* The command `data fetch aflow`; returns an exit status. */

@@ -65,6 +65,7 @@ static const char help[] =
     "stages "
     "are kept,\n"
     "                         and sets and steps can be added\n"
+    "  --force                write into a folder that holds something, and no reproduction\n"
     "  --dry-run              list the stages, and stop\n"
     "  --quiet, --progress    no progress; a bar also where there is no terminal\n"
     "  -h, --help             this text\n"
@@ -102,6 +103,7 @@ enum {
     OPTION_SEED,
     OPTION_THREADS,
     OPTION_RESUME,
+    OPTION_FORCE,
     OPTION_DRY_RUN,
     OPTION_QUIET,
     OPTION_PROGRESS
@@ -123,6 +125,7 @@ static const struct option long_options[] = {
     {"seed", required_argument, NULL, OPTION_SEED},
     {"threads", required_argument, NULL, OPTION_THREADS},
     {"resume", no_argument, NULL, OPTION_RESUME},
+    {"force", no_argument, NULL, OPTION_FORCE},
     {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
     {"quiet", no_argument, NULL, OPTION_QUIET},
     {"progress", no_argument, NULL, OPTION_PROGRESS},
@@ -171,6 +174,7 @@ static bool apply(request *r, int option)
         break;
     case OPTION_THREADS: fine = read_count("--threads", optarg, 1024, &o->threads); break;
     case OPTION_RESUME: o->resume = true; break;
+    case OPTION_FORCE: o->force = true; break;
     case OPTION_DRY_RUN: r->dry_run = true; break;
     case OPTION_SCAN: r->scan = optarg; break;
     case OPTION_NO_SCAN: r->no_scan = true; break;

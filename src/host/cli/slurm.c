@@ -67,9 +67,12 @@ static void add_program(kti_text *script, const kti_cluster *cluster, const kti_
 {
     const bool ranks = cluster->ranks > 0 && job->ranks;
     if (ranks)
-        kti_text_add(script, "srun %s%s%s-n %d --cpus-per-task=\"${SLURM_CPUS_PER_TASK:-1}\" ",
-                     cluster->mpi ? "--mpi=" : "", cluster->mpi ? cluster->mpi : "", cluster->mpi ? " " : "",
-                     cluster->ranks);
+        kti_text_add(script, "srun -n %d --cpus-per-task=\"${SLURM_CPUS_PER_TASK:-1}\" ", cluster->ranks);
+    if (ranks && cluster->mpi) {
+        kti_text_add(script, "--mpi=");
+        kti_slurm_quote(script, cluster->mpi);
+        kti_text_add(script, " ");
+    }
     if (cluster->container) {
         kti_text_add(script, "apptainer exec %s", cluster->gpus > 0 ? "--nv " : "");
         kti_slurm_quote(script, cluster->container);
@@ -78,7 +81,8 @@ static void add_program(kti_text *script, const kti_cluster *cluster, const kti_
         kti_slurm_quote(script, job->program);
         kti_text_add(script, " ");
     }
-    kti_text_add(script, "%s \\\n    --device %s", job->arguments, cluster->device);
+    kti_text_add(script, "%s \\\n    --device ", job->arguments);
+    kti_slurm_quote(script, cluster->device);
     if (cluster->gpus > 1 && !ranks) /* a rank takes one of its node's */
         kti_text_add(script, " --gpus %d", cluster->gpus);
     kti_text_add(script, " --threads \"${SLURM_CPUS_PER_TASK:-1}\" &\n");

@@ -39,8 +39,8 @@ static const char help[] =
     "                         after them that makes them one run (kappatune collect)\n"
     "  --at-once N            so many tasks of the array at a time (default: as the cluster can)\n"
     "  --after ID[,ID...]     start when these jobs have ended well\n"
-    "  --cluster FILE         account, partition, wall-time, ... (default: cluster.json here, or\n"
-    "                         ~/.config/kappatune/cluster.json; without either the cluster's defaults)\n"
+    "  --cluster FILE         account, partition, wall-time, ... (default:\n"
+    "                         ~/.config/kappatune/cluster.json; without it the cluster's defaults)\n"
     "  --device NAME          of train (default: the cluster file's, else cpu)\n"
     "  --resume               go on with a run that was submitted before\n"
     "  --dry-run              print the script, and stop\n"
@@ -123,7 +123,6 @@ static char *default_out(const char *recipe)
 /* Returns an exit status, or -1 to go on. */
 static int read_options(int argc, char **argv, request *r)
 {
-    static const char *const devices[] = {"cpu", "cuda", "cuda-cublas", "cuda-cudnn", "cuda-auto", NULL};
     const char *out = NULL;
     int64_t integer = 0;
     int option;
@@ -144,7 +143,7 @@ static int read_options(int argc, char **argv, request *r)
             break;
         case OPTION_CLUSTER: r->cluster_file = optarg; break;
         case OPTION_DEVICE:
-            if (kti_option_choice("--device", optarg, devices) < 0)
+            if (kti_option_choice("--device", optarg, kti_cluster_devices) < 0)
                 return KTI_EXIT_USAGE;
             r->device = optarg;
             break;
@@ -251,6 +250,17 @@ static kt_status check_array(const request *r, kt_error *error)
     return KT_OK;
 }
 
+/* What collects an array's folds writes into RUN as training does. */
+static kt_status check_stranger(const request *r, kt_error *error)
+{
+    char *recipe = kti_path_join(r->out, "recipe.json");
+    kt_status status = recipe ? KT_OK : kti_fail_memory(error, "a path");
+    if (status == KT_OK && !kti_file_exists(recipe))
+        status = kti_recipe_check_stranger(r->out, false, error);
+    free(recipe);
+    return status;
+}
+
 /* Nothing of an earlier run may be there, unless it is to go on. */
 static kt_status check_folder(const request *r, kt_error *error)
 {
@@ -265,20 +275,21 @@ static kt_status check_folder(const request *r, kt_error *error)
                                    "already holds a run; use --resume to go on with it, or another --out");
         free(path);
     }
-    return status;
+    return status == KT_OK && r->array && r->points == 0 ? check_stranger(r, error) : status;
 }
 
-/* ./cluster.json, or the user's; NULL in *path if there is none. */
+/* The user's own; NULL in *path if there is none. What lies in the present folder may be anybody's: it is read when it is named. */
 static kt_status find_cluster(char **path, kt_error *error)
 {
     const char *home = getenv("HOME"), *config = getenv("XDG_CONFIG_HOME");
     const bool has_config = config && *config == '/';
     *path = NULL;
-    if (!kti_file_exists("cluster.json") && !has_config && !home)
+    if (kti_file_exists("cluster.json"))
+        kti_cli_warn("./cluster.json is not read unless it is named: --cluster cluster.json");
+    if (!has_config && !home)
         return KT_OK;
-    *path = kti_file_exists("cluster.json") ? kti_duplicate_text("cluster.json")
-            : has_config                    ? kti_path_join(config, "kappatune/cluster.json")
-                                            : kti_path_join(home, ".config/kappatune/cluster.json");
+    *path = has_config ? kti_path_join(config, "kappatune/cluster.json")
+                       : kti_path_join(home, ".config/kappatune/cluster.json");
     if (!*path)
         return kti_fail_memory(error, "a path");
     if (!kti_file_exists(*path)) {
@@ -307,6 +318,8 @@ static kt_status prepare(request *r, kt_error *error)
     }
     if (status == KT_OK)
         status = kti_cluster_read(r->cluster_file, r->device, &r->cluster, error);
+    if (status == KT_OK && r->cluster_file)
+        fprintf(stderr, "cluster file: %s\n", r->cluster_file);
     if (status == KT_OK)
         status = kti_recipe_load(r->recipe, &r->root, &r->points, error);
     for (int point = 1; point <= (r->points > 0 ? r->points : 1) && status == KT_OK; point++)

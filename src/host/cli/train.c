@@ -83,6 +83,7 @@ static const char help[] =
     "  --out RUN              run folder (default: runs/NAME of the data set; of several stages, of the "
     "recipe)\n"
     "  --resume               go on from the run folder's checkpoints\n"
+    "  --force                write into a folder that holds something, and no run\n"
     "  --checkpoint-every S   seconds between checkpoints of a fold (default 30)\n"
     "  --quiet, --progress    no progress; a bar also where there is no terminal\n"
     "  --dry-run              show the resolved recipe and the data, and stop\n"
@@ -153,6 +154,7 @@ enum {
     OPTION_THREADS,
     OPTION_OUT,
     OPTION_RESUME,
+    OPTION_FORCE,
     OPTION_CHECKPOINT,
     OPTION_QUIET,
     OPTION_PROGRESS,
@@ -183,6 +185,7 @@ static const struct option long_options[] = {
     {"threads", required_argument, NULL, OPTION_THREADS},
     {"out", required_argument, NULL, OPTION_OUT},
     {"resume", no_argument, NULL, OPTION_RESUME},
+    {"force", no_argument, NULL, OPTION_FORCE},
     {"checkpoint-every", required_argument, NULL, OPTION_CHECKPOINT},
     {"quiet", no_argument, NULL, OPTION_QUIET},
     {"progress", no_argument, NULL, OPTION_PROGRESS},
@@ -325,6 +328,7 @@ static bool apply(request *r, kt_train_options *o, int option)
         break;
     case OPTION_OUT: r->out = optarg; break;
     case OPTION_RESUME: r->resume = true; break;
+    case OPTION_FORCE: o->force = true; break;
     case OPTION_CHECKPOINT:
         fine = kti_option_number("--checkpoint-every", optarg, 0, 1e9, &o->checkpoint_seconds);
         break;

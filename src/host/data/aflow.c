@@ -9,6 +9,7 @@
 
 #include "base/fail.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/lock.h"
 #include "base/memory.h"
@@ -692,6 +693,26 @@ static kt_status write_tables(const job *j, kt_error *error)
     return status;
 }
 
+/* That the folder is new or empty, or one that a fetch has begun: crystals of the same name would be taken for ours. */
+static kt_status check_folder(const job *j, kt_error *error)
+{
+    static const char *const own[] = {"aflow", NULL}, *const nothing[] = {NULL};
+    char name[256] = "", *lock = record_path(j, "lock");
+    const bool begun = lock && kti_file_exists(lock);
+    kt_status status = lock ? KT_OK : kti_fail_memory(error, "a path");
+    if (status == KT_OK && !begun && !j->options->force)
+        status = kti_folder_find_foreign(j->options->folder, own, name, sizeof name, error);
+    if (status == KT_OK && !begun && !j->options->force && !*name)
+        status = kti_folder_find_foreign(j->record, nothing, name, sizeof name, error);
+    if (status == KT_OK && *name)
+        status = kti_fail_file(error, KT_BAD_ARGUMENT, j->options->folder,
+                               "holds %s, and no fetch has begun it: name a folder that is new or empty, or "
+                               "fill it all the same with --force",
+                               name);
+    free(lock);
+    return status;
+}
+
 static kt_status prepare(job *j, kt_error *error)
 {
     const kti_aflow_options *o = j->options;
@@ -711,7 +732,8 @@ static kt_status prepare(job *j, kt_error *error)
     j->ids = json_object();
     if (!j->record || !j->by_auid || !j->ids)
         return kti_fail_memory(error, "a fetch");
-    return kti_make_folder(j->record, error);
+    kt_status status = check_folder(j, error);
+    return status == KT_OK ? kti_make_folder(j->record, error) : status;
 }
 
 kt_status kti_aflow_fetch(kti_fetcher *fetcher, const kti_aflow_options *options, kti_aflow_result *result,

@@ -15,6 +15,8 @@
 #ifndef KTI_DATA_AFLOW_H
 #define KTI_DATA_AFLOW_H
 
+#include <stdbool.h>
+
 #include "data/fetch.h"
 
 typedef struct kti_aflow_options {
@@ -23,6 +25,7 @@ typedef struct kti_aflow_options {
         *url; /* server of a mirror, "http://host:port"; NULL: https://aflow.org, and the servers it names */
     int64_t limit; /* entries at most, in the server's order; INT64_MAX */
     int page_size; /* rows a page; 1000. A folder keeps the size and the server that it began with */
+    bool force;    /* fill a folder that holds something, though no fetch has begun it */
 
     /* Entries whose crystal is there or was given up, of all; may be NULL. Anything but 0 stops: KT_INTERRUPTED. */
     int (*progress)(void *user, int64_t done, int64_t total);
@@ -44,7 +47,7 @@ typedef struct kti_aflow_result {
 } kti_aflow_result;
 
 /* KT_IO when the server cannot be reached or gives up answering, KT_BAD_FORMAT for answers that are no pages of entries,
- * KT_BAD_ARGUMENT for a folder that another query has begun, KT_INTERRUPTED; in all cases the same call goes on later. An
+ * KT_BAD_ARGUMENT for a folder that another query has begun, or that holds anything else, KT_INTERRUPTED; in all cases the same call goes on later. An
  * entry that cannot be had is no error but a reject. */
 kt_status kti_aflow_fetch(kti_fetcher *fetcher, const kti_aflow_options *options, kti_aflow_result *result,
                           kt_error *error);

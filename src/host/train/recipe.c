@@ -7,6 +7,7 @@
 
 #include "base/fail.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "model/gp_head.h"
 #include "train/checkpoint.h"
@@ -447,6 +448,20 @@ static kt_status compare(const json_t *stored, const json_t *asked, const kt_tra
     return KT_OK;
 }
 
+kt_status kti_recipe_check_stranger(const char *out, bool force, kt_error *error)
+{
+    /* A run that was killed before it had a recipe, or whose jobs have not begun; folds that were trained apart. */
+    static const char *const own[] = {"lock", "submit", "parts", NULL};
+    char name[256] = "";
+    kt_status status = force ? KT_OK : kti_folder_find_foreign(out, own, name, sizeof name, error);
+    if (status == KT_OK && *name)
+        status = kti_fail_file(error, KT_BAD_ARGUMENT, out,
+                               "is no run folder, and holds %s: name a folder that is new or empty by --out, "
+                               "or write into it all the same with train --force",
+                               name);
+    return status;
+}
+
 kt_status kti_recipe_check_run(const kt_train_options *options, kt_error *error)
 {
     json_t *stored = NULL, *asked = kti_recipe_to_json(options);
@@ -456,6 +471,8 @@ kt_status kti_recipe_check_run(const kt_train_options *options, kt_error *error)
         if (kti_is_folder(folds))
             status = kti_fail_file(error, KT_BAD_ARGUMENT, options->out,
                                    "holds trained folds but no recipe.json; use another --out");
+        else
+            status = kti_recipe_check_stranger(options->out, options->force, error);
     } else if (status == KT_OK) {
         if (!options->resume)
             status = kti_fail_file(error, KT_BAD_ARGUMENT, options->out,

@@ -35,7 +35,10 @@ kt_status kti_recipe_find(const kt_train_options *options, kt_named named, const
 /* KT_BAD_ARGUMENT, naming the option, for values that make no sense. */
 kt_status kti_recipe_check(const kt_train_options *options, kt_error *error);
 
-/* Whether options->out can take this run: it holds none, or, on resume, one with the same recipe; the first key that
+/* KT_BAD_ARGUMENT if the folder `out`, which has no recipe.json, holds what no run has put there, unless `force`. */
+kt_status kti_recipe_check_stranger(const char *out, bool force, kt_error *error);
+
+/* Whether options->out can take this run: it holds nothing (or options->force), or, on resume, one with the same recipe; the first key that
  * differs is named. Paths are not compared: checkpoints know the data by its fingerprint. */
 kt_status kti_recipe_check_run(const kt_train_options *options, kt_error *error);
 

@@ -311,6 +311,8 @@ kt_status kti_stages_check_run(const kt_recipe *recipe, const char *out, bool re
         if (kti_is_folder(stages) || kti_is_folder(folds))
             status = kti_fail_file(error, KT_BAD_ARGUMENT, out,
                                    "holds trained folds but no recipe.json; use another --out");
+        else
+            status = kti_recipe_check_stranger(out, recipe->stage[0].options.force, error);
         goto done;
     }
     if (status == KT_OK && !resume)

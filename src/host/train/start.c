@@ -12,6 +12,7 @@
 #include "model/matgl.h"
 #include "model/safetensors.h"
 #include "train/checkpoint.h"
+#include "train/members.h"
 #include "train/recipe.h"
 #include "train/stages.h"
 
@@ -172,6 +173,7 @@ kt_status kti_start_open(const kt_train_options *options, kti_start *start, kt_e
     }
     if (kti_is_folder(folds)) {
         start->run_folder = folder;
+        status = kti_members_check(folder, options->only_fold, error);
         const int first = options->only_fold ? options->only_fold : 1;
         const int last = options->only_fold ? options->only_fold : options->folds;
         for (int fold = first; fold <= last && status == KT_OK; fold++)
