@@ -343,6 +343,65 @@ static void what_is_broken_in_an_archive_is_named(void **state)
     outcome_destroy(&r);
 }
 
+/* Whatever the locale; and a name that can't be had is a reject, never silence. */
+static void names_in_archives_are_read_in_any_locale(void **state)
+{
+    static const char umlaut[] = "gr\xc3\xbcn.cif,Si", broken[] = "b\xff.cif,Si";
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        "cp " EXAMPLES "/silicon.cif $D && cd $D && python3 - <<'END'\n"
+        "import io, tarfile, zipfile\n"
+        "data = open('silicon.cif', 'rb').read()\n"
+        "with zipfile.ZipFile('u.zip', 'w') as made:\n"
+        "    for name in ('a.cif', 'gr\\u00fcn.cif', 'x\\u6c34.cif', 'z.cif'): made.writestr(name, data)\n"
+        "raw = open('u.zip', 'rb').read().replace(b'x\\xe6\\xb0', b'x\\xff\\xb0')\n"
+        "open('u.zip', 'wb').write(raw)\n" /* its third name is no UTF-8 any more */
+        "with zipfile.ZipFile('old.zip', 'w') as made: made.writestr('bX.cif', data)\n"
+        "raw = open('old.zip', 'rb').read().replace(b'bX.cif', b'b\\xff.cif')\n"
+        "open('old.zip', 'wb').write(raw)\n"
+        "for kind in ('GNU', 'PAX'):\n"
+        "    with tarfile.open(kind + '.tar', 'w', format=getattr(tarfile, kind + '_FORMAT'), "
+        "encoding='utf-8') as made:\n"
+        "        for name in ('gr\\u00fcn.cif', 'b\\udcff.cif'):\n"
+        "            about = tarfile.TarInfo(name)\n"
+        "            about.size = len(data)\n"
+        "            made.addfile(about, io.BytesIO(data))\n"
+        "END\n:");
+    assert_status(&r, 0);
+    run(&r, folder,
+        "KT=$(realpath $KT); m=$PWD/" MODEL
+        "; cd $D; for l in C C.UTF-8; do LC_ALL=$l $KT scan $m u.zip old.zip "
+        "GNU.tar PAX.tar --out $l.csv --quiet; [ $? = 3 ] || exit 9; done");
+    assert_status(&r, 0);
+    assert_same_files(folder, "C.csv", "C.UTF-8.csv");
+    assert_same_files(folder, "C.rejects.csv", "C.UTF-8.rejects.csv");
+    char *rows = read_text(in(folder, "C.csv"), NULL),
+         *rejects = read_text(in(folder, "C.rejects.csv"), NULL);
+    static const char *const archives[] = {"u.zip:", "old.zip:", "GNU.tar:", "PAX.tar:"};
+    for (int i = 0; i < 4; i++) {
+        char whole[64];
+        snprintf(whole, sizeof whole, "%s%s", archives[i], i == 1 ? broken : umlaut);
+        if (!strstr(rows, whole))
+            fail_msg("%s is missing in\n%s", whole, rows);
+    }
+    assert_int_equal(count_lines(rows), 1 + 3 + 1 + 2 + 2);
+    assert_int_equal(count_lines(rejects), 2);
+    assert_non_null(strstr(rejects, "u.zip:entry 3,,its name cannot be read: it is not the UTF-8 that"));
+    free(rows);
+    free(rejects);
+    /* Where the system has no such locale at all. */
+    run(&r, folder, "LOCPATH=$D $KT scan " MODEL " $D/u.zip --out $D/none.csv --quiet");
+    assert_status(&r, 3);
+    run(&r, folder, "wc -l <$D/none.csv; cat $D/none.csv $D/none.rejects.csv");
+    if (!strstr(r.out, umlaut)) { /* a C library that needs no files for it */
+        assert_int_equal(atoi(r.out), 3);
+        assert_says(&r, "u.zip:entry 2,,its name cannot be read: this system has no locale C.UTF-8");
+        assert_says(&r, "u.zip:entry 3,,its name cannot be read");
+    }
+    outcome_destroy(&r);
+}
+
 static void what_is_broken_is_named(void **state)
 {
     const char *folder = *state;
@@ -464,6 +523,7 @@ int main(void)
         TEST(another_model_is_noticed),
         TEST(what_is_broken_is_named),
         TEST(what_is_broken_in_an_archive_is_named),
+        TEST(names_in_archives_are_read_in_any_locale),
         TEST(one_in_twenty_is_broken),
         TEST(lines_of_a_block_are_those_of_the_file),
         TEST(rows_can_be_chosen_and_shown),
