@@ -255,6 +255,104 @@ static void what_a_kill_left_half_is_cut_off(void **state)
     outcome_destroy(&r);
 }
 
+/* A scan of a list that comes through the pipe 3 and ends with it; of as many crystals that its first rows are in the file. */
+#define LIVING                                                                                               \
+    "mkfifo $D/feed; $KT scan " MODEL " - --out $D/rows.csv --threads 1 --quiet <$D/feed & p=$!; "           \
+    "exec 3>$D/feed; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do ls " EXAMPLES "/*.cif; done >$D/all; "    \
+    "cat $D/all >&3; i=0; while [ $(cat $D/rows.csv 2>/dev/null | wc -l) -lt 9 ] && [ $((i += 1)) -lt 2000 " \
+    "]; "                                                                                                    \
+    "do sleep 0.01; done; "
+
+static void one_scan_writes_a_table(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    char owner[64];
+    /* Resumed or not, to the same table, by a link to it, or to the same rejects. */
+    run(&r, folder,
+        LIVING
+        "ln -s rows.csv $D/link.csv; for o in '--resume' '' '--out '$D'/link.csv --resume' '--out '$D'/x.csv "
+        "--rejects '$D'/rows.rejects.csv'; do $KT scan " MODEL " - --out $D/rows.csv $o </dev/null; "
+        "[ $? = 1 ] || echo refused not: \"$o\"; done; ls $D/x.csv* >&2; "
+        "exec 3>&-; wait $p; echo ended with $?; echo process $p");
+    assert_says(&r, "ended with 0\n");
+    assert_null(strstr(r.out, "refused not"));
+    assert_complains(&r, "/rows.csv: another run is writing here (host ");
+    assert_complains(&r, "/link.csv: another run is writing here (host ");
+    assert_complains(&r, "/rows.rejects.csv: another run is writing here (host ");
+    snprintf(owner, sizeof owner, ", %.40s)", strstr(r.out, "process ") ? strstr(r.out, "process ") : "");
+    owner[strcspn(owner, "\n")] = '\0';
+    assert_complains(&r, owner);
+    run(&r, folder, "$KT scan " MODEL " - --out $D/whole.csv --quiet <$D/all; ls $D");
+    assert_status(&r, 0);
+    assert_same_files(folder, "whole.csv", "rows.csv");
+    assert_null(strstr(r.out, "lock"));
+    /* What a crash leaves holds nobody up. */
+    run(&r, folder,
+        "echo host gone, process 1 >$D/y.csv.lock; $KT scan " MODEL " " EXAMPLES " --out $D/y.csv --quiet");
+    assert_status(&r, 0);
+    outcome_destroy(&r);
+}
+
+/* Where a lock doesn't hold, or another program cuts the table, the scan does not end well. */
+static void a_table_that_others_change_is_not_called_done(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder, LIVING ": >$D/rows.csv; exec 3>&-; wait $p; echo ended with $?");
+    assert_says(&r, "ended with 1\n");
+    assert_complains(&r, "rows.csv: was changed by another program while the scan wrote it");
+    run(&r, folder, "grep '\"complete\": true' $D/rows.csv.state");
+    assert_status(&r, 1);
+    outcome_destroy(&r);
+}
+
+/* What a resumed scan finds is what it left, or is refused and stays as it is. */
+static void what_was_changed_since_is_refused(void **state)
+{
+    static const struct {
+        const char *change, *reason;
+    } cases[] = {
+        {"head -c 700 w.csv >r.csv", "r.csv: is not what the scan left there: it is shorter"},
+        {"{ head -c 700 w.csv; head -c 20 /dev/zero; tail -c +721 w.csv; } >r.csv", "it has zero bytes"},
+        {"sed 's/kappa_mean/kappa_MEAN/' w.csv >r.csv", "its first line is not the header"},
+        {"tr '\\n' ' ' <w.csv | sed 's/ /\\n/' >r.csv; echo >>r.csv",
+         "no row ends where the last one should"},
+        {"{ head -n 1 w.csv; tail -n +2 w.csv | tr '\\n' ' '; } >r.csv; truncate -s $(($bytes - 1)) r.csv; "
+         "echo >>r.csv",
+         "it has another number of rows"},
+        {"rm r.csv", "r.csv: is not what the scan left there: it is gone"},
+        {"head -n 1 w.rejects.csv >r.rejects.csv",
+         "r.rejects.csv: is not what the scan left there: it is shorter"},
+    };
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        ": >$D/a.cif; $KT scan " MODEL " " EXAMPLES
+        " $D/a.cif --out $D/w.csv --quiet; cp $D/w.csv.state $D/done; "
+        "sed -e 's/\"complete\": true/\"complete\": false/' $D/done >$D/half");
+    assert_status(&r, 0);
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        /* Of a scan that was stopped, and of one that is called complete. */
+        run(&r, folder,
+            "K=$(realpath $KT) P=$PWD; cd $D; bytes=$(wc -c <w.csv); cp w.csv r.csv; cp w.rejects.csv "
+            "r.rejects.csv; "
+            "cp %s r.csv.state; { %s; }; cp r.csv before.csv || :; cd $P; "
+            "$K scan " MODEL " " EXAMPLES " $D/a.cif --out $D/r.csv --resume; s=$?; "
+            "cmp $D/r.csv $D/before.csv || [ ! -e $D/r.csv ] || s=9; exit $s",
+            i % 2 ? "done" : "half", cases[i / 2].change);
+        if (r.status != 1 || !strstr(r.err, cases[i / 2].reason) || !strstr(r.err, "start anew"))
+            fail_msg("%s: %d, %s", cases[i / 2].change, r.status, r.err);
+    }
+    /* The same steps without a change. */
+    run(&r, folder,
+        "cp $D/w.csv $D/r.csv; cp $D/w.rejects.csv $D/r.rejects.csv; cp $D/half $D/r.csv.state; $KT "
+        "scan " MODEL " " EXAMPLES " $D/a.cif --out $D/r.csv --resume --quiet");
+    assert_status(&r, 3);
+    assert_same_files(folder, "w.csv", "r.csv");
+    outcome_destroy(&r);
+}
+
 /* Of a thousand files one in twenty is broken, in ten ways: each is named, and the rows of the others are those that they have without
  * such company. */
 static void one_in_twenty_is_broken(void **state)
@@ -491,7 +589,7 @@ static void wrong_use_is_explained(void **state)
     assert_complains(&r, "there is no telling how far");
     run(&r, folder, "$KT scan " MODEL " " EXAMPLES " --out $D/no/rows.csv");
     assert_status(&r, 1);
-    assert_complains(&r, "no/rows.csv: No such file");
+    assert_complains(&r, "no/rows.csv.lock: cannot be opened: No such file");
     run(&r, folder, "$KT scan " MODEL " " EXAMPLES " --out /dev/full --rejects $D/x.csv");
     assert_status(&r, 1);
     run(&r, folder, "$KT scan " MODEL " " EXAMPLES " --out $D/z.csv --rejects $D/z.csv");
@@ -520,6 +618,9 @@ int main(void)
         TEST(any_number_of_threads_writes_the_same),
         TEST(killed_and_resumed_it_writes_the_same),
         TEST(what_a_kill_left_half_is_cut_off),
+        TEST(one_scan_writes_a_table),
+        TEST(a_table_that_others_change_is_not_called_done),
+        TEST(what_was_changed_since_is_refused),
         TEST(another_model_is_noticed),
         TEST(what_is_broken_is_named),
         TEST(what_is_broken_in_an_archive_is_named),
