@@ -219,6 +219,70 @@ static void ranks_scan_the_same_rows(void **state)
     outcome_destroy(&r);
 }
 
+/* Each rank in a folder of its own, $D/0, $D/1, ..., with the same arguments. */
+#define APART(ranks, arguments)                                                                              \
+    RANKS "KT=$(realpath $KT) M=$PWD/models/togo15; export KT M D; mpirun --allow-run-as-root "              \
+          "--oversubscribe --bind-to none -n " ranks                                                         \
+          " sh -c 'cd $D/$OMPI_COMM_WORLD_RANK && exec $KT " arguments "'"
+
+/* A file more or less, or another list, is found before anything is written. */
+static void ranks_must_see_the_same_files(void **state)
+{
+    static const char *const changes[][2] = {
+        {"rm $D/1/c/050.xyz", "; c/050.xyz (127 bytes) is seen by rank 0 alone"},
+        {"cp $D/1/c/001.xyz $D/1/c/0015.xyz", "; c/0015.xyz (127 bytes) is seen by this rank alone"},
+        {"echo >>$D/1/c/099.xyz", "; c/099.xyz (127 bytes) is seen by rank 0 alone"},
+        {"sed -i s/4/5/ $D/1/c.list", "; c.list (100 bytes, content "},
+        {"rm -r $D/1/c", "rank 1: sees other files than rank 0: 2 with 0 bytes instead of 101 with 12700"},
+    };
+    const char *folder = *state;
+    outcome r = {0};
+    skip_without_mpirun();
+    write_crystals(folder, 100);
+    run(&r, folder,
+        "mkdir -p $D/0/c && cd $D/0/c && split -d -a 3 -l 4 --additional-suffix=.xyz $D/many.xyz ''  && "
+        "cd .. && for i in 0 1 2 3 4 5 6 7 8 9; do echo c/04$i.xyz; done >c.list");
+    assert_status(&r, 0);
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        run(&r, folder,
+            "rm -rf $D/1 $D/run*; cp -r $D/0 $D/1 && %s && " APART(
+                "2", "scan $M c c.list --quiet --out $D/run.csv"),
+            changes[i][0]);
+        assert_status(&r, 1);
+        assert_complains(&r, "kappatune: rank 1: sees other files than rank 0: ");
+        assert_complains(&r, changes[i][1]);
+        run(&r, folder, "ls $D/run*");
+        assert_string_equal(r.out, "");
+    }
+    outcome_destroy(&r);
+}
+
+/* What no listing shows, a file of other crystals behind a list, ends the scan when it is met. */
+static void ranks_must_find_the_same_crystals(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    skip_without_mpirun();
+    write_crystals(folder, 401);
+    for (int i = 0; i < 3; i++) {
+        /* Rank 0, 1 or 2 has a crystal more, in front or at the end. */
+        run(&r, folder,
+            "rm -rf $D/[012] $D/run*; for i in 0 1 2; do mkdir $D/$i && head -n 1600 $D/many.xyz "
+            ">$D/$i/b.xyz && "
+            "head -n 8 $D/many.xyz >$D/$i/a.xyz && printf 'a.xyz\nb.xyz\n' >$D/$i/c.list; done; cp "
+            "$D/many.xyz $D/%d/%c.xyz",
+            i, i == 1 ? 'a' : 'b');
+        assert_status(&r, 0);
+        run(&r, folder, APART("3", "scan $M c.list --quiet --out $D/run.csv"));
+        assert_status(&r, 1);
+        assert_complains(&r, "finds other crystals than the ranks before it, ");
+        assert_complains(&r, "all must see the same files with the same content");
+        run(&r, folder, "grep '\"complete\": true' $D/run.csv.state");
+        assert_status(&r, 1);
+    }
+    outcome_destroy(&r);
+}
+
 static void what_cannot_be_shared_is_refused(void **state)
 {
     const char *folder = *state;
@@ -255,6 +319,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a_rank_may_die, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(one_job_has_the_run_folder, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(ranks_scan_the_same_rows, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(ranks_must_see_the_same_files, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(ranks_must_find_the_same_crystals, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_shared_is_refused, folder_setup, folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

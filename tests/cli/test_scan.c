@@ -226,7 +226,10 @@ static void what_a_kill_left_half_is_cut_off(void **state)
     assert_status(&r, 0);
     /* The state after two of the three crystals, and half a row more than it tells of. */
     run(&r, folder,
-        "bytes=$(head -n 3 $D/whole.csv | wc -c) && sed -e 's/\"done\": 3/\"done\": 2/' -e "
+        "$KT scan " MODEL " $(ls " EXAMPLES "/*.cif | head -n 2) --out $D/two.csv --quiet && "
+        "two=$(grep crystals $D/two.csv.state) && "
+        "bytes=$(head -n 3 $D/whole.csv | wc -c) && sed -e \"s/.*\\\"crystals\\\".*/$two/\" -e 's/\"done\": "
+        "3/\"done\": 2/' -e "
         "'s/\"written\": 3/\"written\": 2/' -e \"s/\\\"rows_bytes\\\": [0-9]*/\\\"rows_bytes\\\": $bytes/\" "
         "-e "
         "'s/\"complete\": true/\"complete\": false/' $D/whole.csv.state >$D/rows.csv.state && printf 'half' "
@@ -235,6 +238,18 @@ static void what_a_kill_left_half_is_cut_off(void **state)
     assert_status(&r, 0);
     assert_complains(&r, "3 crystals, 3 rows in");
     assert_same_files(folder, "whole.csv", "rows.csv");
+    /* The crystals that are done must be the first ones still: others would be lost or be there twice. */
+    run(&r, folder,
+        "mkdir $D/c && cp " EXAMPLES "/*.cif $D/c && $KT scan " MODEL
+        " $D/c --out $D/c.csv --quiet && sed -i "
+        "'s/\"complete\": true/\"complete\": false/' $D/c.csv.state && cp $D/c.csv $D/kept && mv "
+        "$D/c/silicon.cif "
+        "$D/c/a.cif; $KT scan " MODEL " $D/c --out $D/c.csv --resume; s=$?; cmp $D/c.csv $D/kept && exit $s");
+    assert_status(&r, 1);
+    assert_complains(&r, "the first 3 crystals are not those that the scan has done");
+    run(&r, folder,
+        "mv $D/c/a.cif $D/c/silicon.cif; $KT scan " MODEL " $D/c --out $D/c.csv --resume --quiet");
+    assert_status(&r, 0);
     /* A kill before the first state, with no file, an empty one, a part of the header or all of it: there was nothing to lose. */
     static const char *const bare[] = {":", ": >$D/bare.csv", "head -c 9 $D/whole.csv >$D/bare.csv",
                                        "head -n 1 $D/whole.csv >$D/bare.csv; : >$D/bare.rejects.csv"};

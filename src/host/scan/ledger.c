@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/memory.h"
 
@@ -147,7 +149,7 @@ static kt_status go_on(kti_ledger *l, const char *rows_header, const char *rejec
 {
     kept rows = {l->rows_path, rows_header, 0, 0}, rejects = {l->rejects_path, rejects_header, 0, 0};
     json_t *request;
-    const char *file = l->state_path;
+    const char *file = l->state_path, *crystals = "";
     kt_status status = kti_json_object(state, file, "request", &request, error);
     if (status == KT_OK && !json_equal(request, l->request))
         status = kti_fail_file(
@@ -165,7 +167,10 @@ static kt_status go_on(kti_ledger *l, const char *rows_header, const char *rejec
     if (status == KT_OK)
         status = kti_json_integer(state, file, "rejects_bytes", 0, INT64_MAX, &rejects.bytes, error);
     if (status == KT_OK)
+        status = kti_json_string(state, file, "crystals", &crystals, error);
+    if (status == KT_OK)
         status = kti_json_boolean(state, file, "complete", &l->complete, error);
+    l->crystals = strtoull(crystals, NULL, 16);
     rows.lines = l->written + 1;
     rejects.lines = l->rejected + 1;
     l->rows_bytes = rows.bytes;
@@ -194,6 +199,7 @@ kt_status kti_ledger_open(const char *rows, const char *rejects, const char *row
     *ledger = (kti_ledger){.rows_path = rows,
                            .rejects_path = rejects,
                            .request = request,
+                           .crystals = KTI_HASH_START,
                            .lock = {KTI_LOCK_NONE, KTI_LOCK_NONE}};
     ledger->state_path = kti_allocate(room, 1);
     if (!ledger->state_path || !request)
@@ -229,7 +235,7 @@ static kt_status put(FILE *file, const char *path, const char *text, int64_t *by
 }
 
 kt_status kti_ledger_add(kti_ledger *l, const char *rows, const char *rejects, int count, int rejected,
-                         int written, kt_error *error)
+                         int written, uint64_t crystals, kt_error *error)
 {
     kt_status status = put(l->rows, l->rows_path, rows, &l->rows_bytes, error);
     if (status == KT_OK)
@@ -237,6 +243,7 @@ kt_status kti_ledger_add(kti_ledger *l, const char *rows, const char *rejects, i
     l->done += count;
     l->rejected += rejected;
     l->written += written;
+    l->crystals = crystals;
     if (status == KT_OK && kti_seconds() - l->flushed >= flush_every)
         status = kti_ledger_flush(l, false, error);
     return status;
@@ -264,10 +271,13 @@ kt_status kti_ledger_flush(kti_ledger *l, bool complete, kt_error *error)
         status = settle(l->rejects, l->rejects_path, l->rejects_bytes, error);
     if (status != KT_OK)
         return status;
-    json_t *state = json_pack("{s:O, s:I, s:I, s:I, s:I, s:I, s:b}", "request", l->request, "done",
-                              (json_int_t)l->done, "written", (json_int_t)l->written, "rejected",
-                              (json_int_t)l->rejected, "rows_bytes", (json_int_t)l->rows_bytes,
-                              "rejects_bytes", (json_int_t)l->rejects_bytes, "complete", complete);
+    char crystals[24];
+    snprintf(crystals, sizeof crystals, "%016" PRIx64, l->crystals);
+    json_t *state =
+        json_pack("{s:O, s:I, s:I, s:I, s:s, s:I, s:I, s:b}", "request", l->request, "done",
+                  (json_int_t)l->done, "written", (json_int_t)l->written, "rejected", (json_int_t)l->rejected,
+                  "crystals", crystals, "rows_bytes", (json_int_t)l->rows_bytes, "rejects_bytes",
+                  (json_int_t)l->rejects_bytes, "complete", complete);
     status = state ? kti_json_write(l->state_path, state, error) : kti_fail_memory(error, "the scan's state");
     json_decref(state);
     l->flushed = kti_seconds();

@@ -24,6 +24,8 @@ typedef struct kti_ledger {
     kti_lock lock[2];                  /* theirs */
     json_t *request;                   /* what the scan was asked; owned */
     int64_t done, written, rejected;
+    uint64_t
+        crystals; /* which ones are done: a hash of their ids in their order, KTI_HASH_START before the first */
     bool complete;
     double flushed; /* when, s */
 } kti_ledger;
@@ -35,10 +37,10 @@ kt_status kti_ledger_open(const char *rows, const char *rejects, const char *row
                           const char *rejects_header, json_t *request, bool resume, kti_ledger *ledger,
                           kt_error *error);
 
-/* Lines with their ends, of `count` crystals of which `rejected` are rejects. Flushes now and then; KT_IO where the files turn out to
+/* Lines with their ends, of `count` crystals of which `rejected` are rejects, and `crystals` with them. Flushes now and then; KT_IO where the files turn out to
  * have been changed by others meanwhile. */
 kt_status kti_ledger_add(kti_ledger *ledger, const char *rows, const char *rejects, int count, int rejected,
-                         int written, kt_error *error);
+                         int written, uint64_t crystals, kt_error *error);
 
 kt_status kti_ledger_flush(kti_ledger *ledger, bool complete, kt_error *error);
 void kti_ledger_close(kti_ledger *ledger);
