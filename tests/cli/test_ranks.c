@@ -219,11 +219,21 @@ static void ranks_scan_the_same_rows(void **state)
     outcome_destroy(&r);
 }
 
-/* Each rank in a folder of its own, $D/0, $D/1, ..., with the same arguments. */
+/* Each rank in a folder of its own, $D/0, $D/1, ..., with the same arguments; by a launcher that leaves the others alone when one fails, as
+ * srun does. */
 #define APART(ranks, arguments)                                                                              \
-    RANKS "KT=$(realpath $KT) M=$PWD/models/togo15; export KT M D; mpirun --allow-run-as-root "              \
-          "--oversubscribe --bind-to none -n " ranks                                                         \
-          " sh -c 'cd $D/$OMPI_COMM_WORLD_RANK && exec $KT " arguments "'"
+    "KT=$(realpath $KT) M=$PWD/models/togo15; export KT M D ASAN_OPTIONS=detect_leaks=0; timeout 50 mpirun " \
+    "--allow-run-as-root --mca orte_abort_on_non_zero_status 0 --oversubscribe --bind-to none -n " ranks     \
+    " sh -c 'cd $D/$OMPI_COMM_WORLD_RANK && ${K:-$KT} " arguments "; echo ended with $?'"
+
+/* All of so many ranks have failed of themselves; mpirun says 1 or nothing, timeout 124. */
+static void assert_all_ended(const outcome *r, int ranks)
+{
+    if (r->status < 0 || r->status > 1 || count_lines(r->out) != ranks || strstr(r->out, "ended with 0") ||
+        strstr(r->out, "ended with 3"))
+        fail_msg("not all of %d ranks have failed: %d\n%s%s", ranks, r->status, r->out, r->err);
+    assert_null(strstr(r->err, "has died"));
+}
 
 /* A file more or less, or another list, is found before anything is written. */
 static void ranks_must_see_the_same_files(void **state)
@@ -248,7 +258,7 @@ static void ranks_must_see_the_same_files(void **state)
             "rm -rf $D/1 $D/run*; cp -r $D/0 $D/1 && %s && " APART(
                 "2", "scan $M c c.list --quiet --out $D/run.csv"),
             changes[i][0]);
-        assert_status(&r, 1);
+        assert_all_ended(&r, 2);
         assert_complains(&r, "kappatune: rank 1: sees other files than rank 0: ");
         assert_complains(&r, changes[i][1]);
         run(&r, folder, "ls $D/run*");
@@ -274,11 +284,50 @@ static void ranks_must_find_the_same_crystals(void **state)
             i, i == 1 ? 'a' : 'b');
         assert_status(&r, 0);
         run(&r, folder, APART("3", "scan $M c.list --quiet --out $D/run.csv"));
-        assert_status(&r, 1);
+        assert_all_ended(&r, 3);
         assert_complains(&r, "finds other crystals than the ranks before it, ");
         assert_complains(&r, "all must see the same files with the same content");
         run(&r, folder, "grep '\"complete\": true' $D/run.csv.state");
         assert_status(&r, 1);
+    }
+    outcome_destroy(&r);
+}
+
+/* What one rank alone cannot read ends all, with its reason, and nothing is begun. */
+static void a_rank_that_cannot_begin_ends_all(void **state)
+{
+#define OF_RANK "train r.json --quiet --out $D/run"
+    static const char *const cases[][3] = {
+        {"rm $D/1/r.json", OF_RANK, "kappatune: r.json: rank 1: cannot be opened: No such file"},
+        {"echo {} >$D/1/r.json", OF_RANK, "rank 1: ends with exit status 2 before the work begins"},
+        {"echo {} >$D/0/r.json", OF_RANK, "train: name a data set with --data"},
+        {"sed -i s/:.2/:3/ $D/1/r.json", OF_RANK,
+         "kappatune: rank 1: reads another recipe there than rank 0"},
+        {"rm $D/1/togo15.csv", OF_RANK, "togo15.csv: rank 1: there is no such file"},
+        {"sed -i 40d $D/1/togo15.csv", OF_RANK, "kappatune: rank 1: reads other data there than rank 0"},
+        {"rm $D/2/m", "scan m $D/many.xyz --quiet --out $D/run", "kappatune: m: rank 2: cannot be opened"},
+        {"ln -sfn $M-hh143 $D/1/m", "scan m $D/many.xyz --quiet --out $D/run",
+         "kappatune: rank 1: finds another model there than rank 0"},
+        /* A build without MPI, too, which can tell the others nothing. */
+        {"rm $D/1/kt; cp $KT $D/1/kt", OF_RANK,
+         "several processes were launched to share the work, but MPI cannot be loaded"},
+    };
+    const char *folder = *state;
+    outcome r = {0};
+    skip_without_mpirun();
+    write_crystals(folder, 10);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        run(&r, folder,
+            "export KAPPATUNE_JOIN_SECONDS=3 KT=$(realpath $KT) M=$PWD/models/togo15 D; rm -rf $D/[012]; for "
+            "i in 0 1 2; do "
+            "mkdir $D/$i; echo '{\"data\": \"togo15.csv\", \"folds\": 2, \"epochs\": 1}' >$D/$i/r.json; "
+            "cp datasets/togo15.csv $D/$i; ln -s $M $D/$i/m; ln -s $KT $D/$i/kt; done; { %s; }; chmod +x "
+            "$D/1/kt; export K=./kt; " APART("3", "%s"),
+            cases[i][0], cases[i][1]);
+        assert_all_ended(&r, 3);
+        assert_complains(&r, cases[i][2]);
+        run(&r, folder, "ls $D/run*");
+        assert_string_equal(r.out, "");
     }
     outcome_destroy(&r);
 }
@@ -321,6 +370,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(ranks_scan_the_same_rows, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(ranks_must_see_the_same_files, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(ranks_must_find_the_same_crystals, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_rank_that_cannot_begin_ends_all, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_shared_is_refused, folder_setup, folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

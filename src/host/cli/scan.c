@@ -300,22 +300,23 @@ int kti_cli_scan(int argc, char **argv)
 {
     request r = {0};
     kt_error error = KT_ERROR_NONE;
-    int exit_status = read_options(argc, argv, &r);
+    kt_communicator *ranks;
+    int exit_status = kti_cli_join(argc, argv, &ranks);
     if (exit_status >= 0)
         return exit_status;
-    if (!r.scan.rejects)
+    exit_status = read_options(argc, argv, &r);
+    if (exit_status < 0 && !r.scan.rejects)
         r.scan.rejects = r.rejects = kti_scan_rejects_beside(r.scan.out);
-    if (!r.scan.rejects) {
+    if (exit_status < 0 && !r.scan.rejects)
         kti_fail_memory(&error, "a path");
-        return kti_cli_fail(&error);
-    }
-    exit_status = kti_cli_join(argc, argv, &r.scan.ranks);
+    exit_status = kti_cli_agree(ranks, exit_status, &error);
     if (exit_status < 0) {
+        r.scan.ranks = ranks;
         if (r.scan.threads == 0)
-            r.scan.threads = kti_communicator_processors(r.scan.ranks);
-        r.bar.quiet = r.bar.quiet || !kti_communicator_is_root(r.scan.ranks);
-        exit_status = kti_cli_leave(r.scan.ranks, scan(&r));
+            r.scan.threads = kti_communicator_processors(ranks);
+        r.bar.quiet = r.bar.quiet || !kti_communicator_is_root(ranks);
+        exit_status = scan(&r);
     }
     free(r.rejects);
-    return exit_status;
+    return kti_cli_leave(ranks, exit_status);
 }

@@ -708,6 +708,9 @@ static kt_status begin(scan *s, const kt_model *model, kt_status status, kt_erro
     if (status == KT_OK)
         status =
             kti_listing_compare(kti_source_listing(s->source), o->sources, o->source_count, o->ranks, error);
+    if (status == KT_OK)
+        status = kti_communicator_compare(o->ranks, kti_model_fingerprint(model),
+                                          "finds another model there than rank 0", error);
     if (status == KT_OK && s->rank == 0)
         status = open_ledger(s, model, error);
     status = kti_communicator_agree(o->ranks, status, NULL, NULL, error);
