@@ -250,6 +250,9 @@ static void what_a_kill_left_half_is_cut_off(void **state)
     run(&r, folder,
         "mv $D/c/a.cif $D/c/silicon.cif; $KT scan " MODEL " $D/c --out $D/c.csv --resume --quiet");
     assert_status(&r, 0);
+    run(&r, folder, "sed -i /crystals/d $D/c.csv.state && $KT scan " MODEL " $D/c --out $D/c.csv --resume");
+    assert_status(&r, 1);
+    assert_complains(&r, "or the version of kappatune does");
     /* A kill before the first state, with no file, an empty one, a part of the header or all of it: there was nothing to lose. */
     static const char *const bare[] = {":", ": >$D/bare.csv", "head -c 9 $D/whole.csv >$D/bare.csv",
                                        "head -n 1 $D/whole.csv >$D/bare.csv; : >$D/bare.rejects.csv"};

@@ -151,7 +151,7 @@ static kt_status go_on(kti_ledger *l, const char *rows_header, const char *rejec
     json_t *request;
     const char *file = l->state_path, *crystals = "";
     kt_status status = kti_json_object(state, file, "request", &request, error);
-    if (status == KT_OK && !json_equal(request, l->request))
+    if (status == KT_OK && !(json_equal(request, l->request) && json_object_get(state, "crystals")))
         status = kti_fail_file(
             error, KT_BAD_ARGUMENT, file,
             "is of another scan: model, sources, or options differ from what it began with, or the "
