@@ -116,7 +116,8 @@ static char *list_sorted(char *const *paths, int count)
     for (int i = 0; i < count; i++)
         visit(&w, paths[i], 0);
     const size_t lines = (size_t)w.listing.files;
-    char **line = kti_allocate(lines, sizeof *line), *sorted = kti_allocate(names.size + 1, 1), *at = names.data;
+    char **line = kti_allocate(lines, sizeof *line), *sorted = kti_allocate(names.size + 1, 1),
+         *at = names.data;
     if (!names.failed && names.size < MOST_TEXT && line && sorted && at) {
         char *to = sorted;
         for (size_t i = 0; i < lines; i++) {
@@ -155,8 +156,8 @@ static void give_example(const char *own, const char *root, char *text, size_t c
     bool of_own = false;
     const char *line = *own && *root ? first_difference(own, root, &of_own) : NULL;
     if (line)
-        snprintf(text, capacity, "; %.*s is seen by %s", (int)strcspn(line, "\n") < 200 ? (int)strcspn(line, "\n") : 200,
-                 line, of_own ? "this rank alone" : "rank 0 alone");
+        snprintf(text, capacity, "; %s alone sees %.*s", of_own ? "this rank" : "rank 0",
+                 (int)strcspn(line, "\n"), line);
 }
 
 /* After a difference; all ranks. */
@@ -180,7 +181,7 @@ kt_status kti_listing_compare(const kti_listing *own, char *const *paths, int co
                               kt_error *error)
 {
     kti_listing root = *own;
-    char example[256];
+    char example[300];
     if (!ranks)
         return KT_OK;
     kt_status status = kti_communicator_broadcast(ranks, &root, sizeof root, error);
@@ -189,15 +190,16 @@ kt_status kti_listing_compare(const kti_listing *own, char *const *paths, int co
     const bool same = own->files == root.files && own->bytes == root.bytes && own->hash == root.hash;
     kt_error other = KT_ERROR_NONE;
     /* All learn of it, since all have a part in finding the example. */
-    if (kti_communicator_agree(ranks, same ? KT_OK : kti_fail(&other, KT_BAD_ARGUMENT, "other files"), NULL, NULL,
-                               &other) == KT_OK)
+    if (kti_communicator_agree(ranks, same ? KT_OK : kti_fail(&other, KT_BAD_ARGUMENT, "other files"), NULL,
+                               NULL, &other) == KT_OK)
         return KT_OK;
     exchange_names(paths, count, ranks, example, sizeof example);
     if (!same)
-        status = kti_fail(error, KT_BAD_ARGUMENT,
-                          "sees other files than rank 0: %lld with %lld bytes instead of %lld with %lld%s; all "
-                          "ranks must see the same",
-                          (long long)own->files, (long long)own->bytes, (long long)root.files,
-                          (long long)root.bytes, example);
+        status =
+            kti_fail(error, KT_BAD_ARGUMENT,
+                     "sees other files than rank 0: %lld with %lld bytes instead of %lld with %lld%s; all "
+                     "ranks must see the same",
+                     (long long)own->files, (long long)own->bytes, (long long)root.files,
+                     (long long)root.bytes, example);
     return kti_communicator_agree(ranks, status, NULL, NULL, error);
 }
