@@ -506,8 +506,9 @@ static void names_in_archives_are_read_in_any_locale(void **state)
     assert_non_null(strstr(rejects, "u.zip:entry 3,,its name cannot be read: it is not the UTF-8 that"));
     free(rows);
     free(rejects);
-    /* Where the system has no such locale at all. */
-    run(&r, folder, "LOCPATH=$D $KT scan " MODEL " $D/u.zip --out $D/none.csv --quiet");
+    /* Where the system has no such locale at all; glibc leaks LOCPATH. */
+    run(&r, folder,
+        "ASAN_OPTIONS=detect_leaks=0 LOCPATH=$D $KT scan " MODEL " $D/u.zip --out $D/none.csv --quiet");
     assert_status(&r, 3);
     run(&r, folder, "wc -l <$D/none.csv; cat $D/none.csv $D/none.rejects.csv");
     if (!strstr(r.out, umlaut)) { /* a C library that needs no files for it */
