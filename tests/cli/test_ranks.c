@@ -248,6 +248,121 @@ static void ranks_scan_the_same_rows(void **state)
     outcome_destroy(&r);
 }
 
+/* Each rank in a folder of its own, $D/0, $D/1, ..., with the same arguments; by a launcher that leaves the others alone when one fails, as
+ * srun does. */
+#define APART(ranks, arguments)                                                                              \
+    "KT=$(realpath $KT) M=$PWD/models/togo15; export KT M D ASAN_OPTIONS=detect_leaks=0; timeout 50 mpirun " \
+    "--allow-run-as-root --mca orte_abort_on_non_zero_status 0 --oversubscribe --bind-to none -n " ranks     \
+    " sh -c 'cd $D/$OMPI_COMM_WORLD_RANK && ${K:-$KT} " arguments "; echo ended with $?'"
+
+/* All of so many ranks have failed, of themselves or, which makes mpirun say 1, ended by it; timeout would say 124. */
+static void assert_all_ended(const outcome *r, int ranks)
+{
+    const bool ended = r->status == 1 || (r->status == 0 && count_lines(r->out) == ranks);
+    if (!ended || strstr(r->out, "ended with 0") || strstr(r->out, "ended with 3"))
+        fail_msg("not all of %d ranks have failed: %d\n%s%s", ranks, r->status, r->out, r->err);
+    assert_null(strstr(r->err, "has died"));
+}
+
+/* A file more or less, or another list, is found before anything is written. */
+static void ranks_must_see_the_same_files(void **state)
+{
+    static const char *const changes[][2] = {
+        {"rm $D/1/c/050.xyz", "; rank 0 alone sees c/050.xyz (127 bytes)"},
+        {"cp $D/1/c/001.xyz $D/1/c/0015.xyz", "; this rank alone sees c/0015.xyz (127 bytes)"},
+        {"echo >>$D/1/c/099.xyz", "; rank 0 alone sees c/099.xyz (127 bytes)"},
+        {"sed -i s/4/5/ $D/1/c.list", " alone sees c.list (100 bytes, content "},
+        {"rm -r $D/1/c", "rank 1: sees other files than rank 0: 2 with 0 bytes instead of 101 with 12700"},
+    };
+    const char *folder = *state;
+    outcome r = {0};
+    skip_without_mpirun();
+    write_crystals(folder, 100);
+    run(&r, folder,
+        "mkdir -p $D/0/c && cd $D/0/c && split -d -a 3 -l 4 --additional-suffix=.xyz $D/many.xyz ''  && "
+        "cd .. && for i in 0 1 2 3 4 5 6 7 8 9; do echo c/04$i.xyz; done >c.list");
+    assert_status(&r, 0);
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        run(&r, folder,
+            "rm -rf $D/1 $D/run*; cp -r $D/0 $D/1 && %s && " APART(
+                "2", "scan $M c c.list --quiet --out $D/run.csv"),
+            changes[i][0]);
+        assert_all_ended(&r, 2);
+        assert_complains(&r, "kappatune: rank 1: sees other files than rank 0: ");
+        assert_complains(&r, changes[i][1]);
+        run(&r, folder, "ls $D/run*");
+        assert_string_equal(r.out, "");
+    }
+    outcome_destroy(&r);
+}
+
+/* What no listing shows, a file of other crystals behind a list, ends the scan when it is met. */
+static void ranks_must_find_the_same_crystals(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    skip_without_mpirun();
+    write_crystals(folder, 401);
+    for (int i = 0; i < 3; i++) {
+        /* Rank 0, 1 or 2 has a crystal more, in front or at the end. */
+        run(&r, folder,
+            "rm -rf $D/[012] $D/run*; for i in 0 1 2; do mkdir $D/$i && head -n 1600 $D/many.xyz "
+            ">$D/$i/b.xyz && "
+            "head -n 8 $D/many.xyz >$D/$i/a.xyz && printf 'a.xyz\nb.xyz\n' >$D/$i/c.list; done; cp "
+            "$D/many.xyz $D/%d/%c.xyz",
+            i, i == 1 ? 'a' : 'b');
+        assert_status(&r, 0);
+        run(&r, folder, APART("3", "scan $M c.list --quiet --out $D/run.csv"));
+        assert_all_ended(&r, 3);
+        assert_complains(&r, "finds other crystals than the ranks before it, ");
+        assert_complains(&r, "all must see the same files with the same content");
+        run(&r, folder, "grep '\"complete\": true' $D/run.csv.state");
+        assert_status(&r, 1);
+    }
+    outcome_destroy(&r);
+}
+
+/* What one rank alone cannot read ends all, with its reason, and nothing is begun. */
+static void a_rank_that_cannot_begin_ends_all(void **state)
+{
+#define OF_RANK "train r.json --quiet --out $D/run"
+    static const char *const cases[][3] = {
+        {"rm $D/1/r.json", OF_RANK, "kappatune: r.json: rank 1: cannot be opened: No such file"},
+        {"echo {} >$D/1/r.json", OF_RANK, "rank 1: ends with exit status 2 before the work begins"},
+        {"echo {} >$D/0/r.json", OF_RANK, "train: name a data set with --data"},
+        {"sed -i s/:.2/:3/ $D/1/r.json", OF_RANK,
+         "kappatune: rank 1: reads another recipe there than rank 0"},
+        {"rm $D/1/togo15.csv", OF_RANK, "togo15.csv: rank 1: there is no such file"},
+        {"sed -i 40d $D/1/togo15.csv", OF_RANK, "kappatune: rank 1: reads other data there than rank 0"},
+        {"rm $D/2/m", "scan m $D/many.xyz --quiet --out $D/run", "kappatune: m: rank 2: cannot be opened"},
+        {"ln -sfn $M-hh143 $D/1/m", "scan m $D/many.xyz --quiet --out $D/run",
+         "kappatune: rank 1: finds another model there than rank 0"},
+        /* A build without MPI, too, which can tell the others nothing. */
+        {"rm $D/1/kt; cp $KT $D/1/kt", OF_RANK,
+         "several processes were launched to share the work, but MPI cannot be loaded"},
+        {"rm $D/1/kt; echo 'sleep 8; exit 1' >$D/1/kt; chmod +x $D/1/kt", OF_RANK,
+         "other ranks have not joined this one within KAPPATUNE_JOIN_SECONDS"},
+    };
+    const char *folder = *state;
+    outcome r = {0};
+    skip_without_mpirun();
+    write_crystals(folder, 10);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        run(&r, folder,
+            "export KAPPATUNE_JOIN_SECONDS=3 KT=$(realpath $KT) M=$PWD/models/togo15 D; rm -rf $D/[012]; for "
+            "i in 0 1 2; do "
+            "mkdir $D/$i; echo '{\"data\": \"togo15.csv\", \"folds\": 2, \"epochs\": 1}' >$D/$i/r.json; "
+            "cp datasets/togo15.csv $D/$i; ln -s $M $D/$i/m; ln -s $KT $D/$i/kt; done; { %s; }; chmod +x "
+            "$D/1/kt; export K=./kt; " APART("3", "%s"),
+            cases[i][0], cases[i][1]);
+        assert_all_ended(&r, 3);
+        assert_complains(&r, cases[i][2]);
+        run(&r, folder, "ls $D/run*");
+        assert_string_equal(r.out, "");
+    }
+    outcome_destroy(&r);
+}
+
 static void what_cannot_be_shared_is_refused(void **state)
 {
     const char *folder = *state;
@@ -285,6 +400,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(one_job_has_the_run_folder, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(stopped_ranks_go_on, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(ranks_scan_the_same_rows, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(ranks_must_see_the_same_files, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(ranks_must_find_the_same_crystals, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_rank_that_cannot_begin_ends_all, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(what_cannot_be_shared_is_refused, folder_setup, folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

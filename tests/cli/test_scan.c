@@ -230,7 +230,10 @@ static void what_a_kill_left_half_is_cut_off(void **state)
     assert_status(&r, 0);
     /* The state after two of the three crystals, and half a row more than it tells of. */
     run(&r, folder,
-        "bytes=$(head -n 3 $D/whole.csv | wc -c) && sed -e 's/\"done\": 3/\"done\": 2/' -e "
+        "$KT scan " MODEL " $(ls " EXAMPLES "/*.cif | head -n 2) --out $D/two.csv --quiet && "
+        "two=$(grep crystals $D/two.csv.state) && "
+        "bytes=$(head -n 3 $D/whole.csv | wc -c) && sed -e \"s/.*\\\"crystals\\\".*/$two/\" -e 's/\"done\": "
+        "3/\"done\": 2/' -e "
         "'s/\"written\": 3/\"written\": 2/' -e \"s/\\\"rows_bytes\\\": [0-9]*/\\\"rows_bytes\\\": $bytes/\" "
         "-e "
         "'s/\"complete\": true/\"complete\": false/' $D/whole.csv.state >$D/rows.csv.state && printf 'half' "
@@ -239,6 +242,21 @@ static void what_a_kill_left_half_is_cut_off(void **state)
     assert_status(&r, 0);
     assert_complains(&r, "3 crystals, 3 rows in");
     assert_same_files(folder, "whole.csv", "rows.csv");
+    /* The crystals that are done must be the first ones still: others would be lost or be there twice. */
+    run(&r, folder,
+        "mkdir $D/c && cp " EXAMPLES "/*.cif $D/c && $KT scan " MODEL
+        " $D/c --out $D/c.csv --quiet && sed -i "
+        "'s/\"complete\": true/\"complete\": false/' $D/c.csv.state && cp $D/c.csv $D/kept && mv "
+        "$D/c/silicon.cif "
+        "$D/c/a.cif; $KT scan " MODEL " $D/c --out $D/c.csv --resume; s=$?; cmp $D/c.csv $D/kept && exit $s");
+    assert_status(&r, 1);
+    assert_complains(&r, "the first 3 crystals are not those that the scan has done");
+    run(&r, folder,
+        "mv $D/c/a.cif $D/c/silicon.cif; $KT scan " MODEL " $D/c --out $D/c.csv --resume --quiet");
+    assert_status(&r, 0);
+    run(&r, folder, "sed -i /crystals/d $D/c.csv.state && $KT scan " MODEL " $D/c --out $D/c.csv --resume");
+    assert_status(&r, 1);
+    assert_complains(&r, "or the version of kappatune does");
     /* A kill before the first state, with no file, an empty one, a part of the header or all of it: there was nothing to lose. */
     static const char *const bare[] = {":", ": >$D/bare.csv", "head -c 9 $D/whole.csv >$D/bare.csv",
                                        "head -n 1 $D/whole.csv >$D/bare.csv; : >$D/bare.rejects.csv"};
@@ -256,6 +274,104 @@ static void what_a_kill_left_half_is_cut_off(void **state)
         " " EXAMPLES " --out $D/bare.csv --resume; echo $s $?; cat $D/bare.csv");
     assert_says(&r, "1 1\nnote\n");
     assert_complains(&r, "there is no telling how far the scan is");
+    outcome_destroy(&r);
+}
+
+/* A scan of a list that comes through the pipe 3 and ends with it; of as many crystals that its first rows are in the file. */
+#define LIVING                                                                                               \
+    "mkfifo $D/feed; $KT scan " MODEL " - --out $D/rows.csv --threads 1 --quiet <$D/feed & p=$!; "           \
+    "exec 3>$D/feed; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do ls " EXAMPLES "/*.cif; done >$D/all; "    \
+    "cat $D/all >&3; i=0; while [ $(cat $D/rows.csv 2>/dev/null | wc -l) -lt 9 ] && [ $((i += 1)) -lt 2000 " \
+    "]; "                                                                                                    \
+    "do sleep 0.01; done; "
+
+static void one_scan_writes_a_table(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    char owner[64];
+    /* Resumed or not, to the same table, by a link to it, or to the same rejects. */
+    run(&r, folder,
+        LIVING
+        "ln -s rows.csv $D/link.csv; for o in '--resume' '' '--out '$D'/link.csv --resume' '--out '$D'/x.csv "
+        "--rejects '$D'/rows.rejects.csv'; do $KT scan " MODEL " - --out $D/rows.csv $o </dev/null; "
+        "[ $? = 1 ] || echo refused not: \"$o\"; done; ls $D/x.csv* >&2; "
+        "exec 3>&-; wait $p; echo ended with $?; echo process $p");
+    assert_says(&r, "ended with 0\n");
+    assert_null(strstr(r.out, "refused not"));
+    assert_complains(&r, "/rows.csv: another run is writing here (host ");
+    assert_complains(&r, "/link.csv: another run is writing here (host ");
+    assert_complains(&r, "/rows.rejects.csv: another run is writing here (host ");
+    snprintf(owner, sizeof owner, ", %.40s)", strstr(r.out, "process ") ? strstr(r.out, "process ") : "");
+    owner[strcspn(owner, "\n")] = '\0';
+    assert_complains(&r, owner);
+    run(&r, folder, "$KT scan " MODEL " - --out $D/whole.csv --quiet <$D/all; ls $D");
+    assert_status(&r, 0);
+    assert_same_files(folder, "whole.csv", "rows.csv");
+    assert_null(strstr(r.out, "lock"));
+    /* What a crash leaves holds nobody up. */
+    run(&r, folder,
+        "echo host gone, process 1 >$D/y.csv.lock; $KT scan " MODEL " " EXAMPLES " --out $D/y.csv --quiet");
+    assert_status(&r, 0);
+    outcome_destroy(&r);
+}
+
+/* Where a lock doesn't hold, or another program cuts the table, the scan does not end well. */
+static void a_table_that_others_change_is_not_called_done(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder, LIVING ": >$D/rows.csv; exec 3>&-; wait $p; echo ended with $?");
+    assert_says(&r, "ended with 1\n");
+    assert_complains(&r, "rows.csv: was changed by another program while the scan wrote it");
+    run(&r, folder, "grep '\"complete\": true' $D/rows.csv.state");
+    assert_status(&r, 1);
+    outcome_destroy(&r);
+}
+
+/* What a resumed scan finds is what it left, or is refused and stays as it is. */
+static void what_was_changed_since_is_refused(void **state)
+{
+    static const struct {
+        const char *change, *reason;
+    } cases[] = {
+        {"head -c 700 w.csv >r.csv", "r.csv: is not what the scan left there: it is shorter"},
+        {"{ head -c 700 w.csv; head -c 20 /dev/zero; tail -c +721 w.csv; } >r.csv", "it has zero bytes"},
+        {"sed 's/kappa_mean/kappa_MEAN/' w.csv >r.csv", "its first line is not the header"},
+        {"tr '\\n' ' ' <w.csv | sed 's/ /\\n/' >r.csv; echo >>r.csv",
+         "no row ends where the last one should"},
+        {"{ head -n 1 w.csv; tail -n +2 w.csv | tr '\\n' ' '; } >r.csv; truncate -s $(($bytes - 1)) r.csv; "
+         "echo >>r.csv",
+         "it has another number of rows"},
+        {"rm r.csv", "r.csv: is not what the scan left there: it is gone"},
+        {"head -n 1 w.rejects.csv >r.rejects.csv",
+         "r.rejects.csv: is not what the scan left there: it is shorter"},
+    };
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        ": >$D/a.cif; $KT scan " MODEL " " EXAMPLES
+        " $D/a.cif --out $D/w.csv --quiet; cp $D/w.csv.state $D/done; "
+        "sed -e 's/\"complete\": true/\"complete\": false/' $D/done >$D/half");
+    assert_status(&r, 0);
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        /* Of a scan that was stopped, and of one that is called complete. */
+        run(&r, folder,
+            "K=$(realpath $KT) P=$PWD; cd $D; bytes=$(wc -c <w.csv); cp w.csv r.csv; cp w.rejects.csv "
+            "r.rejects.csv; "
+            "cp %s r.csv.state; { %s; }; cp r.csv before.csv || :; cd $P; "
+            "$K scan " MODEL " " EXAMPLES " $D/a.cif --out $D/r.csv --resume; s=$?; "
+            "cmp $D/r.csv $D/before.csv || [ ! -e $D/r.csv ] || s=9; exit $s",
+            i % 2 ? "done" : "half", cases[i / 2].change);
+        if (r.status != 1 || !strstr(r.err, cases[i / 2].reason) || !strstr(r.err, "start anew"))
+            fail_msg("%s: %d, %s", cases[i / 2].change, r.status, r.err);
+    }
+    /* The same steps without a change. */
+    run(&r, folder,
+        "cp $D/w.csv $D/r.csv; cp $D/w.rejects.csv $D/r.rejects.csv; cp $D/half $D/r.csv.state; $KT "
+        "scan " MODEL " " EXAMPLES " $D/a.cif --out $D/r.csv --resume --quiet");
+    assert_status(&r, 3);
+    assert_same_files(folder, "w.csv", "r.csv");
     outcome_destroy(&r);
 }
 
@@ -343,6 +459,66 @@ static void what_is_broken_in_an_archive_is_named(void **state)
             fail_msg("%s is missing in\n%s", read[i], rows);
     assert_int_equal(count_lines(rows), 6);
     free(rows);
+    outcome_destroy(&r);
+}
+
+/* Whatever the locale; and a name that can't be had is a reject, never silence. */
+static void names_in_archives_are_read_in_any_locale(void **state)
+{
+    static const char umlaut[] = "gr\xc3\xbcn.cif,Si", broken[] = "b\xff.cif,Si";
+    const char *folder = *state;
+    outcome r = {0};
+    run(&r, folder,
+        "cp " EXAMPLES "/silicon.cif $D && cd $D && python3 - <<'END'\n"
+        "import io, tarfile, zipfile\n"
+        "data = open('silicon.cif', 'rb').read()\n"
+        "with zipfile.ZipFile('u.zip', 'w') as made:\n"
+        "    for name in ('a.cif', 'gr\\u00fcn.cif', 'x\\u6c34.cif', 'z.cif'): made.writestr(name, data)\n"
+        "raw = open('u.zip', 'rb').read().replace(b'x\\xe6\\xb0', b'x\\xff\\xb0')\n"
+        "open('u.zip', 'wb').write(raw)\n" /* its third name is no UTF-8 any more */
+        "with zipfile.ZipFile('old.zip', 'w') as made: made.writestr('bX.cif', data)\n"
+        "raw = open('old.zip', 'rb').read().replace(b'bX.cif', b'b\\xff.cif')\n"
+        "open('old.zip', 'wb').write(raw)\n"
+        "for kind in ('GNU', 'PAX'):\n"
+        "    with tarfile.open(kind + '.tar', 'w', format=getattr(tarfile, kind + '_FORMAT'), "
+        "encoding='utf-8') as made:\n"
+        "        for name in ('gr\\u00fcn.cif', 'b\\udcff.cif'):\n"
+        "            about = tarfile.TarInfo(name)\n"
+        "            about.size = len(data)\n"
+        "            made.addfile(about, io.BytesIO(data))\n"
+        "END\n:");
+    assert_status(&r, 0);
+    run(&r, folder,
+        "KT=$(realpath $KT); m=$PWD/" MODEL
+        "; cd $D; for l in C C.UTF-8; do LC_ALL=$l $KT scan $m u.zip old.zip "
+        "GNU.tar PAX.tar --out $l.csv --quiet; [ $? = 3 ] || exit 9; done");
+    assert_status(&r, 0);
+    assert_same_files(folder, "C.csv", "C.UTF-8.csv");
+    assert_same_files(folder, "C.rejects.csv", "C.UTF-8.rejects.csv");
+    char *rows = read_text(in(folder, "C.csv"), NULL),
+         *rejects = read_text(in(folder, "C.rejects.csv"), NULL);
+    static const char *const archives[] = {"u.zip:", "old.zip:", "GNU.tar:", "PAX.tar:"};
+    for (int i = 0; i < 4; i++) {
+        char whole[64];
+        snprintf(whole, sizeof whole, "%s%s", archives[i], i == 1 ? broken : umlaut);
+        if (!strstr(rows, whole))
+            fail_msg("%s is missing in\n%s", whole, rows);
+    }
+    assert_int_equal(count_lines(rows), 1 + 3 + 1 + 2 + 2);
+    assert_int_equal(count_lines(rejects), 2);
+    assert_non_null(strstr(rejects, "u.zip:entry 3,,its name cannot be read: it is not the UTF-8 that"));
+    free(rows);
+    free(rejects);
+    /* Where the system has no such locale at all; glibc leaks LOCPATH. */
+    run(&r, folder,
+        "ASAN_OPTIONS=detect_leaks=0 LOCPATH=$D $KT scan " MODEL " $D/u.zip --out $D/none.csv --quiet");
+    assert_status(&r, 3);
+    run(&r, folder, "wc -l <$D/none.csv; cat $D/none.csv $D/none.rejects.csv");
+    if (!strstr(r.out, umlaut)) { /* a C library that needs no files for it */
+        assert_int_equal(atoi(r.out), 3);
+        assert_says(&r, "u.zip:entry 2,,its name cannot be read: this system has no locale C.UTF-8");
+        assert_says(&r, "u.zip:entry 3,,its name cannot be read");
+    }
     outcome_destroy(&r);
 }
 
@@ -435,7 +611,7 @@ static void wrong_use_is_explained(void **state)
     assert_complains(&r, "there is no telling how far");
     run(&r, folder, "$KT scan " MODEL " " EXAMPLES " --out $D/no/rows.csv");
     assert_status(&r, 1);
-    assert_complains(&r, "no/rows.csv: No such file");
+    assert_complains(&r, "no/rows.csv.lock: cannot be opened: No such file");
     run(&r, folder, "$KT scan " MODEL " " EXAMPLES " --out /dev/full --rejects $D/x.csv");
     assert_status(&r, 1);
     run(&r, folder, "$KT scan " MODEL " " EXAMPLES " --out $D/z.csv --rejects $D/z.csv");
@@ -464,9 +640,13 @@ int main(void)
         TEST(any_number_of_threads_writes_the_same),
         TEST(killed_and_resumed_it_writes_the_same),
         TEST(what_a_kill_left_half_is_cut_off),
+        TEST(one_scan_writes_a_table),
+        TEST(a_table_that_others_change_is_not_called_done),
+        TEST(what_was_changed_since_is_refused),
         TEST(another_model_is_noticed),
         TEST(what_is_broken_is_named),
         TEST(what_is_broken_in_an_archive_is_named),
+        TEST(names_in_archives_are_read_in_any_locale),
         TEST(one_in_twenty_is_broken),
         TEST(lines_of_a_block_are_those_of_the_file),
         TEST(rows_can_be_chosen_and_shown),

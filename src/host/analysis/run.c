@@ -244,6 +244,9 @@ static kt_status set_out(const kt_train_options *options, kti_lock *locks, int r
 {
     const bool root = kti_communicator_is_root(options->ranks);
     status = kti_communicator_agree(options->ranks, status, NULL, NULL, error);
+    if (status == KT_OK)
+        status = kti_communicator_compare(options->ranks, kti_dataset_fingerprint(dataset),
+                                          "reads other data there than rank 0", error);
     for (int i = 0; i < replicas && status == KT_OK && options->out && root; i++) {
         status = kti_recipe_store(&options[i], &locks[i], error);
         if (status == KT_OK)

@@ -195,6 +195,18 @@ kt_status kti_communicator_agree(kt_communicator *ranks, kt_status status, kti_i
     return error->status;
 }
 
+kt_status kti_communicator_compare(kt_communicator *ranks, uint64_t fingerprint, const char *difference,
+                                   kt_error *error)
+{
+    uint64_t root = fingerprint;
+    if (!ranks)
+        return KT_OK;
+    kt_status status = kti_communicator_broadcast(ranks, &root, sizeof root, error);
+    if (status == KT_OK && root != fingerprint)
+        status = kti_fail(error, KT_BAD_ARGUMENT, "%s", difference);
+    return kti_communicator_agree(ranks, status, NULL, NULL, error);
+}
+
 /* ---- news ---- */
 
 void kti_communicator_tell(kt_communicator *ranks, const kti_news *news)

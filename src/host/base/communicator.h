@@ -76,6 +76,10 @@ kt_status kti_communicator_broadcast(kt_communicator *ranks, void *data, size_t 
 kt_status kti_communicator_agree(kt_communicator *ranks, kt_status status, kti_idle idle, void *user,
                                  kt_error *error);
 
+/* Called by all: KT_BAD_ARGUMENT for all where one's fingerprint is not rank 0's, with `difference` as its message. */
+kt_status kti_communicator_compare(kt_communicator *ranks, uint64_t fingerprint, const char *difference,
+                                   kt_error *error);
+
 /* ---- news ---- */
 
 /* From any thread. A new piece of work forgets that the one before was to be stopped. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fail.h"
@@ -29,11 +30,11 @@ static void read_owner(int handle, char owner[KTI_LOCK_OWNER])
         snprintf(owner, KTI_LOCK_OWNER, "unknown owner");
 }
 
-static kt_status refuse(int handle, const char *folder, kt_error *error)
+static kt_status refuse(int handle, const char *subject, kt_error *error)
 {
     char owner[KTI_LOCK_OWNER];
     read_owner(handle, owner);
-    return kti_fail_file(error, KT_IO, folder, "another run is writing here (%s)", owner);
+    return kti_fail_file(error, KT_IO, subject, "another run is writing here (%s)", owner);
 }
 
 bool kti_lock_is_held(const char *folder, char owner[KTI_LOCK_OWNER])
@@ -50,33 +51,76 @@ bool kti_lock_is_held(const char *folder, char owner[KTI_LOCK_OWNER])
     return held;
 }
 
-kt_status kti_lock_take(kti_lock *lock, const char *folder, kt_error *error)
+/* Whether the file is still there: who held it before may have removed it. */
+static bool is_there(int handle, const char *path)
+{
+    struct stat held, there;
+    return fstat(handle, &held) == 0 && stat(path, &there) == 0 && held.st_ino == there.st_ino &&
+           held.st_dev == there.st_dev;
+}
+
+/* `subject`: what is locked, for people. */
+static kt_status take(kti_lock *lock, const char *path, const char *subject, kt_error *error)
 {
     const struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    kt_status status = KT_OK;
-    char *path = kti_path_join(folder, "lock");
-    lock->handle = -1;
-    if (!path)
-        return kti_fail_memory(error, "a path");
-    const int handle = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (handle < 0) {
-        status = kti_fail_file(error, KT_IO, path, "cannot be opened: %s", strerror(errno));
-    } else if (fcntl(handle, F_SETLK, &whole) != 0) {
-        status = errno == EACCES || errno == EAGAIN
-                     ? refuse(handle, folder, error)
-                     : kti_fail_file(error, KT_IO, path, "cannot be locked: %s", strerror(errno));
+    *lock = (kti_lock)KTI_LOCK_NONE;
+    for (;;) {
+        const int handle = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        if (handle < 0)
+            return kti_fail_file(error, KT_IO, path, "cannot be opened: %s", strerror(errno));
+        if (fcntl(handle, F_SETLK, &whole) != 0) {
+            const kt_status status =
+                errno == EACCES || errno == EAGAIN
+                    ? refuse(handle, subject, error)
+                    : kti_fail_file(error, KT_IO, path, "cannot be locked: %s", strerror(errno));
+            close(handle);
+            return status;
+        }
+        if (is_there(handle, path)) {
+            name_owner(handle);
+            lock->handle = handle;
+            return KT_OK;
+        }
         close(handle);
-    } else {
-        name_owner(handle);
-        lock->handle = handle;
     }
+}
+
+kt_status kti_lock_take(kti_lock *lock, const char *folder, kt_error *error)
+{
+    char *path = kti_path_join(folder, "lock");
+    *lock = (kti_lock)KTI_LOCK_NONE;
+    const kt_status status = path ? take(lock, path, folder, error) : kti_fail_memory(error, "a path");
     free(path);
+    return status;
+}
+
+kt_status kti_lock_take_file(kti_lock *lock, const char *file, kt_error *error)
+{
+    static const char tail[] = ".lock";
+    char *real =
+        realpath(file, NULL); /* a link and what it leads to have one lock; NULL where nothing is there yet */
+    const char *target = real ? real : file;
+    const size_t room = strlen(target) + sizeof tail;
+    char *path = malloc(room);
+    *lock = (kti_lock)KTI_LOCK_NONE;
+    if (path)
+        snprintf(path, room, "%s%s", target, tail);
+    const kt_status status = path ? take(lock, path, file, error) : kti_fail_memory(error, "a path");
+    free(real);
+    if (status == KT_OK)
+        lock->removed = path;
+    else
+        free(path);
     return status;
 }
 
 void kti_lock_release(kti_lock *lock)
 {
+    /* Before it is free, or it might be another's by then. */
+    if (lock->removed)
+        unlink(lock->removed);
+    free(lock->removed);
     if (lock->handle >= 0)
         close(lock->handle);
-    lock->handle = -1;
+    *lock = (kti_lock)KTI_LOCK_NONE;
 }

@@ -61,7 +61,8 @@ static const char help[] =
     "training crystal, in standard deviations of its features), warnings (element:Xx, isolated, range, far; "
     "see\n"
     "docs/uncertainty.md); fold_1 ... The files are the same for any number of\n"
-    "threads, and after a kill and --resume; scan.csv.state beside them says how far the scan is.\n"
+    "threads, and after a kill and --resume; scan.csv.state beside them says how far the scan is,\n"
+    "and scan.csv.lock, while one runs, keeps others from the same files.\n"
     "Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 stop it with everything written that was done.\n"
     "Under mpirun -n N, or srun with MPI, the processes share the crystals, to the same files "
     "(docs/ranks.md).\n"
@@ -245,8 +246,8 @@ static const struct option long_options[] = {
 
 enum { MOST_SHOWN = 100000, MOST_THREADS = 1024 };
 
-/* Returns an exit status, or -1 to go on. */
-static int read_options(int argc, char **argv, request *r)
+/* Returns an exit status, or -1 to go on; what is wrong is printed or in *error. */
+static int read_options(int argc, char **argv, request *r, kt_error *error)
 {
     static const char *const properties[] = {"kappa", "eform", NULL};
     static const char *const devices[] = {"cpu", "cuda", "cuda-cublas", "cuda-cudnn", NULL};
@@ -290,9 +291,8 @@ static int read_options(int argc, char **argv, request *r)
                              optind == argc ? "name a model and what to scan"
                                             : "name what to scan after the model '%s'",
                              argc > optind ? argv[optind] : "");
-    kt_error error = KT_ERROR_NONE;
-    if (kti_name_find(KTI_MODEL, argv[optind], &r->scan.model, &error) != KT_OK)
-        return kti_cli_fail(&error);
+    if (kti_name_find(KTI_MODEL, argv[optind], &r->scan.model, error) != KT_OK)
+        return KTI_EXIT_FAILED;
     r->scan.sources = argv + optind + 1;
     r->scan.source_count = argc - optind - 1;
     r->scan.threads = (int)threads;
@@ -304,22 +304,23 @@ int kti_cli_scan(int argc, char **argv)
 {
     request r = {0};
     kt_error error = KT_ERROR_NONE;
-    int exit_status = read_options(argc, argv, &r);
+    kt_communicator *ranks;
+    int exit_status = kti_cli_join(argc, argv, &ranks);
     if (exit_status >= 0)
         return exit_status;
-    if (!r.scan.rejects)
+    exit_status = read_options(argc, argv, &r, &error);
+    if (exit_status < 0 && !r.scan.rejects)
         r.scan.rejects = r.rejects = kti_scan_rejects_beside(r.scan.out);
-    if (!r.scan.rejects) {
+    if (exit_status < 0 && !r.scan.rejects)
         kti_fail_memory(&error, "a path");
-        return kti_cli_fail(&error);
-    }
-    exit_status = kti_cli_join(argc, argv, &r.scan.ranks);
+    exit_status = kti_cli_agree(ranks, exit_status, &error);
     if (exit_status < 0) {
+        r.scan.ranks = ranks;
         if (r.scan.threads == 0)
-            r.scan.threads = kti_communicator_processors(r.scan.ranks);
-        r.bar.quiet = r.bar.quiet || !kti_communicator_is_root(r.scan.ranks);
-        exit_status = kti_cli_leave(r.scan.ranks, scan(&r));
+            r.scan.threads = kti_communicator_processors(ranks);
+        r.bar.quiet = r.bar.quiet || !kti_communicator_is_root(ranks);
+        exit_status = scan(&r);
     }
     free(r.rejects);
-    return exit_status;
+    return kti_cli_leave(ranks, exit_status);
 }

@@ -10,6 +10,7 @@
 
 #include "analysis/run.h"
 #include "base/fail.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "cli/train.h"
 #include "cli/names.h"
@@ -208,6 +209,7 @@ typedef struct request {
     const char *out;
     char default_out[512];
     bool resume, quiet, progress, dry_run;
+    kt_error failure; /* to read it, not yet printed */
 } request;
 
 /* ---- reading them ---- */
@@ -353,14 +355,14 @@ static kt_status single_stage(const kt_train_options *options, kt_recipe *recipe
 /* The recipe, of a sweep the point's. Returns an exit status, or -1 to go on. */
 static int read_recipe(request *r, const kt_train_options *common)
 {
-    kt_error error = KT_ERROR_NONE;
+    kt_error *error = &r->failure;
     json_t *root = NULL, *chosen = NULL;
     kt_status status = KT_OK;
     int exit_status = -1;
     if (r->file)
-        status = kti_name_find(KTI_RECIPE, r->file, &r->file, &error);
+        status = kti_name_find(KTI_RECIPE, r->file, &r->file, error);
     if (status == KT_OK && r->file)
-        status = kti_recipe_load(r->file, &root, &r->points, &error);
+        status = kti_recipe_load(r->file, &root, &r->points, error);
     if (status == KT_OK && r->only_point > r->points) {
         exit_status =
             r->points > 0
@@ -371,17 +373,17 @@ static int read_recipe(request *r, const kt_train_options *common)
         r->point = r->only_point ? r->only_point : r->point;
         chosen = r->points > 0 ? kti_sweep_point(root, r->points, r->point) : json_incref(root);
         if (r->file)
-            status = chosen ? kti_recipe_read(chosen, r->file, common, &r->recipe, &error)
-                            : kti_fail_memory(&error, "the recipe");
+            status = chosen ? kti_recipe_read(chosen, r->file, common, &r->recipe, error)
+                            : kti_fail_memory(error, "the recipe");
         else
-            status = single_stage(common, &r->recipe, &error);
+            status = single_stage(common, &r->recipe, error);
     }
     json_decref(root);
     json_decref(chosen);
-    return status == KT_OK ? exit_status : kti_cli_fail(&error);
+    return status == KT_OK ? exit_status : KTI_EXIT_FAILED;
 }
 
-/* Defaults, then the recipe, then the options. Returns an exit status, or -1 to go on. */
+/* Defaults, then the recipe, then the options. Returns an exit status, or -1 to go on; what is wrong is printed or in r->failure. */
 static int read_request(int argc, char **argv, request *r)
 {
     int64_t integer = 0;
@@ -478,6 +480,31 @@ static kt_status place_out(request *r, kt_error *error)
     r->point_out = kti_sweep_path(r->out, r->point);
     r->out = r->point_out;
     return r->out ? KT_OK : kti_fail_memory(error, "a path");
+}
+
+/* Of everything that was read, so that all ranks do the same; 0 where memory is short. */
+static uint64_t fingerprint(const request *r)
+{
+    json_t *recipe = kti_stages_to_json(&r->recipe);
+    char *text = recipe ? json_dumps(recipe, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    const uint64_t start = kti_hash(KTI_HASH_START, &r->points, sizeof r->points);
+    const uint64_t hash = text ? kti_hash(start, text, strlen(text)) : 0;
+    json_decref(recipe);
+    free(text);
+    return hash;
+}
+
+/* An exit status, or -1 to go on; the same for all ranks. */
+static int read_together(int argc, char **argv, request *r)
+{
+    kt_error error = KT_ERROR_NONE;
+    const int exit_status = kti_cli_agree(r->ranks, read_request(argc, argv, r), &r->failure);
+    if (exit_status >= 0)
+        return exit_status;
+    return kti_communicator_compare(r->ranks, fingerprint(r), "reads another recipe there than rank 0",
+                                    &error) == KT_OK
+               ? -1
+               : kti_cli_fail_together(r->ranks, &error);
 }
 
 /* ---- the dry run ---- */
@@ -683,9 +710,10 @@ static int treat(request *r)
 {
     kt_error error = KT_ERROR_NONE;
     const bool root = kti_communicator_is_root(r->ranks);
-    if (place_out(r, &error) != KT_OK)
-        return kti_cli_fail_together(r->ranks, &error);
-    const int exit_status = share_out(r);
+    place_out(r, &error);
+    int exit_status = kti_cli_agree(r->ranks, -1, &error);
+    if (exit_status < 0)
+        exit_status = share_out(r);
     if (exit_status >= 0)
         return exit_status;
     if (r->points > 0 && root)
@@ -706,12 +734,14 @@ static int treat_point(int argc, char **argv, kt_communicator *ranks, int point,
 {
     kt_error error = KT_ERROR_NONE;
     request r = {.point = point, .ranks = ranks};
-    int exit_status = read_request(argc, argv, &r);
-    if (exit_status < 0 && check)
-        exit_status = kti_stages_check(&r.recipe, &error) == KT_OK ? KTI_EXIT_DONE
-                                                                   : kti_cli_fail_together(ranks, &error);
-    else if (exit_status < 0)
+    int exit_status = read_together(argc, argv, &r);
+    if (exit_status < 0 && check) {
+        kti_stages_check(&r.recipe, &error);
+        exit_status = kti_cli_agree(ranks, -1, &error);
+        exit_status = exit_status < 0 ? KTI_EXIT_DONE : exit_status;
+    } else if (exit_status < 0) {
         exit_status = treat(&r);
+    }
     request_destroy(&r);
     return exit_status;
 }
@@ -719,9 +749,10 @@ static int treat_point(int argc, char **argv, kt_communicator *ranks, int point,
 int kti_cli_train(int argc, char **argv)
 {
     request r = {.point = 1};
-    int exit_status = read_request(argc, argv, &r), checked = KTI_EXIT_DONE;
-    if (exit_status < 0)
-        exit_status = kti_cli_join(argc, argv, &r.ranks);
+    int exit_status = kti_cli_join(argc, argv, &r.ranks), checked = KTI_EXIT_DONE;
+    if (exit_status >= 0)
+        return exit_status;
+    exit_status = read_together(argc, argv, &r);
     const int points = exit_status < 0 && !r.only_point ? r.points : 0;
     /* A value that makes no sense is found before anything is trained. */
     for (int point = 1; point <= points && checked == KTI_EXIT_DONE; point++)

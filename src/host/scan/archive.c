@@ -1,5 +1,6 @@
 #include "scan/archive.h"
 
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -16,6 +17,9 @@ enum { BLOCK = 1 << 16 };
 struct kti_archive {
     struct archive *archive;
     char *path;
+    /* libarchive has a name that a .zip says to be UTF-8 only in the thread's charset, and none where that cannot express it. */
+    locale_t utf8; /* (locale_t)0 where the system has none */
+    int64_t entries;
 };
 
 bool kti_archive_is(const char *path)
@@ -45,6 +49,7 @@ kt_status kti_archive_open(const char *path, kti_archive **archive, kt_error *er
     if (!made)
         return kti_fail_memory(error, "an archive");
     made->archive = archive_read_new();
+    made->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     made->path = kti_duplicate_text(path);
     if (!made->archive || !made->path) {
         kti_archive_close(made);
@@ -68,6 +73,8 @@ void kti_archive_close(kti_archive *archive)
     if (!archive)
         return;
     archive_read_free(archive->archive);
+    if (archive->utf8)
+        freelocale(archive->utf8);
     free(archive->path);
     free(archive);
 }
@@ -123,34 +130,63 @@ static void check_entry(struct archive_entry *entry, kt_error *problem)
         kti_fail(problem, KT_BAD_FORMAT, "is encrypted");
 }
 
-kt_status kti_archive_next(kti_archive *a, size_t limit, char **name, char **data, size_t *size,
-                           kt_error *problem, kt_error *error)
+/* Its name, which is the caller's; one whose name cannot be had is given its number, since nobody can tell what it is. NULL for what is no
+ * structure file. */
+static kt_status name_entry(const kti_archive *a, struct archive_entry *entry, char **name, kt_error *problem,
+                            kt_error *error)
+{
+    const char *path = archive_entry_pathname(entry);
+    char number[48];
+    *name = NULL;
+    if (archive_entry_filetype(entry) == AE_IFDIR ||
+        (path && kti_structure_format_of(path) == KTI_FORMAT_UNKNOWN))
+        return KT_OK;
+    if (!path) {
+        kti_fail(problem, KT_BAD_FORMAT, "its name cannot be read: %s",
+                 a->utf8 ? "it is not the UTF-8 that the archive says it is"
+                         : "this system has no locale C.UTF-8 to read it by");
+        snprintf(number, sizeof number, "entry %lld", (long long)a->entries);
+        path = number;
+    }
+    *name = kti_duplicate_text(path);
+    return *name ? KT_OK : kti_fail_memory(error, "a file of an archive");
+}
+
+static kt_status next_entry(kti_archive *a, size_t limit, char **name, char **data, size_t *size,
+                            kt_error *problem, kt_error *error)
 {
     struct archive_entry *entry;
+    kt_status status = KT_OK;
     *name = *data = NULL;
     *size = 0;
-    for (;;) {
+    while (!*name && status == KT_OK) {
         const int got = archive_read_next_header(a->archive, &entry);
         if (got == ARCHIVE_EOF)
             return KT_OK;
         if (got < ARCHIVE_WARN)
             return complain(a, error);
-        const char *path = archive_entry_pathname(entry);
-        if (!path || archive_entry_filetype(entry) == AE_IFDIR ||
-            kti_structure_format_of(path) == KTI_FORMAT_UNKNOWN)
-            continue;
-        char *kept = kti_duplicate_text(path);
-        if (!kept)
-            return kti_fail_memory(error, "a file of an archive");
-        check_entry(entry, problem);
-        const kt_status status =
-            problem->status == KT_OK ? read_data(a, limit, data, size, problem, error) : KT_OK;
-        if (status == KT_OK)
-            *name = kept;
-        else
-            free(kept);
-        return status;
+        a->entries++;
+        status = name_entry(a, entry, name, problem, error);
     }
+    if (status == KT_OK && problem->status == KT_OK)
+        check_entry(entry, problem);
+    if (status == KT_OK && problem->status == KT_OK)
+        status = read_data(a, limit, data, size, problem, error);
+    if (status != KT_OK) {
+        free(*name);
+        *name = NULL;
+    }
+    return status;
+}
+
+kt_status kti_archive_next(kti_archive *a, size_t limit, char **name, char **data, size_t *size,
+                           kt_error *problem, kt_error *error)
+{
+    const locale_t before = a->utf8 ? uselocale(a->utf8) : (locale_t)0;
+    const kt_status status = next_entry(a, limit, name, data, size, problem, error);
+    if (before)
+        uselocale(before);
+    return status;
 }
 
 int64_t kti_archive_position(const kti_archive *archive)

@@ -18,8 +18,8 @@ kt_status kti_archive_open(const char *path, kti_archive **archive, kt_error *er
 void kti_archive_close(kti_archive *archive); /* NULL-safe */
 
 /* The next structure file: its name, and its text, data[size], owned by the caller with a zero byte behind it. *name is NULL after the
- * last. One that can't be used (a link, encrypted, damaged, empty, more than `limit` bytes) has no data, and *problem says why; others may
- * follow. A damaged archive is KT_BAD_FORMAT: nothing can be read after it. */
+ * last. One that can't be used (a link, encrypted, damaged, empty, more than `limit` bytes, or of a name that can't be read, which is "entry 7"
+ * then) has no data, and *problem says why; others may follow. Names don't depend on the program's locale. A damaged archive is KT_BAD_FORMAT: nothing can be read after it. */
 kt_status kti_archive_next(kti_archive *archive, size_t limit, char **name, char **data, size_t *size,
                            kt_error *problem, kt_error *error);
 

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/communicator.h"
 #include "base/fail.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "crystal/description.h"
@@ -30,6 +31,8 @@ enum {
 typedef struct chunk {
     kti_item item[CHUNK];
     int size, written, rejected;
+    uint64_t before,
+        after; /* hashes of all crystals of the source before it, and with it; as kti_ledger's `crystals` */
     kti_text rows, rejects;
     bool ready;
 } chunk;
@@ -51,6 +54,7 @@ typedef struct scan {
     chunk *ring;          /* [CHUNKS_AHEAD] this rank's chunk n is at n % CHUNKS_AHEAD */
     int64_t taken, put;   /* chunks of this rank */
     int64_t read;         /* chunks of the source */
+    uint64_t crystals;    /* those that were read, as kti_ledger's */
     bool drained;         /* the source has no more */
     kt_status status;     /* why it ends */
     kt_error error;
@@ -255,6 +259,27 @@ static void clear(chunk *c)
     *c = (chunk){0};
 }
 
+/* What a rank sends of a chunk, before its rows, its rejects and its first crystal's id, each with a zero behind; and, when it has no more,
+ * why. */
+typedef struct parcel {
+    int32_t end, size, rejected, written;
+    uint64_t before, after;    /* as a chunk's; at the end both are of all crystals */
+    int64_t rows, rejects, id; /* bytes */
+    kt_error error;            /* of the end */
+} parcel;
+
+static parcel describe_chunk(const chunk *c)
+{
+    return (parcel){.size = c->size,
+                    .rejected = c->rejected,
+                    .written = c->written,
+                    .before = c->before,
+                    .after = c->after,
+                    .rows = (int64_t)c->rows.size,
+                    .rejects = (int64_t)c->rejects.size,
+                    .id = (int64_t)strlen(c->item[0].id)};
+}
+
 /* ---- the workers ---- */
 
 static void end_with(scan *s, kt_status status, const kt_error *error)
@@ -266,20 +291,30 @@ static void end_with(scan *s, kt_status status, const kt_error *error)
     pthread_cond_broadcast(&s->moved);
 }
 
+static kt_status read_item(scan *s, kti_item *item, bool *found, kt_error *error)
+{
+    const kt_status status = kti_source_next(s->source, item, found, error);
+    if (status == KT_OK && *found)
+        s->crystals = kti_hash(s->crystals, item->id, strlen(item->id) + 1);
+    return status;
+}
+
 /* Fills a chunk with the next crystals of the source; it stays empty when there are none. */
 static kt_status read_chunk(scan *s, chunk *c, kt_error *error)
 {
     size_t bytes = 0;
+    c->before = s->crystals;
     /* Several ranks must cut alike, also where one of them cannot read a file. */
     while (c->size < CHUNK && (bytes < CHUNK_BYTES || s->ranks > 1) && !s->drained) {
         bool found;
-        const kt_status status = kti_source_next(s->source, &c->item[c->size], &found, error);
+        const kt_status status = read_item(s, &c->item[c->size], &found, error);
         if (status != KT_OK)
             return status;
         s->drained = !found;
         if (found)
             bytes += c->item[c->size++].size;
     }
+    c->after = s->crystals;
     s->read++;
     return KT_OK;
 }
@@ -324,11 +359,12 @@ static void tell(scan *s)
         end_with(s, kti_fail(&stopped, KT_INTERRUPTED, "stopped on request; go on with --resume"), &stopped);
 }
 
-/* Writes some crystals' lines. Under the lock. */
-static void store(scan *s, const char *rows, const char *rejects, int size, int rejected, int written)
+/* Writes a chunk's lines. Under the lock. */
+static void store(scan *s, const parcel *p, const char *rows, const char *rejects)
 {
     kt_error error = KT_ERROR_NONE;
-    const kt_status status = kti_ledger_add(&s->ledger, rows, rejects, size, rejected, written, &error);
+    const kt_status status =
+        kti_ledger_add(&s->ledger, rows, rejects, p->size, p->rejected, p->written, p->after, &error);
     if (status != KT_OK)
         end_with(s, status, &error);
     tell(s);
@@ -344,8 +380,10 @@ static void move_on(scan *s)
 /* Writes what is ready and next, where this rank is the only one. Under the lock. */
 static void put_ready(scan *s)
 {
-    for (chunk *c; s->ranks == 1 && (c = &s->ring[s->put % CHUNKS_AHEAD])->ready; move_on(s))
-        store(s, c->rows.data, c->rejects.data, c->size, c->rejected, c->written);
+    for (chunk *c; s->ranks == 1 && (c = &s->ring[s->put % CHUNKS_AHEAD])->ready; move_on(s)) {
+        const parcel p = describe_chunk(c);
+        store(s, &p, c->rows.data, c->rejects.data);
+    }
     pthread_cond_broadcast(&s->moved);
 }
 
@@ -372,13 +410,6 @@ static void *work(void *argument)
 }
 
 /* ---- several ranks ---- */
-
-/* What a rank sends of a chunk, before its rows and its rejects, each with a zero behind; and, when it has no more, why. */
-typedef struct parcel {
-    int32_t end, size, rejected, written;
-    int64_t rows, rejects; /* bytes */
-    kt_error error;        /* of the end */
-} parcel;
 
 /* Asked to stop here or elsewhere? Under the lock. */
 static void look_around(scan *s)
@@ -420,25 +451,31 @@ static chunk *await_own(scan *s)
     return ready ? c : NULL;
 }
 
+/* What a rank that has no more sends. */
+static parcel describe_end(scan *s)
+{
+    pthread_mutex_lock(&s->lock);
+    const parcel p = {.end = 1, .before = s->crystals, .after = s->crystals, .error = s->error};
+    pthread_mutex_unlock(&s->lock);
+    return p;
+}
+
 /* `c` NULL: the end. */
 static kt_status send_chunk(scan *s, const chunk *c, kt_error *error)
 {
-    parcel p = {.end = !c, .error = s->error};
-    if (c)
-        p = (parcel){.size = c->size,
-                     .rejected = c->rejected,
-                     .written = c->written,
-                     .rows = (int64_t)c->rows.size,
-                     .rejects = (int64_t)c->rejects.size};
-    const size_t size = sizeof p + (size_t)p.rows + 1 + (size_t)p.rejects + 1;
+    const parcel p = c ? describe_chunk(c) : describe_end(s);
+    const size_t size = sizeof p + (size_t)(p.rows + 1 + p.rejects + 1 + p.id + 1);
     char *message = kti_allocate(size, 1);
     if (!message)
         return kti_fail_memory(error, "rows");
+    char *rows = message + sizeof p, *rejects = rows + p.rows + 1, *id = rejects + p.rejects + 1;
     memcpy(message, &p, sizeof p);
     if (p.rows > 0)
-        memcpy(message + sizeof p, c->rows.data, (size_t)p.rows);
+        memcpy(rows, c->rows.data, (size_t)p.rows);
     if (p.rejects > 0)
-        memcpy(message + sizeof p + p.rows + 1, c->rejects.data, (size_t)p.rejects);
+        memcpy(rejects, c->rejects.data, (size_t)p.rejects);
+    if (p.id > 0)
+        memcpy(id, c->item[0].id, (size_t)p.id);
     kt_status status = kti_communicator_send(s->options->ranks, 0, message, size, error);
     free(message);
     return status;
@@ -466,7 +503,27 @@ static void hand_over(scan *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Another rank's next chunk, to be written unless `end`, or its end. Returns whether that was one. */
+/* A chunk of `rank`, or its end, for rank 0 to write unless everything should be written by now (`end`). It has to come after the very crystals
+ * that are written: else some would be lost and others be there twice. `id`: its first crystal. Under the lock. */
+static void accept(scan *s, int rank, const parcel *p, const char *rows, const char *rejects, const char *id,
+                   bool end)
+{
+    kt_error error = KT_ERROR_NONE;
+    const bool differs = p->before != s->ledger.crystals || (end && !p->end);
+    if (s->status == KT_OK && differs)
+        end_with(s,
+                 kti_fail(&error, KT_BAD_ARGUMENT,
+                          "rank %d finds other crystals than the ranks before it, %s%.200s: all must see the "
+                          "same files with the same content",
+                          rank, *id ? "up to " : "fewer or more", id),
+                 &error);
+    if (s->status == KT_OK && !p->end)
+        store(s, p, rows, rejects);
+    if (s->status != KT_OK)
+        kti_communicator_stop(s->options->ranks);
+}
+
+/* Waits for another rank's next chunk or its end; returns whether that was its end. */
 static bool take_over(scan *s, int rank, bool end)
 {
     kt_error error = KT_ERROR_NONE;
@@ -480,20 +537,26 @@ static bool take_over(scan *s, int rank, bool end)
     pthread_mutex_lock(&s->lock);
     if (status != KT_OK)
         end_with(s, status, &error);
-    else if (p.end && p.error.status != KT_OK)
+    else if (p.error.status != KT_OK)
         end_with(s, p.error.status, &p.error);
-    else if (!p.end && !end && s->status == KT_OK)
-        store(s, message + sizeof p, message + sizeof p + p.rows + 1, p.size, p.rejected, p.written);
-    else if (!p.end && s->status == KT_OK)
-        end_with(s,
-                 kti_fail(&error, KT_IO,
-                          "rank %d finds more crystals than others: do all see the same files?", rank),
-                 &error);
-    if (s->status != KT_OK)
-        kti_communicator_stop(s->options->ranks);
+    const char *rows = status == KT_OK ? message + sizeof p : "", *rejects = rows + p.rows + 1;
+    accept(s, rank, &p, rows, rejects, status == KT_OK ? rejects + p.rejects + 1 : "", end);
     pthread_mutex_unlock(&s->lock);
     free(message);
     return p.end;
+}
+
+/* The same for rank 0's own. */
+static bool take_own(scan *s, bool end)
+{
+    chunk *c = await_own(s);
+    const parcel p = c ? describe_chunk(c) : describe_end(s);
+    pthread_mutex_lock(&s->lock);
+    accept(s, 0, &p, c ? c->rows.data : NULL, c ? c->rejects.data : NULL, c ? c->item[0].id : "", end);
+    if (c)
+        move_on(s);
+    pthread_mutex_unlock(&s->lock);
+    return !c;
 }
 
 /* Rank 0 writes all ranks' chunks in the order of the source, then waits for everyone's end. */
@@ -502,33 +565,12 @@ static void merge(scan *s)
     bool end = false;
     int first_ended = 0;
     for (int rank = 0; !end; rank = (rank + 1) % s->ranks) {
-        if (rank > 0) {
-            end = take_over(s, rank, false);
-        } else {
-            chunk *c = await_own(s);
-            pthread_mutex_lock(&s->lock);
-            if (c) {
-                store(s, c->rows.data, c->rejects.data, c->size, c->rejected, c->written);
-                move_on(s);
-            }
-            if (s->status != KT_OK)
-                kti_communicator_stop(s->options->ranks);
-            pthread_mutex_unlock(&s->lock);
-            end = !c;
-        }
+        end = rank > 0 ? take_over(s, rank, false) : take_own(s, false);
         first_ended = rank;
     }
-    for (int rank = 1; rank < s->ranks; rank++)
-        while (rank != first_ended && !take_over(s, rank, true))
+    for (int rank = 0; rank < s->ranks; rank++)
+        while (rank != first_ended && !(rank > 0 ? take_over(s, rank, true) : take_own(s, true)))
             ;
-    kt_error error = KT_ERROR_NONE;
-    pthread_mutex_lock(&s->lock);
-    if (s->status == KT_OK && s->put != s->taken)
-        end_with(
-            s,
-            kti_fail(&error, KT_IO, "rank %d finds fewer crystals: do all see the same files?", first_ended),
-            &error);
-    pthread_mutex_unlock(&s->lock);
 }
 
 /* The first one's model stands for all when the scan is described. */
@@ -588,7 +630,7 @@ static kt_status skip(scan *s, kt_error *error)
     kt_status status = KT_OK;
     for (int64_t i = 0; i < s->before && status == KT_OK; i++) {
         kti_item item;
-        status = kti_source_next(s->source, &item, &found, error);
+        status = read_item(s, &item, &found, error);
         kti_item_destroy(&item);
         if (status == KT_OK && !found)
             status = kti_fail(
@@ -596,6 +638,11 @@ static kt_status skip(scan *s, kt_error *error)
                 "there are fewer crystals than the scan has done already (%lld): the sources have changed",
                 (long long)s->before);
     }
+    if (status == KT_OK && s->crystals != s->ledger.crystals)
+        status = kti_fail(error, KT_BAD_ARGUMENT,
+                          "the first %lld crystals are not those that the scan has done: the sources have "
+                          "changed; bring them back, or start anew",
+                          (long long)s->before);
     return status;
 }
 
@@ -649,23 +696,33 @@ static kt_status open_ledger(scan *s, const kt_model *model, kt_error *error)
     return status;
 }
 
-/* Rank 0 opens the files, and tells the others what is done already. */
+/* When all ranks have come so far, rank 0 opens the files, and tells the others what is done already. */
 static kt_status begin(scan *s, const kt_model *model, kt_status status, kt_error *error)
 {
-    kt_communicator *ranks = s->options->ranks;
+    const kti_scan_options *o = s->options;
     struct {
         int64_t before, complete;
-    } state = {0, 0};
+        uint64_t crystals;
+    } state = {0, 0, 0};
+    status = kti_communicator_agree(o->ranks, status, NULL, NULL, error);
+    if (status == KT_OK)
+        status =
+            kti_listing_compare(kti_source_listing(s->source), o->sources, o->source_count, o->ranks, error);
+    if (status == KT_OK)
+        status = kti_communicator_compare(o->ranks, kti_model_fingerprint(model),
+                                          "finds another model there than rank 0", error);
     if (status == KT_OK && s->rank == 0)
         status = open_ledger(s, model, error);
-    status = kti_communicator_agree(ranks, status, NULL, NULL, error);
+    status = kti_communicator_agree(o->ranks, status, NULL, NULL, error);
     if (status != KT_OK || s->ranks == 1)
         return status;
     state.before = s->ledger.done;
     state.complete = s->ledger.complete;
-    status = kti_communicator_broadcast(ranks, &state, sizeof state, error);
+    state.crystals = s->ledger.crystals;
+    status = kti_communicator_broadcast(o->ranks, &state, sizeof state, error);
     s->before = state.before;
     s->ledger.complete = state.complete != 0;
+    s->ledger.crystals = state.crystals;
     return status;
 }
 
@@ -687,6 +744,7 @@ kt_status kti_scan(const kti_scan_options *options, kti_scan_result *result, kt_
     scan s = {.options = options,
               .rank = kti_communicator_rank(options->ranks),
               .ranks = kti_communicator_size(options->ranks),
+              .crystals = KTI_HASH_START,
               .ring = kti_allocate(CHUNKS_AHEAD, sizeof *s.ring)};
     worker *workers = kti_allocate((size_t)threads, sizeof *workers);
     kt_status status = s.ring && workers ? check_sources(options, error) : kti_fail_memory(error, "a scan");

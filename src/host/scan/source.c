@@ -13,8 +13,6 @@
 #include "scan/archive.h"
 #include "scan/text_source.h"
 
-enum { MOST_DEPTH = 64 }; /* of folders; a link may lead back */
-
 /* A folder that is being gone through. */
 typedef struct folder {
     char *path;
@@ -25,7 +23,7 @@ typedef struct folder {
 struct kti_source {
     char *const *path; /* [count] the arguments */
     int count, next;
-    folder folder[MOST_DEPTH]; /* [depth] the innermost is the last */
+    folder folder[KTI_MOST_DEPTH]; /* [depth] the innermost is the last */
     int depth;
     FILE *list; /* of paths; NULL: none */
     char *list_name;
@@ -34,9 +32,10 @@ struct kti_source {
     char *archive_name;
     int64_t archive_bytes;
     kti_text_source text;
-    char *text_data;     /* what it reads, where that is memory */
-    int64_t text_bytes;  /* of the file that is read */
-    int64_t done, total; /* bytes of files */
+    char *text_data;    /* what it reads, where that is memory */
+    int64_t text_bytes; /* of the file that is read */
+    int64_t done;       /* bytes of files */
+    kti_listing listing;
 };
 
 void kti_item_destroy(kti_item *item)
@@ -44,43 +43,6 @@ void kti_item_destroy(kti_item *item)
     free(item->id);
     free(item->data);
     *item = (kti_item){0};
-}
-
-/* ---- how much there is ---- */
-
-static int64_t bytes_of(const char *path)
-{
-    struct stat status;
-    return stat(path, &status) == 0 && S_ISREG(status.st_mode) ? (int64_t)status.st_size : 0;
-}
-
-static bool is_source_file(const char *name)
-{
-    return name[0] != '.' && kti_structure_format_of(name) != KTI_FORMAT_UNKNOWN;
-}
-
-static bool is_list(const char *path)
-{
-    const char *dot = strrchr(path, '.');
-    return strcmp(path, "-") == 0 || (dot && (strcasecmp(dot, ".txt") == 0 || strcasecmp(dot, ".list") == 0));
-}
-
-static int64_t count_bytes(const char *path, int depth)
-{
-    int64_t sum = 0;
-    DIR *open = depth < MOST_DEPTH && kti_is_folder(path) ? opendir(path) : NULL;
-    if (!open)
-        return depth == 0 && is_list(path) ? 0 : bytes_of(path);
-    for (const struct dirent *entry; (entry = readdir(open));) {
-        if (entry->d_name[0] == '.')
-            continue;
-        char *inner = kti_path_join(path, entry->d_name);
-        if (inner && (is_source_file(entry->d_name) || kti_is_folder(inner)))
-            sum += count_bytes(inner, depth + 1);
-        free(inner);
-    }
-    closedir(open);
-    return sum;
 }
 
 /* ---- opening ---- */
@@ -92,8 +54,7 @@ kt_status kti_source_open(char *const *paths, int count, kti_source **source, kt
         return kti_fail_memory(error, "a scan");
     (*source)->path = paths;
     (*source)->count = count;
-    for (int i = 0; i < count; i++)
-        (*source)->total += count_bytes(paths[i], 0);
+    (*source)->listing = kti_listing_of(paths, count);
     return KT_OK;
 }
 
@@ -172,7 +133,7 @@ static int by_bytes(const struct dirent **left, const struct dirent **right)
 
 static kt_status open_folder(kti_source *s, const char *path, kti_item *item, bool *found, kt_error *error)
 {
-    if (s->depth == MOST_DEPTH)
+    if (s->depth == KTI_MOST_DEPTH)
         return complain(path, "lies in too many folders; is it a link that leads back?", item, found, error);
     folder *f = &s->folder[s->depth];
     *f = (folder){.path = kti_duplicate_text(path)};
@@ -231,7 +192,7 @@ static kt_status open_archive(kti_source *s, const char *path, kti_item *item, b
         *found = true;
         return give_problem(path, &problem, item, error);
     }
-    s->archive_bytes = bytes_of(path);
+    s->archive_bytes = kti_bytes_of(path);
     s->archive_name = kti_duplicate_text(path);
     return s->archive_name ? KT_OK : kti_fail_memory(error, "an archive");
 }
@@ -246,7 +207,7 @@ static kt_status open_path(kti_source *s, const char *path, bool top, kti_item *
         return open_text(s, path, item, found, error);
     if (kti_archive_is(path))
         return open_archive(s, path, item, found, error);
-    if (top && is_list(path))
+    if (top && kti_is_list(path))
         return open_list(s, path, item, found, error);
     return complain(
         path,
@@ -337,7 +298,7 @@ static kt_status next_of_folder(kti_source *s, kti_item *item, bool *found, kt_e
     struct dirent *entry = f->entry[f->next++];
     char *path = kti_path_join(f->path, entry->d_name);
     kt_status status = path ? KT_OK : kti_fail_memory(error, "a path");
-    if (status == KT_OK && (is_source_file(entry->d_name) || kti_is_folder(path)))
+    if (status == KT_OK && (kti_is_crystal_file(entry->d_name) || kti_is_folder(path)))
         status = open_path(s, path, false, item, found, error);
     free(entry);
     free(path);
@@ -366,6 +327,11 @@ kt_status kti_source_next(kti_source *s, kti_item *item, bool *found, kt_error *
     return status;
 }
 
+const kti_listing *kti_source_listing(const kti_source *s)
+{
+    return &s->listing;
+}
+
 void kti_source_progress(const kti_source *s, int64_t *done, int64_t *total)
 {
     int64_t within = 0;
@@ -376,5 +342,5 @@ void kti_source_progress(const kti_source *s, int64_t *done, int64_t *total)
         within = at > 0 ? at : 0;
     }
     *done = s->done + within;
-    *total = s->total;
+    *total = s->listing.bytes;
 }

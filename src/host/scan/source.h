@@ -11,6 +11,9 @@
 #include <stdint.h>
 
 #include "crystal/reader.h"
+#include "scan/listing.h"
+
+enum { KTI_MOST_DEPTH = 64 }; /* of folders; a link may lead back */
 
 /* One crystal's text. */
 typedef struct kti_item {
@@ -34,6 +37,9 @@ void kti_source_close(kti_source *source); /* NULL-safe */
 
 /* The next crystal; *found is false after the last. The item is the caller's. */
 kt_status kti_source_next(kti_source *source, kti_item *item, bool *found, kt_error *error);
+
+/* Its files as they were found when it was opened. */
+const kti_listing *kti_source_listing(const kti_source *source);
 
 /* How much has been read of how much, in bytes of files; a list counts as nothing. For a bar. */
 void kti_source_progress(const kti_source *source, int64_t *done, int64_t *total);
