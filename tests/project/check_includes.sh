@@ -20,7 +20,7 @@ cd "$root"
 find src include -type f \( -name '*.h' -o -name '*.c' -o -name '*.hpp' -o -name '*.cpp' -o -name '*.cc' -o -name '*.cu' \
     -o -name '*.cuh' \) | sort | xargs awk '
 BEGIN {
-    count = split("base crystal data model device train analysis scan cli", order, " ")
+    count = split("base ranks crystal data download model device train statistics predictor experiment report paper scan cli", order, " ")
     for (i = 1; i <= count; i++)
         rank[order[i]] = i
 }

@@ -10,7 +10,7 @@ failures=0
 fresh() {
     rm -rf "$scratch/tree"
     mkdir -p "$scratch/tree/include/kappatune" "$scratch/tree/src/kernels"
-    for room in base crystal data model device train analysis cli; do
+    for room in base crystal data model device train statistics cli; do
         mkdir -p "$scratch/tree/src/host/$room"
         printf '#include <kappatune/error.h>\n#include <stdio.h>\n' >"$scratch/tree/src/host/$room/$room.h"
     done
@@ -21,7 +21,7 @@ fresh() {
     printf '#include "base/base.h"\n#include "crystal.h"\n' >src/host/crystal/crystal.c
     printf '#include <cuda_runtime.h>\n#include "kernels/kernel.h"\n#include "model/model.h"\n' >src/host/device/device.c
     printf '#include "kernels/kernel.h"\n#include "device/device.h"\n' >src/host/train/train.c
-    printf '#include "analysis/analysis.h"\n#include "base/base.h"\n' >src/host/cli/main.c
+    printf '#include "statistics/statistics.h"\n#include "base/base.h"\n' >src/host/cli/main.c
 }
 
 # refused NAME 'file:line' TEXT: the tree as it now stands is refused with exactly one line, at that place, saying TEXT.

@@ -6,14 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/columns.h"
-#include "analysis/comparison.h"
-#include "analysis/correlation.h"
-#include "analysis/heatmap.h"
 #include "base/fail.h"
 #include "base/memory.h"
 #include "cli/options.h"
 #include "cli/text.h"
+#include "report/columns.h"
+#include "report/comparison.h"
+#include "report/heatmap.h"
+#include "statistics/correlation.h"
 
 static const char help[] =
     "usage: kappatune analyze SCAN.csv [OPTION...]\n"

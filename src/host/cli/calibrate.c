@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "analysis/calibrate.h"
 #include "base/fail.h"
 #include "cli/names.h"
 #include "cli/options.h"
 #include "cli/text.h"
+#include "experiment/calibrate.h"
 
 static const char help[] =
     "usage: kappatune calibrate MODEL --data PATH [--data PATH ...] [OPTION...]\n"

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/run_table.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -14,6 +13,7 @@
 #include "cli/numbers.h"
 #include "cli/options.h"
 #include "cli/text.h"
+#include "report/run_table.h"
 
 static const char help[] =
     "usage: kappatune compare RUN... [OPTION...]\n"

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "analysis/statistics.h"
 #include "base/fail.h"
 #include "cli/fetch.h"
 #include "cli/names.h"
@@ -15,6 +14,7 @@
 #include "cli/text.h"
 #include "crystal/elements.h"
 #include "data/dataset.h"
+#include "report/dataset_summary.h"
 
 static const char help[] =
     "usage: kappatune data check DATA [--rejects FILE] [--threads N]\n"

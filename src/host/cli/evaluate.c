@@ -8,10 +8,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "analysis/evaluate.h"
-#include "analysis/metrics.h"
-#include "analysis/model.h"
-#include "analysis/results.h"
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/memory.h"
@@ -20,6 +16,10 @@
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/text.h"
+#include "experiment/results.h"
+#include "predictor/evaluate.h"
+#include "predictor/model.h"
+#include "statistics/metrics.h"
 
 static const char help[] =
     "usage: kappatune evaluate RUN... --data DIR_OR_TABLE [--data ...] [OPTION...]\n"

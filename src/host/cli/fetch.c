@@ -14,8 +14,8 @@
 #include "base/memory.h"
 #include "cli/options.h"
 #include "cli/progress.h"
-#include "data/aflow.h"
-#include "data/fetch.h"
+#include "download/aflow.h"
+#include "download/fetch.h"
 
 /* ---- progress and signals ---- */
 

@@ -9,7 +9,6 @@
 
 #include <kappatune/model.h>
 
-#include "analysis/ensemble.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -18,6 +17,7 @@
 #include "cli/options.h"
 #include "cli/text.h"
 #include "crystal/reader.h"
+#include "predictor/ensemble.h"
 
 static const char help[] =
     "usage: kappatune predict MODEL FILE... [OPTION...]\n"

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "base/communicator.h"
+#include "ranks/communicator.h"
 
 /* Joins them; *ranks is NULL where there is but this process. Returns an exit status after printing why that cannot be, or -1 to go on.
  * Ranks that were started with other arguments than rank 0 are refused: they would do something else. Comes before anything that one

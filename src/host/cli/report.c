@@ -7,11 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "analysis/report.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "cli/names.h"
 #include "cli/options.h"
+#include "paper/published.h"
+#include "report/report.h"
 
 static const char help[] =
     "usage: kappatune report RUN|DATA|SCAN.csv|REPRODUCTION [OPTION...]\n"
@@ -168,7 +169,10 @@ int kti_cli_report(int argc, char **argv)
 {
     kt_error error = KT_ERROR_NONE;
     kti_report_result result = {0};
-    request r = {.report = {.out = "report.html", .version = KAPPATUNE_VERSION, .message = warn}};
+    request r = {.report = {.out = "report.html",
+                            .version = KAPPATUNE_VERSION,
+                            .references = kti_paper_references,
+                            .message = warn}};
     char made[256] = "";
     const int exit_status = read_options(argc, argv, &r);
     if (exit_status >= 0)

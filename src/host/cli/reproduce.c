@@ -8,12 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "analysis/figures.h"
-#include "analysis/report.h"
-#include "analysis/reproduce.h"
-#include "analysis/reproduced_scans.h"
-#include "analysis/scan_summary.h"
-#include "analysis/tables.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
@@ -21,6 +15,12 @@
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/stop.h"
+#include "paper/figures.h"
+#include "paper/reproduce.h"
+#include "paper/reproduced_scans.h"
+#include "paper/tables.h"
+#include "report/report.h"
+#include "report/scan_summary.h"
 #include "scan/scan.h"
 #include "train/recipe.h"
 #include "train/stages.h"

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/scan_summary.h"
 #include "base/fail.h"
 #include "base/memory.h"
 #include "base/ranking.h"
@@ -17,6 +16,7 @@
 #include "cli/ranks.h"
 #include "cli/stop.h"
 #include "cli/text.h"
+#include "report/scan_summary.h"
 #include "scan/scan.h"
 
 static const char help[] =

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "analysis/metrics.h"
 #include "base/fail.h"
 #include "base/memory.h"
+#include "statistics/metrics.h"
 #include "train/recipe.h"
 
 /* The scores at `offset` of a fold's results. */

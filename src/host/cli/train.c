@@ -8,18 +8,18 @@
 
 #include <kappatune/train.h>
 
-#include "analysis/run.h"
 #include "base/fail.h"
 #include "base/hash.h"
 #include "base/memory.h"
-#include "cli/train.h"
 #include "cli/names.h"
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/ranks.h"
 #include "cli/scores.h"
 #include "cli/stop.h"
+#include "cli/train.h"
 #include "data/dataset.h"
+#include "experiment/run.h"
 #include "model/gp_head.h"
 #include "train/recipe.h"
 #include "train/stages.h"

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/export.h"
 #include "base/fail.h"
 #include "base/file.h"
 #include "cli/fetch.h"
 #include "cli/names.h"
 #include "cli/options.h"
 #include "cli/text.h"
+#include "experiment/export.h"
 #include "model/matgl.h"
 #include "model/safetensors.h"
 #include "model/spec.h"

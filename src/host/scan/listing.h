@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/communicator.h"
+#include "ranks/communicator.h"
 
 /* Whether a folder's file is read for crystals, and whether an argument names a list of paths. */
 bool kti_is_crystal_file(const char *name);

@@ -8,15 +8,15 @@
 #include <string.h>
 #include <time.h>
 
-#include "analysis/ensemble.h"
-#include "analysis/model.h"
 #include "base/clock.h"
-#include "base/communicator.h"
 #include "base/fail.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "crystal/description.h"
+#include "predictor/ensemble.h"
+#include "predictor/model.h"
+#include "ranks/communicator.h"
 #include "scan/ledger.h"
 #include "scan/source.h"
 

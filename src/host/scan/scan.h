@@ -12,7 +12,7 @@
 
 #include <kappatune/model.h>
 
-#include "base/communicator.h"
+#include "ranks/communicator.h"
 
 typedef struct kti_scan_progress {
     int64_t done, rejected;            /* crystals, earlier ones of a resumed scan included */

@@ -9,9 +9,9 @@
 
 #include <kappatune/train.h>
 
-#include "base/communicator.h"
 #include "data/dataset.h"
 #include "model/gp_head.h"
+#include "ranks/communicator.h"
 #include "train/parameters.h"
 #include "train/transform.h"
 

@@ -8,7 +8,7 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "data/sha256.h"
+#include "download/sha256.h"
 #include "model/safetensors.h"
 #include "train/checkpoint.h"
 #include "train/recipe.h"
