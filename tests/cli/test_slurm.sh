@@ -138,7 +138,7 @@ broken=$(submit broken.json --after "$first") || fail "submit broken.json"
 never=$(submit sweep.json --out runs/never --after "$broken") || fail "submit --after of a job that fails"
 # Ranks need a build with MPI, and a Slurm that can start its processes.
 ranks=
-if [ -e "$(dirname "$program")/libkappatune_mpi.so" ] && srun --mpi=list 2>&1 | grep -q 'pmix$'; then
+if [ -n "$(find "$(dirname "$program")/.." -name libkappatune_mpi.so)" ] && srun --mpi=list 2>&1 | grep -q 'pmix$'; then
     ranks=$(submit ranks.json --cluster ranks-cluster.json) || fail "submit ranks.json"
 else
     echo "no build with MPI, or a Slurm without pmix: no job of ranks"
@@ -176,7 +176,8 @@ for job in $long "${sweep}_1" $ranks; do until_true 30 "the return of $job into 
 
 is_over() {
     for job in $long $ranks $first $second $sweep $broken $never; do
-        case $(state_of "$job") in *PENDING* | *RUNNING* | *COMPLETING* | *REQUEUED*) return 1 ;; esac
+        # No answer is none: a busy controller is asked again.
+        case $(state_of "$job") in "JobState=COMPLETED " | "JobState=FAILED " | "JobState=CANCELLED ") ;; *) return 1 ;; esac
     done
 }
 until_true 120 "the end of all jobs" is_over
