@@ -335,6 +335,8 @@ static void a_rank_that_cannot_begin_ends_all(void **state)
         {"rm $D/1/own.csv", OF_RANK,
          "kappatune: own.csv: rank 1: there is no such data set; known by name: "},
         {"sed -i 40d $D/1/own.csv", OF_RANK, "kappatune: rank 1: reads other data there than rank 0"},
+        {"for i in 0 1 2; do cp models/aflow-agl/folds/$((i == 1 ? 2 : 1))/best.safetensors $D/$i/w; done",
+         OF_RANK " --from w", "kappatune: rank 1: finds other start weights there than rank 0"},
         {"rm $D/2/m", "scan m $D/many.xyz --quiet --out $D/run",
          "kappatune: m: rank 2: there is no such model or weights; known by name: "},
         {"ln -sfn $M-hh143 $D/1/m", "scan m $D/many.xyz --quiet --out $D/run",
