@@ -126,6 +126,9 @@ static void a_model_that_cannot_be_brought_back_is_kept(void **state)
             TROUBLE("NO_EXCHANGE=1 NO_RENAME_FROM=%d ") "$KT weights export $D/one --out $D/m --force", call);
         if (r.status == 1 && strstr(r.err, "what was there is ")) {
             kept++;
+            run(&r, folder, TROUBLE("NO_RENAME_FROM=1 ") "$KT weights export $D/two --out $D/m");
+            assert_status(&r, 1);
+            assert_complains(&r, "m: cannot be put in place");
             run(&r, folder, "test ! -e $D/m && $KT weights export $D/two --out $D/m");
             assert_status(&r, 1);
             assert_complains(&r, "m: exists already");

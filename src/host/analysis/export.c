@@ -303,8 +303,10 @@ static kt_status open_work(job *j, kt_error *error)
     if (status == KT_OK)
         status = kti_lock_take(&j->lock, j->work, error);
     /* It was killed between two names: see kti_folder_replace. */
-    if (status == KT_OK && !kti_is_folder(j->target) && kti_is_folder(j->aside))
+    if (status == KT_OK && !kti_is_folder(j->target) && kti_is_folder(j->aside)) {
         status = kti_folder_replace(j->aside, j->target, j->out, error);
+        j->keeps = status != KT_OK;
+    }
     if (status == KT_OK)
         status = check_out(j, error);
     if (status == KT_OK)
