@@ -20,7 +20,7 @@ static void names_are_found_from_any_folder(void **state)
         "scan togo15 ../si.cif --quiet",
         "train first-principles --dry-run",
         "train recipes/first-principles.json --dry-run",
-        "train first-principles.json --data togo15.csv --dry-run",
+        "train recipes/first-principles --data datasets/togo15 --dry-run",
         "train --data togo15 --from aflow-agl --dry-run",
         "train --data datasets/togo15.csv --from models/aflow-agl --dry-run",
         "evaluate togo15 models/togo15-hh143 --data togo15 --quiet",
@@ -41,6 +41,14 @@ static void names_are_found_from_any_folder(void **state)
         run(&r, folder, HERE "$KT %s", commands[i]);
         if (r.status != 0)
             fail_msg("%s: exit status %d\n%s", commands[i], r.status, r.err);
+    }
+    /* A file of the present folder that is missing is not taken for a shipped one, nor are other things that lie there a model. */
+    static const char *const refused[] = {"train first-principles.json --dry-run", "data check togo15.csv",
+                                          "data check README.md", "predict build.sh ../si.cif"};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        run(&r, folder, HERE "$KT %s", refused[i]);
+        assert_status(&r, 1);
+        assert_true(strstr(r.err, "cannot be opened") || strstr(r.err, "there is no such"));
     }
     run(&r, folder, HERE "$KT predict togo15-hh143 ../si.cif --format json");
     assert_says(&r, "\"model\": \"togo15-hh143\"");

@@ -13,9 +13,12 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-/* A folder of the search path's folders, what a name in it may leave out, and what a folder in it holds if it has a name. */
+/* A folder of the search path's folders, the ending of its files, which a name leaves out, and what a folder in it holds if it has a
+ * name. */
 typedef struct place {
     const char *folder, *ending, *holds;
+    bool
+        keeps_ending; /* a name may have the ending all the same: it says a file that is found here or there */
 } place;
 
 static const struct {
@@ -23,9 +26,9 @@ static const struct {
     place place[2];
 } kinds[] = {
     [KTI_MODEL] = {"model or weights",
-                   {{"models", "", "recipe.json"}, {"weights", ".safetensors", "state.pt"}}},
-    [KTI_RECIPE] = {"recipe", {{"recipes", ".json", NULL}, {NULL, NULL, NULL}}},
-    [KTI_DATA] = {"data set", {{"datasets", ".csv", "id_prop.csv"}, {NULL, NULL, NULL}}},
+                   {{"models", "", "recipe.json", false}, {"weights", ".safetensors", "state.pt", true}}},
+    [KTI_RECIPE] = {"recipe", {{"recipes", ".json", NULL, false}, {0}}},
+    [KTI_DATA] = {"data set", {{"datasets", ".csv", "id_prop.csv", false}, {0}}},
 };
 
 enum { PLACES = 2 };
@@ -123,24 +126,43 @@ static const char *keep(const char *text)
     return added->text;
 }
 
-/* What a name is called in a place, "x" of "models/x" and of "x"; NULL if it cannot be there. */
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), tail = strlen(end);
+    return tail > 0 && length > tail && strcmp(text + length - tail, end) == 0;
+}
+
+/* What a name is called in a place, "x" of "models/x" and of "x"; NULL if it cannot be there. "togo15.csv" is a file of the present folder
+ * or none: were it the shipped table of that name, a missing file would not be noticed. */
 static const char *name_in(const place *p, const char *name)
 {
     const size_t length = strlen(p->folder);
     if (strncmp(name, p->folder, length) == 0 && name[length] == '/')
         return strstr(name, "..") ? NULL : name + length + 1;
-    return strchr(name, '/') ? NULL : name;
+    return strchr(name, '/') || (ends_with(name, p->ending) && !p->keeps_ending) ? NULL : name;
 }
 
-/* The path of a name in one folder of the search path into `path`, emptied if it is not there. */
+/* Whether root/folder/own.tail is there, as `path` then says. */
+static bool is_there(const char *root, const place *p, const char *own, const char *tail, kti_text *path)
+{
+    path->size = 0;
+    kti_text_add(path, "%s/%s/%s%s", root, p->folder, own, tail);
+    return !path->failed && exists(path->data);
+}
+
+/* The path of a name in one folder of the search path into `path`, emptied if it is not there: what "models/x" says, or else a folder that
+ * holds what it should, or a file with the ending. */
 static void look(const char *root, const place *p, const char *name, kti_text *path)
 {
-    const char *endings[] = {"", p->ending};
+    char inside[64];
     const char *own = name_in(p, name);
-    for (int i = 0; i < 2 && own && *own; i++) {
-        path->size = 0;
-        kti_text_add(path, "%s/%s/%s%s", root, p->folder, own, endings[i]);
-        if (!path->failed && exists(path->data))
+    if (own && *own) {
+        snprintf(inside, sizeof inside, "/%s", p->holds ? p->holds : "");
+        if (own != name && is_there(root, p, own, "", path))
+            return;
+        if (p->holds && is_there(root, p, own, inside, path) && is_there(root, p, own, "", path))
+            return;
+        if (*p->ending && is_there(root, p, own, ends_with(own, p->ending) ? "" : p->ending, path))
             return;
     }
     path->size = 0;
@@ -161,7 +183,7 @@ static void name_of(const char *folder, const place *p, const char *entry, char 
 {
     kti_text inside = {0};
     const size_t length = strlen(entry), tail = strlen(p->ending);
-    const bool ends = tail > 0 && length > tail && strcmp(entry + length - tail, p->ending) == 0;
+    const bool ends = ends_with(entry, p->ending);
     kti_text_add(&inside, "%s/%s/%s", folder, entry, p->holds ? p->holds : "");
     const bool is_folder = p->holds && !inside.failed && kti_file_exists(inside.data);
     kti_text_destroy(&inside);
