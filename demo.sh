@@ -31,8 +31,8 @@ if [ -z "$program" ]; then
     step "Packages"
     tools/install-packages.sh build
 
-    step "Building into build/release"
     log=build/demo-build.log
+    step "Building into build/release, silently: $log tells how far it is"
     mkdir -p build
     if ! { cmake --preset release -DKAPPATUNE_TESTS=OFF >"$log" 2>&1 &&
         cmake --build build/release --parallel "$(nproc)" >>"$log" 2>&1; }; then
