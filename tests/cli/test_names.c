@@ -123,6 +123,16 @@ static void what_is_nowhere_is_told_with_what_there_is(void **state)
     assert_status(&r, 1);
     assert_complains(
         &r, "papr: there is no such recipe; known by name: aflow, first-principles, paper, production (");
+    run(&r, folder, HERE "KAPPATUNE_PATH=mine:$D/mine $KT train togo15");
+    assert_status(&r, 1);
+    assert_complains(&r, "; it is a data set: --data togo15");
+    assert_complains(&r, "; KAPPATUNE_PATH's mine is left out, as it does not begin with a slash");
+    run(&r, folder, HERE "echo '{\"epochs\": 1}' >ours.json; $KT train ours");
+    assert_status(&r, 1);
+    assert_complains(&r, "; did you mean ours.json?");
+    run(&r, folder, HERE "$KT train ours.json");
+    assert_status(&r, 2);
+    assert_complains(&r, "the recipe ours.json names no data: add --data");
     run(&r, folder,
         "mkdir -p $D/mine/datasets/folder && touch $D/mine/datasets/own.csv "
         "$D/mine/datasets/folder/id_prop.csv "

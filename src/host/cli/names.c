@@ -207,8 +207,33 @@ static void add_names(const char *root, const place *p, kti_text *names)
     free(folder);
 }
 
+/* What somebody who wrote a recipe's name may have meant; "" if nothing is known. */
+static void add_hint(kti_kind kind, const char *name, const kti_text *roots, kti_text *hint)
+{
+    kti_text path = {0};
+    kti_text_add(&path, "%s.json", name);
+    kti_text_add(hint, "%s", "");
+    if (kind == KTI_RECIPE && !path.failed && exists(path.data))
+        kti_text_add(hint, "; did you mean %s?", path.data);
+    path.size = 0;
+    for (size_t at = 0; kind == KTI_RECIPE && at < roots->size && path.size == 0 && !path.failed;
+         at += strlen(roots->data + at) + 1)
+        look(roots->data + at, &kinds[KTI_DATA].place[0], name, &path);
+    if (kind == KTI_RECIPE && path.size > 0)
+        kti_text_add(hint, "; it is a data set: --data %s", name);
+    kti_text_destroy(&path);
+    const char *at = kti_search_path();
+    while (at && *at) {
+        const size_t length = strcspn(at, ":");
+        if (length > 0 && *at != '/')
+            kti_text_add(hint, "; KAPPATUNE_PATH's %.*s is left out, as it does not begin with a slash",
+                         (int)length, at);
+        at += length + (at[length] == ':');
+    }
+}
+
 static kt_status fail(kti_kind kind, const char *name, const kti_text *names, const kti_text *places,
-                      kt_error *error)
+                      const kti_text *hint, kt_error *error)
 {
     for (size_t i = 0; i < sizeof fetched / sizeof fetched[0]; i++)
         if (fetched[i].kind == kind && strcmp(fetched[i].name, name) == 0)
@@ -217,9 +242,9 @@ static kt_status fail(kti_kind kind, const char *name, const kti_text *names, co
                                  "(looked for here%s)",
                                  fetched[i].command, fetched[i].path, places->data);
     const int length = (int)names->size - 4;
-    return kti_fail_file(error, KT_IO, name, "there is no such %s; known by name: %.*s (looked for here%s)",
+    return kti_fail_file(error, KT_IO, name, "there is no such %s; known by name: %.*s (looked for here%s)%s",
                          kinds[kind].noun, length > 0 ? length : 4, length > 0 ? names->data + 2 : "none",
-                         places->data);
+                         places->data, hint->data);
 }
 
 /* ---- finding ---- */
@@ -238,7 +263,7 @@ static void look_in(kti_kind kind, const char *root, const char *name, kti_text 
 
 kt_status kti_name_find(kti_kind kind, const char *name, const char **path, kt_error *error)
 {
-    kti_text roots = {0}, found = {0}, names = {0}, places = {0};
+    kti_text roots = {0}, found = {0}, names = {0}, places = {0}, hint = {0};
     *path = name;
     /* No folder is a recipe: after `data fetch aflow --out aflow`, the recipe aflow is the one that has the name. */
     const bool is_path = exists(name) && !(kind == KTI_RECIPE && kti_is_folder(name));
@@ -250,16 +275,19 @@ kt_status kti_name_find(kti_kind kind, const char *name, const char **path, kt_e
     for (size_t at = 0; status == KT_OK && at < roots.size && found.size == 0;
          at += strlen(roots.data + at) + 1)
         look_in(kind, roots.data + at, name, &found, &names, &places);
-    if (found.failed || names.failed || places.failed)
+    if (status == KT_OK && found.size == 0)
+        add_hint(kind, name, &roots, &hint);
+    if (found.failed || names.failed || places.failed || hint.failed)
         status = kti_fail_memory(error, "the search path");
     else if (status == KT_OK && found.size == 0)
-        status = fail(kind, name, &names, &places, error);
+        status = fail(kind, name, &names, &places, &hint, error);
     else if (status == KT_OK && !(*path = keep(found.data)))
         status = kti_fail_memory(error, "a path");
     kti_text_destroy(&roots);
     kti_text_destroy(&found);
     kti_text_destroy(&names);
     kti_text_destroy(&places);
+    kti_text_destroy(&hint);
     return status;
 }
 
