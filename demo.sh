@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # demo.sh: installs what is missing, builds kappatune, predicts three crystals with a shipped model, fine-tunes the shipped AFLOW
-# network on the 95 crystals of Togo15, fits the default recipe to them, and shows both scores side by side. Under a
-# minute on two cores, packages apart. It needs nothing but this repository.
+# network on the 95 crystals of Togo15, fits the default recipe to them, and shows both scores side by side. A minute or
+# two on two cores, packages apart. It needs nothing but this repository.
 #
 #   demo.sh [--program FILE] [--out FOLDER]
 #
@@ -31,8 +31,8 @@ if [ -z "$program" ]; then
     step "Packages"
     tools/install-packages.sh build
 
-    step "Building into build/release"
     log=build/demo-build.log
+    step "Building into build/release, silently: $log tells how far it is"
     mkdir -p build
     if ! { cmake --preset release -DKAPPATUNE_TESTS=OFF >"$log" 2>&1 &&
         cmake --build build/release --parallel "$(nproc)" >>"$log" 2>&1; }; then

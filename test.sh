@@ -70,6 +70,7 @@ for file in "$results"/*.xml; do
 done
 echo
 awk -f tools/count-tests.awk "$results"/*.xml /dev/null | awk -v broken="$broken_builds" '
+    BEGIN { failed = 1 }
     /^[0-9]+ passed/ { $3 += broken; failed = $3 }
     { print }
     END { exit failed > 0 }'

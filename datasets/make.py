@@ -5,7 +5,7 @@
     venv/bin/python datasets/make.py [ROOT]
 
 ROOT holds data/hh143 and so on, each a folder with id_prop.csv, structure files and, but for hh143, about.csv with where
-each came from; by default it is the environment's KAPPATUNE_TEST_DATA, else ../shared beside the project. The tables are
+each came from; by default it is the environment's KAPPATUNE_TEST_DATA. These folders are not shipped. The tables are
 facts in our own words: formula, structure type, symmetry, lattice constants, free coordinates, kappa and its source. They
 are written beside this script; tests/data/test_tables.c compares them with the folders.
 
@@ -21,10 +21,13 @@ import re
 import sys
 import warnings
 
-import ase.io
-import gemmi
-import numpy
-import spglib
+try:
+    import ase.io
+    import gemmi
+    import numpy
+    import spglib
+except ImportError as missing:
+    sys.exit(f"{missing}. What this script needs:\n{__doc__}")
 
 TOLERANCE = 3e-4  # Å; between 3e-4 and 0.1 the same for all but two of the crystals
 COLUMNS = ("id formula type prototype space_group a b c alpha beta gamma u sites "
@@ -283,8 +286,9 @@ def main():
     if len(sys.argv) > 2 or any(a in ("-h", "--help") for a in sys.argv[1:]):
         sys.exit(__doc__)
     here = os.path.dirname(os.path.abspath(__file__))
-    default = os.path.join(here, "..", "..", "shared")
-    root = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("KAPPATUNE_TEST_DATA") or default
+    root = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("KAPPATUNE_TEST_DATA")
+    if not root:
+        sys.exit(__doc__)
     warnings.filterwarnings("ignore")
     for name in SETS:
         write_table(name, root, here)

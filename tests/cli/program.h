@@ -11,11 +11,6 @@
 /* The pretrained weights, in a command. */
 #define MEGNET "$T/weights/megnet-mp-2018.6.1-eform"
 
-/* A command that makes a model what an earlier version exported: no SHA-256 says which files are its folds. */
-#define FORGET_DIGESTS(model)                                                                                \
-    "python3 -c 'import re, sys; path = sys.argv[1]; text = open(path).read(); open(path, "                  \
-    "\"w\").write(re.sub(r\",\\s*.weights_sha256.: .[0-9a-f]*.\", \"\", text))' " model "/metrics.json"
-
 /* A temporary folder for every test: `setup` and `teardown` for cmocka, with the folder's path as *state. */
 int folder_setup(void **state);
 int folder_teardown(void **state);

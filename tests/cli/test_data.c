@@ -56,6 +56,14 @@ static void rejects_are_named(void **state)
     run(&r, folder, "$KT data check $D/set.csv --rejects $D/none/rejects.csv");
     assert_status(&r, 1);
     assert_complains(&r, "none/rejects.csv: ");
+    run(&r, folder, "cp $D/set.csv $D/kept.csv; $KT data check $D/set.csv --rejects $D/set.csv");
+    assert_status(&r, 1);
+    assert_complains(&r, "set.csv: is there already, and is not what this command writes");
+    run(&r, folder, "cmp $D/set.csv $D/kept.csv && $KT data check $D/set.csv --rejects $D/rejects.csv");
+    assert_status(&r, 3);
+    run(&r, folder, "$KT bench --data $D/set.csv --json $D/set.csv; cmp $D/set.csv $D/kept.csv");
+    assert_status(&r, 0);
+    assert_complains(&r, "set.csv: is there already");
     run(&r, folder, "$KT data check $D/none");
     assert_status(&r, 1);
     assert_complains(&r, "/none");

@@ -89,6 +89,58 @@ static void a_failing_disk_leaves_a_whole_model(void **state)
     outcome_destroy(&r);
 }
 
+/* Somebody makes a folder of the model's name while the model is being made: it stays theirs. */
+static void what_comes_meanwhile_is_not_replaced(void **state)
+{
+    enum { MOST = 500 };
+    const char *folder = *state;
+    outcome r = {0};
+    int call = 1, refused = 0;
+    make_two_models(folder);
+    for (; call < MOST; call++) {
+        run(&r, folder,
+            "rm -rf $D/n; " TROUBLE(
+                "OTHER=$D/n OTHER_AT=%d ") "$KT weights export $D/one --out $D/n; s=$?; "
+                                           "test -e $D/n/theirs || test $s = 0 || exit 9; exit $s",
+            call);
+        if (r.status == 0)
+            break;
+        assert_status(&r, 1);
+        refused++;
+    }
+    /* Until it stands there; what comes afterwards is beside it. */
+    assert_in_range(refused, LAST, MOST - 2);
+    outcome_destroy(&r);
+}
+
+/* Names can be changed no more after the earlier model was moved aside: it is kept there, and the next export brings it back. */
+static void a_model_that_cannot_be_brought_back_is_kept(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    int kept = 0;
+    make_two_models(folder);
+    const int calls = end_exports(folder, "NO_EXCHANGE=1 FAIL_AT", 1, 1, false);
+    for (int call = calls - LAST; call < calls; call++) {
+        run(&r, folder,
+            TROUBLE("NO_EXCHANGE=1 NO_RENAME_FROM=%d ") "$KT weights export $D/one --out $D/m --force", call);
+        if (r.status == 1 && strstr(r.err, "what was there is ")) {
+            kept++;
+            run(&r, folder, TROUBLE("NO_RENAME_FROM=1 ") "$KT weights export $D/two --out $D/m");
+            assert_status(&r, 1);
+            assert_complains(&r, "m: cannot be put in place");
+            run(&r, folder, "test ! -e $D/m && $KT weights export $D/two --out $D/m");
+            assert_status(&r, 1);
+            assert_complains(&r, "m: exists already");
+        }
+        assert_whole(folder, false, "NO_RENAME_FROM", call);
+    }
+    assert_in_range(kept, 1, LAST);
+    run(&r, folder, "$KT weights export $D/one --out $D/m --force && ! ls -A $D | grep kappatune-part");
+    assert_status(&r, 0);
+    outcome_destroy(&r);
+}
+
 /* ---- runs that end before they have begun ---- */
 
 static void a_run_that_was_killed_early_goes_on(void **state)
@@ -120,6 +172,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_killed_export_leaves_a_whole_model, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_failing_disk_leaves_a_whole_model, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(what_comes_meanwhile_is_not_replaced, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(a_model_that_cannot_be_brought_back_is_kept, folder_setup,
+                                        folder_teardown),
         cmocka_unit_test_setup_teardown(a_run_that_was_killed_early_goes_on, folder_setup, folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,7 @@ static void names_are_found_from_any_folder(void **state)
         "scan togo15 ../si.cif --quiet",
         "train first-principles --dry-run",
         "train recipes/first-principles.json --dry-run",
-        "train first-principles.json --data togo15.csv --dry-run",
+        "train recipes/first-principles --data datasets/togo15 --dry-run",
         "train --data togo15 --from aflow-agl --dry-run",
         "train --data datasets/togo15.csv --from models/aflow-agl --dry-run",
         "evaluate togo15 models/togo15-hh143 --data togo15 --quiet",
@@ -41,6 +41,14 @@ static void names_are_found_from_any_folder(void **state)
         run(&r, folder, HERE "$KT %s", commands[i]);
         if (r.status != 0)
             fail_msg("%s: exit status %d\n%s", commands[i], r.status, r.err);
+    }
+    /* A file of the present folder that is missing is not taken for a shipped one, nor are other things that lie there a model. */
+    static const char *const refused[] = {"train first-principles.json --dry-run", "data check togo15.csv",
+                                          "data check README.md", "predict build.sh ../si.cif"};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        run(&r, folder, HERE "$KT %s", refused[i]);
+        assert_status(&r, 1);
+        assert_true(strstr(r.err, "cannot be opened") || strstr(r.err, "there is no such"));
     }
     run(&r, folder, HERE "$KT predict togo15-hh143 ../si.cif --format json");
     assert_says(&r, "\"model\": \"togo15-hh143\"");
@@ -115,6 +123,16 @@ static void what_is_nowhere_is_told_with_what_there_is(void **state)
     assert_status(&r, 1);
     assert_complains(
         &r, "papr: there is no such recipe; known by name: aflow, first-principles, paper, production (");
+    run(&r, folder, HERE "KAPPATUNE_PATH=mine:$D/mine $KT train togo15");
+    assert_status(&r, 1);
+    assert_complains(&r, "; it is a data set: --data togo15");
+    assert_complains(&r, "; KAPPATUNE_PATH's mine is left out, as it does not begin with a slash");
+    run(&r, folder, HERE "echo '{\"epochs\": 1}' >ours.json; $KT train ours");
+    assert_status(&r, 1);
+    assert_complains(&r, "; did you mean ours.json?");
+    run(&r, folder, HERE "$KT train ours.json");
+    assert_status(&r, 2);
+    assert_complains(&r, "the recipe ours.json names no data: add --data");
     run(&r, folder,
         "mkdir -p $D/mine/datasets/folder && touch $D/mine/datasets/own.csv "
         "$D/mine/datasets/folder/id_prop.csv "

@@ -328,18 +328,20 @@ static void ranks_must_find_the_same_crystals(void **state)
 /* What one rank alone cannot read ends all, with its reason, and nothing is begun. */
 static void a_rank_that_cannot_begin_ends_all(void **state)
 {
-#define OF_RANK "train ./r.json --quiet --out $D/run"
+#define OF_RANK "train r.json --quiet --out $D/run"
     static const char *const cases[][3] = {
-        {"rm $D/1/r.json", OF_RANK, "kappatune: ./r.json: rank 1: cannot be opened: No such file"},
+        {"rm $D/1/r.json", OF_RANK, "kappatune: r.json: rank 1: cannot be opened: No such file"},
         {"echo {} >$D/1/r.json", OF_RANK, "rank 1: ends with exit status 2 before the work begins"},
-        {"echo {} >$D/0/r.json", OF_RANK, "train: name a data set with --data"},
+        {"echo {} >$D/0/r.json", OF_RANK, "train: the recipe r.json names no data"},
         {"sed -i s/:.2/:3/ $D/1/r.json", OF_RANK,
          "kappatune: rank 1: reads another recipe there than rank 0"},
-        {"rm $D/1/togo15.csv", OF_RANK, "togo15.csv: rank 1: there is no such file"},
-        {"sed -i 40d $D/1/togo15.csv", OF_RANK, "kappatune: rank 1: reads other data there than rank 0"},
-        {"rm $D/2/m", "scan ./m $D/many.xyz --quiet --out $D/run",
-         "kappatune: ./m: rank 2: cannot be opened"},
-        {"ln -sfn $M-hh143 $D/1/m", "scan ./m $D/many.xyz --quiet --out $D/run",
+        {"rm $D/1/own.csv", OF_RANK, "own.csv: rank 1: there is no such file"},
+        {"sed -i 40d $D/1/own.csv", OF_RANK, "kappatune: rank 1: reads other data there than rank 0"},
+        {"for i in 0 1 2; do cp models/aflow-agl/folds/$((i == 1 ? 2 : 1))/best.safetensors $D/$i/w; done",
+         OF_RANK " --from w", "kappatune: rank 1: finds other start weights there than rank 0"},
+        {"rm $D/2/m", "scan m $D/many.xyz --quiet --out $D/run",
+         "kappatune: m: rank 2: there is no such model or weights; known by name: "},
+        {"ln -sfn $M-hh143 $D/1/m", "scan m $D/many.xyz --quiet --out $D/run",
          "kappatune: rank 1: finds another model there than rank 0"},
         /* A build without MPI, too, which can tell the others nothing. */
         {"rm $D/1/kt; cp $KT $D/1/kt", OF_RANK,
@@ -355,8 +357,9 @@ static void a_rank_that_cannot_begin_ends_all(void **state)
         run(&r, folder,
             "export KAPPATUNE_JOIN_SECONDS=3 KT=$(realpath $KT) M=$PWD/models/togo15 D; rm -rf $D/[012]; for "
             "i in 0 1 2; do "
-            "mkdir $D/$i; echo '{\"data\": \"./togo15.csv\", \"folds\": 2, \"epochs\": 1}' >$D/$i/r.json; "
-            "cp datasets/togo15.csv $D/$i; ln -s $M $D/$i/m; ln -s $KT $D/$i/kt; done; { %s; }; chmod +x "
+            "mkdir $D/$i; echo '{\"data\": \"own.csv\", \"folds\": 2, \"epochs\": 1}' >$D/$i/r.json; "
+            "cp datasets/togo15.csv $D/$i/own.csv; ln -s $M $D/$i/m; ln -s $KT $D/$i/kt; done; { %s; }; "
+            "chmod +x "
             "$D/1/kt; export K=./kt; " APART("3", "%s"),
             cases[i][0], cases[i][1]);
         assert_all_ended(&r, 3);

@@ -230,6 +230,7 @@ static void what_is_wrong_is_said(void **state)
         {"$KT report datasets/togo15.csv --rejects $D/scan.csv --out $D/x.html", "is no scan", 1},
         {"$KT report $D/scan.csv --with datasets/togo15.csv --out $D/x.html", "is no data set", 1},
         {"$KT report $D/empty.csv --out $D/x.html", "empty.csv", 1},
+        {"$KT report datasets/togo15.csv --out $D/scan.csv", "scan.csv: is there already", 1},
         {"$KT report $D/scan.csv --out $D/no/x.html", "cannot be created", 1},
         {"$KT report $D/scan.csv --rejects $D/nothing.csv --out $D/x.html", "nothing.csv: cannot be opened",
          1},

@@ -338,6 +338,14 @@ static void what_cannot_be_done_is_refused(void **state)
     assert_status(&r, 1);
     assert_complains(&r, "taken: holds tables.md, and no reproduction: name a folder that is new or empty");
     assert_string_equal(r.out, "tables.md\nmine\n");
+    /* A folder of the name that one of its runs has is somebody's, too. */
+    run(&r, folder,
+        "mkdir -p $D/taken/sound && echo mine >$D/taken/sound/notes && "
+        "O=\"--out $D/taken --sets togo15 --steps 1 --protocol sound " TINY "\"; $KT reproduce $O; "
+        "test $? = 1 && $KT reproduce $O --force && cat $D/taken/sound/notes; s=$?; rm -r $D/taken; exit $s");
+    assert_status(&r, 0);
+    assert_complains(&r, "sound: is no run folder, and holds notes");
+    assert_says(&r, "\nmine\n");
     run(&r, folder, "rm $D/data/hh143.csv; $KT reproduce --out $D/out --steps 1 " TINY);
     assert_status(&r, 1);
     assert_complains(&r, "data/hh143: is missing");

@@ -203,11 +203,10 @@ static void another_model_is_noticed(void **state)
     const char *folder = *state;
     outcome r = {0};
     run(&r, folder,
-        "cp -r " MODEL
-        " $D/model && " FORGET_DIGESTS("$D/model") " && $KT scan $D/model " EXAMPLES
-                                                   " --out $D/rows.csv --quiet && "
-                                                   "mv $D/model $D/moved && $KT scan $D/moved " EXAMPLES
-                                                   " --out $D/rows.csv --resume --quiet");
+        /* without digests, by which the model itself would notice */
+        "cp -r " MODEL " $D/model && sed -i s/weights_sha256/weights_former/ $D/model/metrics.json && "
+        "$KT scan $D/model " EXAMPLES " --out $D/rows.csv --quiet && "
+        "mv $D/model $D/moved && $KT scan $D/moved " EXAMPLES " --out $D/rows.csv --resume --quiet");
     assert_status(&r, 0);
     run(&r, folder, "rm $D/moved/calibration.csv; $KT scan $D/moved " EXAMPLES " --out $D/rows.csv --resume");
     assert_status(&r, 1);
@@ -259,7 +258,7 @@ static void what_a_kill_left_half_is_cut_off(void **state)
     assert_status(&r, 0);
     run(&r, folder, "sed -i /crystals/d $D/c.csv.state && $KT scan " MODEL " $D/c --out $D/c.csv --resume");
     assert_status(&r, 1);
-    assert_complains(&r, "or the version of kappatune does");
+    assert_complains(&r, "is of another scan: the version of kappatune is not");
     /* A kill before the first state, with no file, an empty one, a part of the header or all of it: there was nothing to lose. */
     static const char *const bare[] = {":", ": >$D/bare.csv", "head -c 9 $D/whole.csv >$D/bare.csv",
                                        "head -n 1 $D/whole.csv >$D/bare.csv; : >$D/bare.rejects.csv"};
@@ -608,7 +607,10 @@ static void wrong_use_is_explained(void **state)
     assert_complains(&r, "is there already; --resume goes on");
     run(&r, folder, "$KT scan " NETWORK " " EXAMPLES " --out $D/rows.csv --resume");
     assert_status(&r, 1);
-    assert_complains(&r, "is of another scan");
+    assert_complains(&r, "is of another scan: the model is not what it began with");
+    run(&r, folder, "$KT scan " MODEL " " EXAMPLES " --features --out $D/rows.csv --resume");
+    assert_status(&r, 1);
+    assert_complains(&r, "is of another scan: --features is not");
     run(&r, folder, "rm $D/rows.csv.state && $KT scan " MODEL " " EXAMPLES " --out $D/rows.csv --resume");
     assert_status(&r, 1);
     assert_complains(&r, "there is no telling how far");
@@ -628,6 +630,11 @@ static void wrong_use_is_explained(void **state)
     run(&r, folder, "$KT scan " MODEL);
     assert_status(&r, 2);
     assert_complains(&r, "name what to scan after the model");
+    run(&r, folder, "$KT scan " MODEL " $D/none --out $D/y.csv");
+    assert_status(&r, 1);
+    assert_complains(&r, "none: there is no such file or folder");
+    run(&r, folder, "ls $D/y.*");
+    assert_int_not_equal(r.status, 0);
     run(&r, folder, "$KT scan nowhere " EXAMPLES " --out $D/y.csv");
     assert_status(&r, 1);
     outcome_destroy(&r);

@@ -48,6 +48,8 @@ static void wrong_usage_is_named(void **state)
         {"predict model x.cif --format xml", "--format takes table, csv or json, not 'xml'"},
         {"predict model x.cif --property gap", "--property takes kappa or eform, not 'gap'"},
         {"predict model x.cif --device tpu", "--device takes cpu"},
+        {"predict x.cif model", "the model stands first"},
+        {"scan x.cif model", "the model stands first"},
         {"predict model x.cif --formt csv", "did you mean --format?"},
         {"predict model x.cif --format", "--format needs a value"},
         {"predict model x.cif --members=3", "--members takes no value"},

@@ -1,8 +1,10 @@
 /* Loaded before the C library (LD_PRELOAD): the n-th call that changes a disk fails as on a full one (FAIL_AT=n), or is the last that
- * the program comes to (KILL_AT=n). NO_EXCHANGE: a file system that cannot exchange two names. */
+ * the program comes to (KILL_AT=n), or from it on every rename fails (NO_RENAME_FROM=n); or somebody else makes the folder OTHER with a
+ * file in it just before (OTHER_AT=n). NO_EXCHANGE: a file system that cannot exchange two names. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -20,10 +22,21 @@ static long asked(const char *name)
     return text ? strtol(text, NULL, 10) : 0;
 }
 
+/* By calls that are not counted. */
+static void make_other(const char *folder)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/theirs", folder);
+    mkdirat(AT_FDCWD, folder, 0777);
+    mknodat(AT_FDCWD, path, S_IFREG | 0666, 0);
+}
+
 /* 0, or that this call fails. */
 static int count(void)
 {
     const long call = ++calls;
+    if (call == asked("OTHER_AT"))
+        make_other(getenv("OTHER"));
     if (call == asked("KILL_AT"))
         kill(getpid(), SIGKILL);
     if (call != asked("FAIL_AT"))
@@ -48,7 +61,14 @@ int fsync(int handle)
 int rename(const char *from, const char *to)
 {
     int (*next)(const char *, const char *) = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
-    return count() ? -1 : next(from, to);
+    const long first = asked("NO_RENAME_FROM");
+    if (count())
+        return -1;
+    if (first > 0 && calls >= first) {
+        errno = EIO;
+        return -1;
+    }
+    return next(from, to);
 }
 
 int mkdir(const char *path, mode_t mode)

@@ -159,6 +159,7 @@ static void refuses_what_is_no_data_set(void **state)
         {"id,kappa\n", "has no rows"},
         {"# nothing\n\n", "has no rows"},
         {"id,kappa\ngood,-1\nfine,x\n", "none of its 2 rows"},
+        {"good;1\nfine;2\n", "has no comma between id and kappa, but semicolons"},
         {"good,1\nfine,\"2\n", "never closed"},
         {"good,1\nfi\"ne,2\n", "inside a field"},
     };

@@ -59,12 +59,15 @@ static bool is_there(int handle, const char *path)
            held.st_dev == there.st_dev;
 }
 
+/* How often a lock's file may vanish between its opening and its lock, before the file system is held for one that tells no truth. */
+enum { MOST_TRIES = 1000 };
+
 /* `subject`: what is locked, for people. */
 static kt_status take(kti_lock *lock, const char *path, const char *subject, kt_error *error)
 {
     const struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     *lock = (kti_lock)KTI_LOCK_NONE;
-    for (;;) {
+    for (int i = 0; i < MOST_TRIES; i++) {
         const int handle = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         if (handle < 0)
             return kti_fail_file(error, KT_IO, path, "cannot be opened: %s", strerror(errno));
@@ -83,6 +86,8 @@ static kt_status take(kti_lock *lock, const char *path, const char *subject, kt_
         }
         close(handle);
     }
+    return kti_fail_file(error, KT_IO, path,
+                         "cannot be locked: it is another file each time it is looked at");
 }
 
 kt_status kti_lock_take(kti_lock *lock, const char *folder, kt_error *error)

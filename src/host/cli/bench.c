@@ -625,6 +625,8 @@ int kti_cli_bench(int argc, char **argv)
     if (r.threads == 0)
         r.threads = kti_device_name_fuses(r.device) ? 9 : 1;
     kt_status status = kti_name_find(KTI_DATA, r.data, &r.data, &error);
+    if (status == KT_OK && r.json)
+        status = kti_cli_spare(r.json, "{", &error);
     if (status == KT_OK)
         status = prepare(&b, &error);
     if (status == KT_OK)

@@ -102,7 +102,9 @@ static int check(const request *r)
     kt_error error = KT_ERROR_NONE;
     kti_dataset dataset = {0};
     int exit_status = KTI_EXIT_FAILED;
-    kt_status status = read_data(r, &dataset, &error);
+    kt_status status = r->rejects ? kti_cli_spare(r->rejects, "id,line,file,reason", &error) : KT_OK;
+    if (status == KT_OK)
+        status = read_data(r, &dataset, &error);
     if (status == KT_OK && r->rejects)
         status = kti_dataset_write_rejects(&dataset, r->rejects, &error);
     if (status == KT_OK) {

@@ -13,9 +13,12 @@
 #include "base/memory.h"
 #include "base/text.h"
 
-/* A folder of the search path's folders, what a name in it may leave out, and what a folder in it holds if it has a name. */
+/* A folder of the search path's folders, the ending of its files, which a name leaves out, and what a folder in it holds if it has a
+ * name. */
 typedef struct place {
     const char *folder, *ending, *holds;
+    bool
+        keeps_ending; /* a name may have the ending all the same: it says a file that is found here or there */
 } place;
 
 static const struct {
@@ -23,9 +26,9 @@ static const struct {
     place place[2];
 } kinds[] = {
     [KTI_MODEL] = {"model or weights",
-                   {{"models", "", "recipe.json"}, {"weights", ".safetensors", "state.pt"}}},
-    [KTI_RECIPE] = {"recipe", {{"recipes", ".json", NULL}, {NULL, NULL, NULL}}},
-    [KTI_DATA] = {"data set", {{"datasets", ".csv", "id_prop.csv"}, {NULL, NULL, NULL}}},
+                   {{"models", "", "recipe.json", false}, {"weights", ".safetensors", "state.pt", true}}},
+    [KTI_RECIPE] = {"recipe", {{"recipes", ".json", NULL, false}, {0}}},
+    [KTI_DATA] = {"data set", {{"datasets", ".csv", "id_prop.csv", false}, {0}}},
 };
 
 enum { PLACES = 2 };
@@ -123,24 +126,43 @@ static const char *keep(const char *text)
     return added->text;
 }
 
-/* What a name is called in a place, "x" of "models/x" and of "x"; NULL if it cannot be there. */
+static bool ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), tail = strlen(end);
+    return tail > 0 && length > tail && strcmp(text + length - tail, end) == 0;
+}
+
+/* What a name is called in a place, "x" of "models/x" and of "x"; NULL if it cannot be there. "togo15.csv" is a file of the present folder
+ * or none: were it the shipped table of that name, a missing file would not be noticed. */
 static const char *name_in(const place *p, const char *name)
 {
     const size_t length = strlen(p->folder);
     if (strncmp(name, p->folder, length) == 0 && name[length] == '/')
         return strstr(name, "..") ? NULL : name + length + 1;
-    return strchr(name, '/') ? NULL : name;
+    return strchr(name, '/') || (ends_with(name, p->ending) && !p->keeps_ending) ? NULL : name;
 }
 
-/* The path of a name in one folder of the search path into `path`, emptied if it is not there. */
+/* Whether root/folder/own.tail is there, as `path` then says. */
+static bool is_there(const char *root, const place *p, const char *own, const char *tail, kti_text *path)
+{
+    path->size = 0;
+    kti_text_add(path, "%s/%s/%s%s", root, p->folder, own, tail);
+    return !path->failed && exists(path->data);
+}
+
+/* The path of a name in one folder of the search path into `path`, emptied if it is not there: what "models/x" says, or else a folder that
+ * holds what it should, or a file with the ending. */
 static void look(const char *root, const place *p, const char *name, kti_text *path)
 {
-    const char *endings[] = {"", p->ending};
+    char inside[64];
     const char *own = name_in(p, name);
-    for (int i = 0; i < 2 && own && *own; i++) {
-        path->size = 0;
-        kti_text_add(path, "%s/%s/%s%s", root, p->folder, own, endings[i]);
-        if (!path->failed && exists(path->data))
+    if (own && *own) {
+        snprintf(inside, sizeof inside, "/%s", p->holds ? p->holds : "");
+        if (own != name && is_there(root, p, own, "", path))
+            return;
+        if (p->holds && is_there(root, p, own, inside, path) && is_there(root, p, own, "", path))
+            return;
+        if (*p->ending && is_there(root, p, own, ends_with(own, p->ending) ? "" : p->ending, path))
             return;
     }
     path->size = 0;
@@ -161,7 +183,7 @@ static void name_of(const char *folder, const place *p, const char *entry, char 
 {
     kti_text inside = {0};
     const size_t length = strlen(entry), tail = strlen(p->ending);
-    const bool ends = tail > 0 && length > tail && strcmp(entry + length - tail, p->ending) == 0;
+    const bool ends = ends_with(entry, p->ending);
     kti_text_add(&inside, "%s/%s/%s", folder, entry, p->holds ? p->holds : "");
     const bool is_folder = p->holds && !inside.failed && kti_file_exists(inside.data);
     kti_text_destroy(&inside);
@@ -185,8 +207,33 @@ static void add_names(const char *root, const place *p, kti_text *names)
     free(folder);
 }
 
+/* What somebody who wrote a recipe's name may have meant; "" if nothing is known. */
+static void add_hint(kti_kind kind, const char *name, const kti_text *roots, kti_text *hint)
+{
+    kti_text path = {0};
+    kti_text_add(&path, "%s.json", name);
+    kti_text_add(hint, "%s", "");
+    if (kind == KTI_RECIPE && !path.failed && exists(path.data))
+        kti_text_add(hint, "; did you mean %s?", path.data);
+    path.size = 0;
+    for (size_t at = 0; kind == KTI_RECIPE && at < roots->size && path.size == 0 && !path.failed;
+         at += strlen(roots->data + at) + 1)
+        look(roots->data + at, &kinds[KTI_DATA].place[0], name, &path);
+    if (kind == KTI_RECIPE && path.size > 0)
+        kti_text_add(hint, "; it is a data set: --data %s", name);
+    kti_text_destroy(&path);
+    const char *at = kti_search_path();
+    while (at && *at) {
+        const size_t length = strcspn(at, ":");
+        if (length > 0 && *at != '/')
+            kti_text_add(hint, "; KAPPATUNE_PATH's %.*s is left out, as it does not begin with a slash",
+                         (int)length, at);
+        at += length + (at[length] == ':');
+    }
+}
+
 static kt_status fail(kti_kind kind, const char *name, const kti_text *names, const kti_text *places,
-                      kt_error *error)
+                      const kti_text *hint, kt_error *error)
 {
     for (size_t i = 0; i < sizeof fetched / sizeof fetched[0]; i++)
         if (fetched[i].kind == kind && strcmp(fetched[i].name, name) == 0)
@@ -195,9 +242,9 @@ static kt_status fail(kti_kind kind, const char *name, const kti_text *names, co
                                  "(looked for here%s)",
                                  fetched[i].command, fetched[i].path, places->data);
     const int length = (int)names->size - 4;
-    return kti_fail_file(error, KT_IO, name, "there is no such %s; known by name: %.*s (looked for here%s)",
+    return kti_fail_file(error, KT_IO, name, "there is no such %s; known by name: %.*s (looked for here%s)%s",
                          kinds[kind].noun, length > 0 ? length : 4, length > 0 ? names->data + 2 : "none",
-                         places->data);
+                         places->data, hint->data);
 }
 
 /* ---- finding ---- */
@@ -216,7 +263,7 @@ static void look_in(kti_kind kind, const char *root, const char *name, kti_text 
 
 kt_status kti_name_find(kti_kind kind, const char *name, const char **path, kt_error *error)
 {
-    kti_text roots = {0}, found = {0}, names = {0}, places = {0};
+    kti_text roots = {0}, found = {0}, names = {0}, places = {0}, hint = {0};
     *path = name;
     /* No folder is a recipe: after `data fetch aflow --out aflow`, the recipe aflow is the one that has the name. */
     const bool is_path = exists(name) && !(kind == KTI_RECIPE && kti_is_folder(name));
@@ -228,16 +275,19 @@ kt_status kti_name_find(kti_kind kind, const char *name, const char **path, kt_e
     for (size_t at = 0; status == KT_OK && at < roots.size && found.size == 0;
          at += strlen(roots.data + at) + 1)
         look_in(kind, roots.data + at, name, &found, &names, &places);
-    if (found.failed || names.failed || places.failed)
+    if (status == KT_OK && found.size == 0)
+        add_hint(kind, name, &roots, &hint);
+    if (found.failed || names.failed || places.failed || hint.failed)
         status = kti_fail_memory(error, "the search path");
     else if (status == KT_OK && found.size == 0)
-        status = fail(kind, name, &names, &places, error);
+        status = fail(kind, name, &names, &places, &hint, error);
     else if (status == KT_OK && !(*path = keep(found.data)))
         status = kti_fail_memory(error, "a path");
     kti_text_destroy(&roots);
     kti_text_destroy(&found);
     kti_text_destroy(&names);
     kti_text_destroy(&places);
+    kti_text_destroy(&hint);
     return status;
 }
 

@@ -13,8 +13,8 @@
 
 typedef enum kti_kind {
     KTI_MODEL,  /* models/NAME, or weights/NAME with or without .safetensors */
-    KTI_RECIPE, /* recipes/NAME, with or without .json */
-    KTI_DATA    /* datasets/NAME, with or without .csv */
+    KTI_RECIPE, /* NAME, or recipes/NAME with or without .json */
+    KTI_DATA    /* NAME, or datasets/NAME with or without .csv */
 } kti_kind;
 
 /* What `name` stands for into *path: itself, or a path that stays allocated until the program ends. The error says what there is instead

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/fail.h"
 #include "base/json.h"
 #include "cli/text.h"
 
@@ -217,4 +219,23 @@ const char *kti_cli_nearest(const char *text, const char *const *choices)
         }
     }
     return nearest;
+}
+
+kt_status kti_cli_spare(const char *path, const char *beginning, kt_error *error)
+{
+    char begun[64];
+    const size_t length = strlen(beginning);
+    struct stat about;
+    if (stat(path, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size == 0)
+        return KT_OK;
+    FILE *file = fopen(path, "rb");
+    if (!file) /* writing it will say why */
+        return KT_OK;
+    const size_t found = fread(begun, 1, length < sizeof begun ? length : sizeof begun, file);
+    fclose(file);
+    return found > 0 && strncmp(begun, beginning, found) == 0
+               ? KT_OK
+               : kti_fail_file(error, KT_BAD_ARGUMENT, path,
+                               "is there already, and is not what this command writes: it is not replaced; "
+                               "choose another name or remove it");
 }

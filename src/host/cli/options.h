@@ -36,6 +36,9 @@ int kti_cli_usage(const char *command, const char *format, ...) __attribute__((f
 /* Prints the error as "kappatune: file:line: message"; returns KTI_EXIT_FAILED, of KT_INTERRUPTED KTI_EXIT_STOPPED. */
 int kti_cli_fail(const kt_error *error);
 
+/* KT_BAD_ARGUMENT if writing `path` would replace a file that does not begin as ours of that kind do, and so is somebody's. */
+kt_status kti_cli_spare(const char *path, const char *beginning, kt_error *error);
+
 /* Prints "kappatune: message". */
 void kti_cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -545,6 +545,8 @@ static int read_options(int argc, char **argv, request *r)
     if (optind + 1 == argc)
         return kti_cli_usage(argv[0], "name at least one structure file after the model '%s'", argv[optind]);
     r->model = argv[optind];
+    if (kti_structure_format_of(r->model) != KTI_FORMAT_UNKNOWN)
+        return kti_cli_usage(argv[0], "the model stands first, and '%s' is a structure file", r->model);
     return -1;
 }
 

@@ -180,6 +180,8 @@ int kti_cli_report(int argc, char **argv)
     r.report.formats = r.figures && !r.formatted ? KTI_PLOT_SVG : r.report.formats;
     kt_status status = find_subject(&r, &error);
     if (status == KT_OK)
+        status = kti_cli_spare(r.report.out, "<!DOCTYPE html>", &error);
+    if (status == KT_OK)
         status = prepare_folder(&r, made, &error);
     if (status == KT_OK)
         status = kti_report_write(&r.report, &result, &error);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/fail.h"
 #include "base/memory.h"
@@ -16,6 +17,7 @@
 #include "cli/ranks.h"
 #include "cli/stop.h"
 #include "cli/text.h"
+#include "crystal/reader.h"
 #include "report/scan_summary.h"
 #include "scan/scan.h"
 
@@ -246,6 +248,16 @@ static const struct option long_options[] = {
 
 enum { MOST_SHOWN = 100000, MOST_THREADS = 1024 };
 
+/* One of several that is missing is a reject; if all are, there is nothing to write a file about. */
+static bool some_are_there(char *const *sources, int count)
+{
+    struct stat about;
+    for (int i = 0; i < count; i++)
+        if (strcmp(sources[i], "-") == 0 || lstat(sources[i], &about) == 0 || errno != ENOENT)
+            return true;
+    return false;
+}
+
 /* Returns an exit status, or -1 to go on; what is wrong is printed or in *error. */
 static int read_options(int argc, char **argv, request *r, kt_error *error)
 {
@@ -291,10 +303,16 @@ static int read_options(int argc, char **argv, request *r, kt_error *error)
                              optind == argc ? "name a model and what to scan"
                                             : "name what to scan after the model '%s'",
                              argc > optind ? argv[optind] : "");
+    if (kti_structure_format_of(argv[optind]) != KTI_FORMAT_UNKNOWN)
+        return kti_cli_usage(argv[0], "the model stands first, and '%s' is a structure file", argv[optind]);
     if (kti_name_find(KTI_MODEL, argv[optind], &r->scan.model, error) != KT_OK)
         return KTI_EXIT_FAILED;
     r->scan.sources = argv + optind + 1;
     r->scan.source_count = argc - optind - 1;
+    if (!some_are_there(r->scan.sources, r->scan.source_count)) {
+        kti_fail_file(error, KT_IO, r->scan.sources[0], "there is no such file or folder");
+        return KTI_EXIT_FAILED;
+    }
     r->scan.threads = (int)threads;
     r->bar = kti_progress_create(quiet, progress);
     return -1;

@@ -91,11 +91,10 @@ static const char help[] =
     "\n"
     "The run folder gets recipe.json, metrics.json, predictions.csv, calibration.csv, epochs.csv, "
     "log.jsonl,\n"
-    "rejects.csv and\n"
-    "folds/<n>/{best,last}.safetensors; that of a recipe with stages, one such folder for each in stages/, "
-    "and\n"
-    "--resume trains only what is not finished, stages that were added to the recipe included. Ctrl-C, "
-    "SIGTERM, SIGHUP and SIGUSR1 checkpoint, then stop.\n"
+    "rejects.csv and folds/<n>/{best,last}.safetensors; that of a recipe with stages, one such folder for "
+    "each in\n"
+    "stages/, and --resume trains only what is not finished, stages that were added to the recipe included.\n"
+    "Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 checkpoint, then stop.\n"
     "Under mpirun -n N, or srun with MPI, the processes share the folds, to the same files (docs/ranks.md).\n"
     "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some rows rejected, 4 stopped by a signal.\n";
 
@@ -439,8 +438,11 @@ static int read_request(int argc, char **argv, request *r)
         if (!r->recipe.stage[i].options.data[0])
             return kti_cli_usage(command,
                                  r->recipe.staged ? "stage `%s` names no data"
+                                 : r->file        ? "the recipe %s names no data: add --data"
                                                   : "name a data set with --data, or a recipe%s",
-                                 r->recipe.stage[i].name);
+                                 r->recipe.staged ? r->recipe.stage[i].name
+                                 : r->file        ? r->file
+                                                  : "");
     return -1;
 }
 

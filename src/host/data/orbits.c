@@ -151,6 +151,17 @@ static kt_status check_formula(const char *formula, const kt_structure *structur
     return KT_OK;
 }
 
+/* An angle in radians, or lengths in other units, make cells that hold too much: diamond, which has the most atoms in a
+ * volume, has 5.7 Å^3 an atom. */
+static kt_status check_volume(const double lattice[3][3], int sites, kt_error *error)
+{
+    const double volume = fabs(kti_lattice_volume(lattice)) / sites;
+    return volume >= 1
+               ? KT_OK
+               : kti_fail(error, KT_BAD_CRYSTAL,
+                          "an atom has %.2g Å^3, less than 1: lengths are in Å, angles in degrees", volume);
+}
+
 kt_status kti_orbits_create(const kti_orbits *given, const char *formula, kt_structure *structure,
                             kt_error *error)
 {
@@ -174,6 +185,8 @@ kt_status kti_orbits_create(const kti_orbits *given, const char *formula, kt_str
         status = kti_structure_make(lattice, &whole, NULL, structure, error);
     if (status == KT_OK)
         status = check_formula(formula, structure, error);
+    if (status == KT_OK)
+        status = check_volume(lattice, structure->sites, error);
     if (status != KT_OK)
         kt_structure_destroy(structure);
     kti_sites_destroy(&unit);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/fail.h"
 #include "base/file.h"
@@ -105,6 +106,15 @@ static kt_status add(kti_rows *rows, kti_row **added, kt_error *error)
     return KT_OK;
 }
 
+/* What else a record of one field is parted by, as spreadsheets of some countries do; NULL if by nothing. */
+static const char *other_separator(const kti_csv *csv)
+{
+    const bool one = csv->fields == 1;
+    return one && strchr(csv->field[0], ';')    ? "semicolons"
+           : one && strchr(csv->field[0], '\t') ? "tabs"
+                                                : NULL;
+}
+
 static kt_status add_folder_row(kti_rows *rows, kt_error *error)
 {
     const kti_csv *csv = &rows->csv;
@@ -116,6 +126,9 @@ static kt_status add_folder_row(kti_rows *rows, kt_error *error)
     if (csv->fields > 2)
         kti_fail_line(&row->error, KT_BAD_FORMAT, rows->table, row->line,
                       "has %d columns instead of id,kappa", csv->fields);
+    else if (other_separator(csv))
+        kti_fail_line(&row->error, KT_BAD_FORMAT, rows->table, row->line,
+                      "has no comma between id and kappa, but %s", other_separator(csv));
     else if (check_id(rows, row, &row->error) == KT_OK)
         read_kappa(rows, csv->fields == 2 ? csv->field[1] : "", row, &row->error);
     return KT_OK;
@@ -163,6 +176,35 @@ static kt_status find_columns(const kti_rows *rows, table_header *header, kt_err
     return KT_OK;
 }
 
+/* A column of the header whose name differs by its capitals alone; NULL if there is none. */
+static const char *capitalised(const kti_csv *csv, const char *name)
+{
+    for (int i = 0; i < csv->fields; i++)
+        if (strcasecmp(csv->field[i], name) == 0)
+            return csv->field[i];
+    return NULL;
+}
+
+static kt_status refuse_header(const kti_rows *rows, column missing, kt_error *error)
+{
+    const kti_csv *csv = &rows->csv;
+    const char *separator = other_separator(csv), *other = capitalised(csv, column_names[missing]);
+    if (separator)
+        return kti_fail_line(error, KT_BAD_FORMAT, rows->table, csv->line,
+                             "has %s between its columns: a table of crystals has commas, and decimal points",
+                             separator);
+    if (other)
+        return kti_fail_line(error, KT_BAD_FORMAT, rows->table, csv->line,
+                             "the header has no column %s, but %.40s: write it as %s", column_names[missing],
+                             other, column_names[missing]);
+    return kti_fail_line(
+        error, KT_BAD_FORMAT, rows->table, csv->line,
+        "the header has no column %s; a table of crystals begins with formula,prototype,a,c,u,kappa,id or "
+        "formula,space_group,a,b,c,alpha,beta,gamma,sites,kappa,id (of a folder with id_prop.csv, give the "
+        "folder)",
+        missing == PROTOTYPE ? "prototype, nor space_group and sites" : column_names[missing]);
+}
+
 static kt_status read_table_header(const kti_rows *rows, table_header *header, kt_error *error)
 {
     static const column required[] = {FORMULA, A, KAPPA, ID, PROTOTYPE};
@@ -178,14 +220,7 @@ static kt_status read_table_header(const kti_rows *rows, table_header *header, k
     const bool has_groups = header->place[SPACE_GROUP] >= 0 && header->place[SITES] >= 0;
     for (size_t i = 0; i < sizeof required / sizeof required[0]; i++)
         if (header->place[required[i]] < 0 && !(required[i] == PROTOTYPE && has_groups))
-            return kti_fail_line(error, KT_BAD_FORMAT, rows->table, csv->line,
-                                 "the header has no column %s; a table of crystals begins with "
-                                 "formula,prototype,a,c,u,kappa,id or "
-                                 "formula,space_group,a,b,c,alpha,beta,gamma,sites,kappa,id (of a folder "
-                                 "with id_prop.csv, give "
-                                 "the folder)",
-                                 required[i] == PROTOTYPE ? "prototype, nor space_group and sites"
-                                                          : column_names[required[i]]);
+            return refuse_header(rows, required[i], error);
     if (!has_groups) /* columns of somebody else, such as a comment or an expansion named alpha */
         for (size_t i = 0; i < sizeof of_groups / sizeof of_groups[0]; i++)
             header->place[of_groups[i]] = -1;

@@ -43,6 +43,7 @@ typedef struct job {
     char *work;             /* a folder beside it, in which the model is made; owned */
     char *out, *aside;      /* work/model and work/before; owned */
     kti_lock lock;          /* of `work` */
+    bool keeps;             /* `work` has the earlier model, which could not be brought back */
     char *run;              /* of one stage; owned */
     json_t *recipe;         /* as the run has it; owned */
     kt_train_options train; /* the same; its strings belong to `recipe` */
@@ -302,8 +303,10 @@ static kt_status open_work(job *j, kt_error *error)
     if (status == KT_OK)
         status = kti_lock_take(&j->lock, j->work, error);
     /* It was killed between two names: see kti_folder_replace. */
-    if (status == KT_OK && !kti_is_folder(j->target) && kti_is_folder(j->aside))
+    if (status == KT_OK && !kti_is_folder(j->target) && kti_is_folder(j->aside)) {
         status = kti_folder_replace(j->aside, j->target, j->out, error);
+        j->keeps = status != KT_OK;
+    }
     if (status == KT_OK)
         status = check_out(j, error);
     if (status == KT_OK)
@@ -313,11 +316,11 @@ static kt_status open_work(job *j, kt_error *error)
     return status;
 }
 
-/* What is left in it is of no use: a model that failed, or one that was replaced. */
+/* What is left in it is of no use, a model that failed or one that was replaced, unless it is the only one. */
 static void close_work(job *j)
 {
     kt_error own = KT_ERROR_NONE;
-    if (j->lock.handle >= 0 && kti_folder_remove(j->work, &own) != KT_OK)
+    if (j->lock.handle >= 0 && !j->keeps && kti_folder_remove(j->work, &own) != KT_OK)
         say(j, "%s is left over and can be removed", j->work);
     kti_lock_release(&j->lock);
     free(j->target);
@@ -327,14 +330,19 @@ static void close_work(job *j)
 }
 
 /* The model, whole and on the disk, where it is to stand. */
-static kt_status put_in_place(const job *j, kt_error *error)
+static kt_status put_in_place(job *j, kt_error *error)
 {
     char *folds = kti_path_join(j->out, "folds"), *parent = kti_path_join(j->work, "..");
     kt_status status = folds && parent ? kti_folder_flush(folds, error) : kti_fail_memory(error, "a path");
     if (status == KT_OK)
         status = kti_folder_flush(j->out, error);
+    /* Again: making it took its time, and what has come meanwhile would go with the earlier model. */
     if (status == KT_OK)
+        status = check_out(j, error);
+    if (status == KT_OK) {
         status = kti_folder_replace(j->out, j->target, j->aside, error);
+        j->keeps = status != KT_OK && kti_is_folder(j->aside);
+    }
     if (status == KT_OK)
         status = kti_folder_flush(parent, error);
     free(folds);

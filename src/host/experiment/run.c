@@ -8,12 +8,14 @@
 
 #include "base/fail.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "experiment/calibrate.h"
 #include "experiment/results.h"
 #include "experiment/together.h"
 #include "train/recipe.h"
+#include "train/start.h"
 #include "train/trainer.h"
 
 /* ---- files ---- */
@@ -237,16 +239,31 @@ static kt_status write_run(const kti_run *run, bool finished, kt_train_result *r
     return status;
 }
 
+/* Of the weights that all folds start from, whichever rank trains them. */
+static uint64_t hash_starts(const kti_start *start, int folds)
+{
+    uint64_t hash = KTI_HASH_START;
+    for (int fold = 1; fold <= folds; fold++) {
+        const uint64_t one = kti_start_fingerprint(start, fold);
+        hash = kti_hash(hash, &one, sizeof one);
+    }
+    return hash;
+}
+
 /* What is to be in order before a fold is trained; `options` [replicas] as the caller gave them. Rank 0 alone touches the folders, and
  * only when all ranks have come so far. */
 static kt_status set_out(const kt_train_options *options, kti_lock *locks, int replicas,
-                         const kti_dataset *dataset, kt_status status, kt_error *error)
+                         const kti_dataset *dataset, const kti_start *start, kt_status status,
+                         kt_error *error)
 {
     const bool root = kti_communicator_is_root(options->ranks);
     status = kti_communicator_agree(options->ranks, status, NULL, NULL, error);
     if (status == KT_OK)
         status = kti_communicator_compare(options->ranks, kti_dataset_fingerprint(dataset),
                                           "reads other data there than rank 0", error);
+    if (status == KT_OK)
+        status = kti_communicator_compare(options->ranks, hash_starts(start, options->folds),
+                                          "finds other start weights there than rank 0", error);
     for (int i = 0; i < replicas && status == KT_OK && options->out && root; i++) {
         status = kti_recipe_store(&options[i], &locks[i], error);
         if (status == KT_OK)
@@ -291,7 +308,7 @@ static kt_status train_together(const kt_train_options *options, kti_lock *locks
         kti_together_prepare(&together, options, replicas, own);
         status = kti_run_create(own, replicas, dataset, &run, error);
     }
-    status = set_out(options, locks, replicas, dataset, status, error);
+    status = set_out(options, locks, replicas, dataset, &run.start, status, error);
     if (status == KT_OK) {
         if (kti_communicator_is_root(options->ranks))
             announce(options, &run);

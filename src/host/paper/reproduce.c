@@ -121,6 +121,7 @@ static kt_train_options common_options(const kti_reproduce_options *asked, kt_pr
     o.threads = asked->threads;
     o.find = asked->find;
     o.find_user = asked->find_user;
+    o.force = asked->force;
     o.seed = asked->seed;
     o.folds = asked->folds;
     o.batch = 8;

@@ -144,6 +144,18 @@ static kt_status reopen(const kti_ledger *l, const kept *k, FILE **file, kt_erro
     return status;
 }
 
+/* What a request has that the one of a state has not; the columns last, since all else has a part in them. */
+static const char *difference(const json_t *before, const json_t *asked)
+{
+    static const char *const key[] = {"model", "sources", "property", "quotient", "features", "below"};
+    static const char *const told[] = {"the model",     "the list of sources", "--property",
+                                       "--no-quotient", "--features",          "--below"};
+    for (size_t i = 0; i < sizeof key / sizeof key[0]; i++)
+        if (!json_equal(json_object_get(before, key[i]), json_object_get(asked, key[i])))
+            return told[i];
+    return "the version of kappatune";
+}
+
 static kt_status go_on(kti_ledger *l, const char *rows_header, const char *rejects_header, json_t *state,
                        kt_error *error)
 {
@@ -152,10 +164,9 @@ static kt_status go_on(kti_ledger *l, const char *rows_header, const char *rejec
     const char *file = l->state_path, *crystals = "";
     kt_status status = kti_json_object(state, file, "request", &request, error);
     if (status == KT_OK && !(json_equal(request, l->request) && json_object_get(state, "crystals")))
-        status = kti_fail_file(
-            error, KT_BAD_ARGUMENT, file,
-            "is of another scan: model, sources, or options differ from what it began with, or the "
-            "version of kappatune does");
+        status =
+            kti_fail_file(error, KT_BAD_ARGUMENT, file, "is of another scan: %s is not what it began with",
+                          difference(request, l->request));
     if (status == KT_OK)
         status = kti_json_integer(state, file, "done", 0, INT64_MAX, &l->done, error);
     if (status == KT_OK)
@@ -221,7 +232,8 @@ kt_status kti_ledger_open(const char *rows, const char *rejects, const char *row
     if (resume && !(is_bare(rows, rows_header) && is_bare(rejects, rejects_header)))
         return kti_fail_file(
             error, KT_BAD_ARGUMENT, ledger->state_path,
-            "is not there, so there is no telling how far the scan is; remove %s and start anew", rows);
+            "is not there, so there is no telling how far the scan is; remove %s and start anew",
+            is_bare(rows, rows_header) ? rejects : rows);
     status = start_anew(ledger, rows_header, rejects_header, resume, error);
     return status == KT_OK ? kti_ledger_flush(ledger, false, error) : status;
 }
