@@ -6,9 +6,9 @@
 
 #include "base/fail.h"
 #include "crystal/elements.h"
+#include "train/fuse.h"
 #include "train/mlp.h"
-
-_Static_assert(KTI_SET2SET_STEPS == 2, "set2set_backward and lstm_bias_gradient are written for two steps");
+#include "train/set2set.h"
 
 enum { POOLED = 5 * KTI_FEATURES };
 
@@ -21,15 +21,6 @@ typedef struct block {
     kti_view edge_out, node_out, state_out;
 } block;
 
-typedef struct set2set {
-    int parameter; /* weight_ih, weight_hh, bias_ih, bias_hh in a row */
-    kt_row_kind rows;
-    kti_view in, weight, out;
-    kt_index start;
-    kti_view gates[KTI_SET2SET_STEPS], cell[KTI_SET2SET_STEPS], query[KTI_SET2SET_STEPS],
-        attention[KTI_SET2SET_STEPS];
-} set2set;
-
 /* The network's parts. */
 typedef struct parts {
     int gradient_size; /* list[0 .. gradient_size) ends with the gradient */
@@ -37,7 +28,7 @@ typedef struct parts {
         state_gradient; /* with respect to the current block's output, then its input */
     block blocks[KTI_BLOCKS];
     kti_mlp edge_encoder, node_encoder, state_encoder, readout, head;
-    set2set node_set, edge_set;
+    kti_set2set node_set, edge_set;
     kti_view node_physics, crystal_physics; /* [N, 6], [G, 9]; where the network has physics inputs */
     kti_view pooled;                        /* [G, 160] Set2Set of nodes 64, of edges 64, state 32 */
 } parts;
@@ -362,99 +353,6 @@ static void block_backward(kti_builder *b, parts *n, int index)
     }
 }
 
-/* ---- Set2Set ---- */
-
-static void set2set_forward(kti_builder *b, set2set *s, const char *prefix, kti_view in,
-                            const kt_real *weight, const int32_t *start, kti_view out)
-{
-    s->parameter = kti_builder_find(prefix, "lstm.weight_ih_l0");
-    s->rows = in.rows;
-    s->in = in;
-    s->weight = (kti_view){kti_builder_batch_column(b, weight), in.rows, 1};
-    s->out = out;
-    s->start = kti_builder_batch_index(b, start);
-    for (int step = 0; step < KTI_SET2SET_STEPS; step++) {
-        const int last = step + 1 == KTI_SET2SET_STEPS;
-        s->gates[step] = kti_builder_matrix(b, KT_GRAPHS, 4 * KTI_FEATURES);
-        s->cell[step] = kti_builder_matrix(b, KT_GRAPHS, KTI_FEATURES);
-        s->query[step] = last ? out : kti_builder_matrix(b, KT_GRAPHS, 2 * KTI_FEATURES); /* [hidden, read] */
-        s->attention[step] = kti_builder_column(b, in.rows);
-        const kti_view hidden = kti_view_slice(s->query[step], 0, KTI_FEATURES);
-        if (step > 0) {
-            kti_append_product(b, s->query[step - 1], s->parameter, 0, s->gates[step], 0);
-            kti_append_product(b, kti_view_slice(s->query[step - 1], 0, KTI_FEATURES), s->parameter + 1, 0,
-                               s->gates[step], 1);
-        }
-        kti_append(b, KTI_OP_LSTM_FORWARD)->arguments.lstm_forward =
-            (kt_lstm_forward){.graphs = b->count[KT_GRAPHS],
-                              .channels = KTI_FEATURES,
-                              .gates = s->gates[step].matrix,
-                              .first = step == 0,
-                              .bias_input = kti_builder_parameter(b, s->parameter + 2, 0),
-                              .bias_hidden = kti_builder_parameter(b, s->parameter + 3, 0),
-                              .cell_before = step ? s->cell[step - 1].matrix : (kt_matrix){0},
-                              .cell = s->cell[step].matrix,
-                              .hidden = hidden.matrix};
-        kti_append(b, KTI_OP_ATTENTION_FORWARD)->arguments.attention_forward =
-            (kt_attention_forward){.graphs = b->count[KT_GRAPHS],
-                                   .entries = in.rows,
-                                   .channels = KTI_FEATURES,
-                                   .start = s->start,
-                                   .in = in.matrix,
-                                   .weight = s->weight.matrix,
-                                   .hidden = hidden.matrix,
-                                   .attention = s->attention[step].matrix,
-                                   .out = kti_view_slice(s->query[step], KTI_FEATURES, KTI_FEATURES).matrix};
-    }
-}
-
-/* `gradient` [G, 64] by the set's output (overwritten); in_gradient [rows, 32] = by its input. */
-static void set2set_backward(kti_builder *b, const set2set *s, kti_view gradient, kti_view in_gradient)
-{
-    const kti_view cell_gradient = kti_builder_matrix(b, KT_GRAPHS, KTI_FEATURES),
-                   scratch = kti_builder_column(b, s->rows);
-    for (int step = KTI_SET2SET_STEPS - 1; step >= 0; step--) {
-        const int last = step + 1 == KTI_SET2SET_STEPS;
-        const kti_view hidden_gradient = kti_view_slice(gradient, 0, KTI_FEATURES);
-        kti_append(b, KTI_OP_ATTENTION_BACKWARD)->arguments.attention_backward = (kt_attention_backward){
-            .graphs = b->count[KT_GRAPHS],
-            .entries = s->rows,
-            .channels = KTI_FEATURES,
-            .start = s->start,
-            .in = s->in.matrix,
-            .hidden = kti_view_slice(s->query[step], 0, KTI_FEATURES).matrix,
-            .attention = s->attention[step].matrix,
-            .out_gradient = kti_view_slice(gradient, KTI_FEATURES, KTI_FEATURES).matrix,
-            .scratch = scratch.matrix,
-            .in_gradient = in_gradient.matrix,
-            .accumulate = !last,
-            .hidden_gradient = hidden_gradient.matrix};
-        kti_append(b, KTI_OP_LSTM_BACKWARD)->arguments.lstm_backward =
-            (kt_lstm_backward){.graphs = b->count[KT_GRAPHS],
-                               .channels = KTI_FEATURES,
-                               .first = step == 0,
-                               .gates = s->gates[step].matrix,
-                               .cell_before = step ? s->cell[step - 1].matrix : (kt_matrix){0},
-                               .cell = s->cell[step].matrix,
-                               .hidden_gradient = hidden_gradient.matrix,
-                               .cell_gradient = cell_gradient.matrix,
-                               .last = last};
-        if (step > 0) {
-            const kti_view before = s->query[step - 1], hidden = kti_view_slice(before, 0, KTI_FEATURES);
-            kti_append_weight_gradient(b, s->gates[step], before, s->parameter, 0);
-            kti_append_weight_gradient(b, s->gates[step], hidden, s->parameter + 1, 0);
-            kti_append_input_gradient(b, s->gates[step], s->parameter, 0, gradient, 0);
-            kti_append_input_gradient(b, s->gates[step], s->parameter + 1, 0, hidden_gradient, 1);
-        }
-    }
-    kti_append(b, KTI_OP_LSTM_BIAS_GRADIENT)->arguments.lstm_bias_gradient = (kt_lstm_bias_gradient){
-        .graphs = b->count[KT_GRAPHS],
-        .channels = 4 * KTI_FEATURES,
-        .step = {s->gates[0].matrix, s->gates[1].matrix},
-        .bias_input_gradient = kti_builder_parameter_gradient(b, s->parameter + 2, 0),
-        .bias_hidden_gradient = kti_builder_parameter_gradient(b, s->parameter + 3, 0)};
-}
-
 /* ---- read-out, head, loss, optimiser ---- */
 
 static void output_forward(kti_builder *b, parts *n)
@@ -462,10 +360,11 @@ static void output_forward(kti_builder *b, parts *n)
     const block *last = &n->blocks[KTI_BLOCKS - 1];
     const kti_view pooled = n->pooled;
     b->family = KTI_FAMILY_SET2SET;
-    set2set_forward(b, &n->node_set, "node_s2s.", last->node_out, b->batch.node_weight,
-                    b->batch.graph_node_start, kti_view_slice(pooled, 0, 2 * KTI_FEATURES));
-    set2set_forward(b, &n->edge_set, "edge_s2s.", last->edge_out, b->batch.edge_weight,
-                    b->batch.graph_edge_start, kti_view_slice(pooled, 2 * KTI_FEATURES, 2 * KTI_FEATURES));
+    kti_set2set_forward(b, &n->node_set, "node_s2s.", last->node_out, b->batch.node_weight,
+                        b->batch.graph_node_start, kti_view_slice(pooled, 0, 2 * KTI_FEATURES));
+    kti_set2set_forward(b, &n->edge_set, "edge_s2s.", last->edge_out, b->batch.edge_weight,
+                        b->batch.graph_edge_start,
+                        kti_view_slice(pooled, 2 * KTI_FEATURES, 2 * KTI_FEATURES));
     b->family = KTI_FAMILY_READOUT;
     if (b->request->output == KTI_TARGET_EFORM) {
         n->readout = kti_mlp_make(b, "output_proj.", 3, 2, KT_SOFTPLUS, KT_LINEAR, pooled);
@@ -531,9 +430,9 @@ static void loss_and_backward(kti_builder *b, parts *n)
     n->node_gradient = kti_builder_matrix(b, KT_NODES, KTI_FEATURES);
     n->state_gradient = kti_view_slice(pooled, 4 * KTI_FEATURES, KTI_FEATURES);
     b->family = KTI_FAMILY_SET2SET;
-    set2set_backward(b, &n->node_set, kti_view_slice(pooled, 0, 2 * KTI_FEATURES), n->node_gradient);
-    set2set_backward(b, &n->edge_set, kti_view_slice(pooled, 2 * KTI_FEATURES, 2 * KTI_FEATURES),
-                     n->edge_gradient);
+    kti_set2set_backward(b, &n->node_set, kti_view_slice(pooled, 0, 2 * KTI_FEATURES), n->node_gradient);
+    kti_set2set_backward(b, &n->edge_set, kti_view_slice(pooled, 2 * KTI_FEATURES, 2 * KTI_FEATURES),
+                         n->edge_gradient);
     for (int i = KTI_BLOCKS - 1; i >= 0; i--)
         block_backward(b, n, i);
     input_backward(b, n);
