@@ -8,6 +8,7 @@
 #include "crystal/elements.h"
 #include "train/fuse.h"
 #include "train/mlp.h"
+#include "train/optimiser.h"
 #include "train/set2set.h"
 
 enum { POOLED = 5 * KTI_FEATURES };
@@ -382,31 +383,31 @@ static void output_forward(kti_builder *b, parts *n)
     b->network->views.prediction = kti_mlp_out(&n->head).matrix;
 }
 
+/* The mean error over the batch's graphs, and the gradient [G, 1] with respect to the predictions. */
 static void loss(kti_builder *b, parts *n, kti_view gradient)
 {
-    kt_matrix step = {b->network->step, kti_builder_fold_stride(b), KT_STEP_VALUES},
-              result = {b->network->result, kti_builder_fold_stride(b), KT_RESULT_VALUES};
+    const kt_matrix prediction = kti_mlp_out(&n->head).matrix;
+    const kt_loss kind = b->request->training->loss;
     b->family = KTI_FAMILY_LOSS;
-    if (b->request->training->loss != KT_LOSS_MAPE) {
+    if (kind == KT_LOSS_MAPE)
+        kti_append(b, KTI_OP_MAPE_LOSS)->arguments.mape_loss =
+            (kt_mape_loss){.graphs = b->count[KT_GRAPHS],
+                           .data_set = kti_builder_batch_index(b, b->batch.data_set),
+                           .step = kti_builder_step(b),
+                           .prediction = prediction,
+                           .kappa = kti_builder_batch_column(b, b->batch.kappa),
+                           .gradient = gradient.matrix,
+                           .result = kti_builder_result(b)};
+    else
         kti_append(b, KTI_OP_LOG_LOSS)->arguments.log_loss =
             (kt_log_loss){.graphs = b->count[KT_GRAPHS],
                           .data_set = kti_builder_batch_index(b, b->batch.data_set),
-                          .absolute = b->request->training->loss == KT_LOSS_LOG_ABSOLUTE,
-                          .step = step,
-                          .prediction = kti_mlp_out(&n->head).matrix,
+                          .absolute = kind == KT_LOSS_LOG_ABSOLUTE,
+                          .step = kti_builder_step(b),
+                          .prediction = prediction,
                           .kappa = kti_builder_batch_column(b, b->batch.kappa),
                           .gradient = gradient.matrix,
-                          .result = result};
-        return;
-    }
-    kti_append(b, KTI_OP_MAPE_LOSS)->arguments.mape_loss =
-        (kt_mape_loss){.graphs = b->count[KT_GRAPHS],
-                       .data_set = kti_builder_batch_index(b, b->batch.data_set),
-                       .step = step,
-                       .prediction = kti_mlp_out(&n->head).matrix,
-                       .kappa = kti_builder_batch_column(b, b->batch.kappa),
-                       .gradient = gradient.matrix,
-                       .result = result};
+                          .result = kti_builder_result(b)};
 }
 
 static void loss_and_backward(kti_builder *b, parts *n)
@@ -436,86 +437,6 @@ static void loss_and_backward(kti_builder *b, parts *n)
     for (int i = KTI_BLOCKS - 1; i >= 0; i--)
         block_backward(b, n, i);
     input_backward(b, n);
-}
-
-/* A fold's arena from `first` on. */
-static kt_matrix range(const kti_builder *b, kt_real *arena, int64_t first)
-{
-    return (kt_matrix){arena + first, kti_builder_layout(b)->size, (int32_t)kti_builder_layout(b)->size};
-}
-
-/* The lane's gradient from `first` on. */
-static kt_matrix gradient_from(const kti_builder *b, int64_t first)
-{
-    kt_real *gradient = b->network->gradient;
-    return (kt_matrix){gradient ? gradient + first : NULL, kti_builder_fold_stride(b),
-                       (int32_t)kti_builder_layout(b)->size};
-}
-
-/* One step of the parameters [first, first + size). */
-static void step_range(kti_builder *b, int64_t first, int64_t size, double rate_factor)
-{
-    const kti_parameters *p = b->request->parameters;
-    const kt_train_options *training = b->request->training;
-    const kt_matrix step = {b->network->step, kti_builder_fold_stride(b), KT_STEP_VALUES},
-                    result = {b->network->result, kti_builder_fold_stride(b), KT_RESULT_VALUES};
-    if (training->weight_decay > 0)
-        kti_append(b, KTI_OP_WEIGHT_DECAY)->arguments.weight_decay =
-            (kt_weight_decay){.size = size,
-                              .step = step,
-                              .result = result,
-                              .decays = {p->decays + first, 0, (int32_t)size},
-                              .parameter = range(b, p->value, first),
-                              .amount = (kt_real)(rate_factor * training->weight_decay)};
-    kti_append(b, KTI_OP_ADAM)->arguments.adam = (kt_adam){.size = size,
-                                                           .step = step,
-                                                           .result = result,
-                                                           .gradient = gradient_from(b, first),
-                                                           .parameter = range(b, p->value, first),
-                                                           .moment1 = range(b, p->moment1, first),
-                                                           .moment2 = range(b, p->moment2, first),
-                                                           .beta1 = (kt_real)KTI_ADAM_BETA1,
-                                                           .beta2 = (kt_real)KTI_ADAM_BETA2,
-                                                           .epsilon = (kt_real)1e-8,
-                                                           .share1 = (kt_real)(1 - KTI_ADAM_BETA1),
-                                                           .share2 = (kt_real)(1 - KTI_ADAM_BETA2),
-                                                           .rate_factor = (kt_real)rate_factor,
-                                                           .clip_norm = (kt_real)training->clip_norm};
-}
-
-static void optimise(kti_builder *b)
-{
-    const kti_parameters *p = b->request->parameters;
-    const kt_train_options *training = b->request->training;
-    const int frozen = training->freeze == KT_FREEZE_BODY;
-    const int64_t head = kti_builder_layout(b)->head_offset, first = frozen ? head : 0,
-                  size = kti_builder_layout(b)->size - first;
-    const int64_t chunks = (size + KT_NORM_CHUNK - 1) / KT_NORM_CHUNK;
-    const kt_matrix result = {b->network->result, kti_builder_fold_stride(b), KT_RESULT_VALUES};
-    b->family = KTI_FAMILY_OPTIMISER;
-    if (kti_device_ranks(p->device) > 1)
-        kti_append(b, KTI_OP_ALL_REDUCE)->arguments.all_reduce =
-            (kti_all_reduce){.size = size, .gradient = gradient_from(b, first), .result = result};
-    kti_append(b, KTI_OP_GRADIENT_NORM)->arguments.gradient_norm =
-        (kt_gradient_norm){.size = size,
-                           .gradient = gradient_from(b, first),
-                           .partial = {kti_builder_take(b, (size_t)chunks * sizeof(kt_real)),
-                                       kti_builder_fold_stride(b), (int32_t)chunks},
-                           .result = result};
-    b->network->backward_size = b->network->size;
-    if (frozen || training->body_rate == 1) {
-        step_range(b, first, size, 1);
-    } else {
-        step_range(b, 0, kti_builder_layout(b)->body_size, training->body_rate);
-        step_range(b, head, kti_builder_layout(b)->size - head, 1);
-    }
-    if (training->weight_average > 0)
-        kti_append(b, KTI_OP_WEIGHT_AVERAGE)->arguments.weight_average =
-            (kt_weight_average){.size = kti_builder_layout(b)->size,
-                                .step = {b->network->step, kti_builder_fold_stride(b), KT_STEP_VALUES},
-                                .result = result,
-                                .parameter = range(b, p->value, 0),
-                                .average = range(b, p->average, 0)};
 }
 
 /* ---- the whole ---- */
@@ -583,7 +504,9 @@ kt_status kti_network_build(const kti_network_request *request, kti_network *net
     if (request->training) {
         loss_and_backward(b, n);
         n->gradient_size = network->size;
-        optimise(b);
+        kti_append_gradient_norm(b);
+        network->backward_size = network->size;
+        kti_append_optimiser(b);
     }
     if (request->fuses && request->workspace && !b->failed)
         fuse(b, n);
