@@ -6,6 +6,7 @@
 
 #include "base/fail.h"
 #include "crystal/elements.h"
+#include "train/block.h"
 #include "train/fuse.h"
 #include "train/mlp.h"
 #include "train/optimiser.h"
@@ -13,21 +14,11 @@
 
 enum { POOLED = 5 * KTI_FEATURES };
 
-typedef struct block {
-    kti_view edge_in, node_in, state_in;         /* the block's input, 32 wide */
-    kti_mlp edge_dense, node_dense, state_dense; /* unused in block 0 */
-    kti_view edge_hidden, node_concat,
-        state_concat; /* [E, 32]; [N, 64] = v, mean e'; [G, 96] = u, mean e', mean v' */
-    kti_mlp edge_update, node_update, state_update;
-    kti_view edge_out, node_out, state_out;
-} block;
-
 /* The network's parts. */
 typedef struct parts {
-    int gradient_size; /* list[0 .. gradient_size) ends with the gradient */
-    kti_view edge_gradient, node_gradient,
-        state_gradient; /* with respect to the current block's output, then its input */
-    block blocks[KTI_BLOCKS];
+    int gradient_size;     /* list[0 .. gradient_size) ends with the gradient */
+    kti_features gradient; /* with respect to the output of the current block, then to its input */
+    kti_block blocks[KTI_BLOCKS];
     kti_mlp edge_encoder, node_encoder, state_encoder, readout, head;
     kti_set2set node_set, edge_set;
     kti_view node_physics, crystal_physics; /* [N, 6], [G, 9]; where the network has physics inputs */
@@ -112,7 +103,7 @@ static void place_physics(kti_builder *b, parts *n)
 
 static void input_forward(kti_builder *b, parts *n)
 {
-    block *first = &n->blocks[0];
+    const kti_features *first = &n->blocks[0].hidden;
     kti_view expansion = kti_builder_matrix(b, KT_EDGES, KTI_GAUSSIANS),
              embedding = kti_builder_matrix(b, KT_NODES, KTI_EMBEDDING);
     kti_view zeros = kti_builder_matrix(b, KT_GRAPHS, KTI_STATE_INPUT);
@@ -133,10 +124,8 @@ static void input_forward(kti_builder *b, parts *n)
     n->edge_encoder =
         kti_mlp_make_into(b, "edge_encoder.", expansion, kti_builder_matrix(b, KT_EDGES, KTI_FEATURES));
     /* Node and state go straight to where block 0's updates read them. */
-    n->node_encoder =
-        kti_mlp_make_into(b, "node_encoder.", embedding, kti_view_slice(first->node_concat, 0, KTI_FEATURES));
-    n->state_encoder =
-        kti_mlp_make_into(b, "state_encoder.", zeros, kti_view_slice(first->state_concat, 0, KTI_FEATURES));
+    n->node_encoder = kti_mlp_make_into(b, "node_encoder.", embedding, first->node);
+    n->state_encoder = kti_mlp_make_into(b, "state_encoder.", zeros, first->state);
     kti_mlp_forward(b, &n->edge_encoder, 0);
     if (has_physics(b))
         place_physics(b, n);
@@ -148,15 +137,15 @@ static void input_backward(kti_builder *b, parts *n)
 {
     const int table = kti_spec_find("embedding.layer_node_embedding.weight");
     b->family = KTI_FAMILY_INPUT;
-    kti_view product = kti_mlp_backward(b, &n->edge_encoder, n->edge_gradient);
+    kti_view product = kti_mlp_backward(b, &n->edge_encoder, n->gradient.edge);
     kti_append_weight_gradient(b, product, n->edge_encoder.in, n->edge_encoder.weight[0], 0);
-    product = kti_mlp_backward(b, &n->state_encoder, n->state_gradient);
+    product = kti_mlp_backward(b, &n->state_encoder, n->gradient.state);
     kti_append_weight_gradient(b, product, n->state_encoder.in, n->state_encoder.weight[0], 0);
     if (has_physics(b))
         kti_append_weight_gradient(b, product, n->crystal_physics,
                                    kti_spec_find("state_encoder.physics.weight"), 0);
-    kti_view embedded = kti_view_slice(n->node_gradient, 0, KTI_EMBEDDING);
-    product = kti_mlp_backward(b, &n->node_encoder, n->node_gradient);
+    kti_view embedded = kti_view_slice(n->gradient.node, 0, KTI_EMBEDDING);
+    product = kti_mlp_backward(b, &n->node_encoder, n->gradient.node);
     kti_append_weight_gradient(b, product, n->node_encoder.in, n->node_encoder.weight[0], 0);
     if (has_physics(b))
         kti_append_weight_gradient(b, product, n->node_physics, kti_spec_find("node_encoder.physics.weight"),
@@ -173,184 +162,15 @@ static void input_backward(kti_builder *b, parts *n)
 
 /* ---- blocks ---- */
 
-/* A dense MLP whose result goes to `out`. */
-static kti_mlp dense(kti_builder *b, int index, const char *name, kti_view in, kti_view out)
+/* The last block's state goes straight to where the read-out reads it. */
+static void blocks_forward(kti_builder *b, parts *n)
 {
-    char prefix[48];
-    snprintf(prefix, sizeof prefix, "blocks.%d.%s.", index, name);
-    return kti_mlp_make_into(b, prefix, in, out);
-}
-
-static kti_mlp update(kti_builder *b, int index, const char *name, kti_view in)
-{
-    char prefix[48];
-    snprintf(prefix, sizeof prefix, "blocks.%d.conv.%s.", index, name);
-    return kti_mlp_make(b, prefix, 3, 2, KT_SOFTPLUS, KT_SOFTPLUS, in);
-}
-
-/* e' = MLP[v_src, v_dst, e, u], its first layer factorised. */
-static void edge_forward(kti_builder *b, block *k)
-{
-    const kti_mlp *m = &k->edge_update;
-    const int weight = m->weight[0];
-    const kti_view node = kti_view_slice(k->node_concat, 0, KTI_FEATURES),
-                   state = kti_view_slice(k->state_concat, 0, KTI_FEATURES);
-    const kti_view source = kti_builder_matrix(b, KT_NODES, KTI_HIDDEN),
-                   target = kti_builder_matrix(b, KT_NODES, KTI_HIDDEN);
-    const kti_view global = kti_builder_matrix(b, KT_GRAPHS, KTI_HIDDEN);
-    b->family = KTI_FAMILY_EDGE;
-    kti_append_product(b, node, weight, 0, source, 0);
-    kti_append_product(b, node, weight, KTI_FEATURES, target, 0);
-    kti_append_product(b, state, weight, 3 * KTI_FEATURES, global, 0);
-    kt_linear_forward *first =
-        kti_append_layer(b, kti_layer_product(b, k->edge_hidden, weight, 2 * KTI_FEATURES, m->out[0], 0),
-                         m->out[0], weight, KT_SOFTPLUS);
-    first->gathers = 3;
-    first->gather[0] = (kt_gather){source.matrix, kti_builder_batch_index(b, b->batch.edge_source)};
-    first->gather[1] = (kt_gather){target.matrix, kti_builder_batch_index(b, b->batch.edge_target)};
-    first->gather[2] = (kt_gather){global.matrix, kti_builder_batch_index(b, b->batch.edge_graph)};
-    kti_mlp_forward(b, m, 1);
-}
-
-/* v' = MLP[v, mean of incoming e', u] */
-static void node_forward(kti_builder *b, block *k)
-{
-    const kti_mlp *m = &k->node_update;
-    const int weight = m->weight[0];
-    const kti_view global = kti_builder_matrix(b, KT_GRAPHS, KTI_HIDDEN);
-    b->family = KTI_FAMILY_NODE;
-    kti_append_segment_sum(b, kti_mlp_out(&k->edge_update), b->batch.edge_mean_target,
-                           b->batch.incoming_start, NULL,
-                           kti_view_slice(k->node_concat, KTI_FEATURES, KTI_FEATURES));
-    kti_append_product(b, kti_view_slice(k->state_concat, 0, KTI_FEATURES), weight, 2 * KTI_FEATURES, global,
-                       0);
-    kt_linear_forward *first = kti_append_layer(
-        b, kti_layer_product(b, k->node_concat, weight, 0, m->out[0], 0), m->out[0], weight, KT_SOFTPLUS);
-    first->gathers = 1;
-    first->gather[0] = (kt_gather){global.matrix, kti_builder_batch_index(b, b->batch.node_graph)};
-    kti_mlp_forward(b, m, 1);
-}
-
-/* u' = MLP[u, mean e', mean v'] */
-static void state_forward(kti_builder *b, block *k)
-{
-    b->family = KTI_FAMILY_STATE;
-    kti_append_segment_sum(b, kti_mlp_out(&k->edge_update), b->batch.edge_mean_graph,
-                           b->batch.graph_edge_start, NULL,
-                           kti_view_slice(k->state_concat, KTI_FEATURES, KTI_FEATURES));
-    kti_append_segment_sum(b, kti_mlp_out(&k->node_update), b->batch.node_mean_graph,
-                           b->batch.graph_node_start, NULL,
-                           kti_view_slice(k->state_concat, 2 * KTI_FEATURES, KTI_FEATURES));
-    kti_mlp_forward(b, &k->state_update, 0);
-}
-
-static void block_forward(kti_builder *b, parts *n, int index)
-{
-    block *k = &n->blocks[index];
-    const kti_view node = kti_view_slice(k->node_concat, 0, KTI_FEATURES),
-                   state = kti_view_slice(k->state_concat, 0, KTI_FEATURES);
-    if (index == 0) {
-        k->edge_in = k->edge_hidden = kti_mlp_out(&n->edge_encoder);
-        k->node_in = node;
-        k->state_in = state;
-    } else {
-        const block *before = &n->blocks[index - 1];
-        k->edge_in = before->edge_out;
-        k->node_in = before->node_out;
-        k->state_in = before->state_out;
-        k->edge_hidden = kti_builder_matrix(b, KT_EDGES, KTI_FEATURES);
-        k->edge_dense = dense(b, index, "edge_func", k->edge_in, k->edge_hidden);
-        k->node_dense = dense(b, index, "node_func", k->node_in, node);
-        k->state_dense = dense(b, index, "state_func", k->state_in, state);
-        b->family = KTI_FAMILY_EDGE;
-        kti_mlp_forward(b, &k->edge_dense, 0);
-        b->family = KTI_FAMILY_NODE;
-        kti_mlp_forward(b, &k->node_dense, 0);
-        b->family = KTI_FAMILY_STATE;
-        kti_mlp_forward(b, &k->state_dense, 0);
-    }
-    k->edge_update = update(b, index, "edge_func", k->edge_hidden);
-    k->node_update = update(b, index, "node_func", k->node_concat);
-    k->state_update = update(b, index, "state_func", k->state_concat);
-    edge_forward(b, k);
-    node_forward(b, k);
-    state_forward(b, k);
-    k->edge_out = kti_builder_matrix(b, KT_EDGES, KTI_FEATURES);
-    k->node_out = kti_builder_matrix(b, KT_NODES, KTI_FEATURES);
-    /* The last block's state goes straight to where the read-out reads it. */
-    k->state_out = index + 1 < KTI_BLOCKS ? kti_builder_matrix(b, KT_GRAPHS, KTI_FEATURES)
-                                          : kti_view_slice(n->pooled, 4 * KTI_FEATURES, KTI_FEATURES);
-    b->family = KTI_FAMILY_EDGE;
-    kti_append_add(b, kti_mlp_out(&k->edge_update), k->edge_in, k->edge_out);
-    b->family = KTI_FAMILY_NODE;
-    kti_append_add(b, kti_mlp_out(&k->node_update), k->node_in, k->node_out);
-    b->family = KTI_FAMILY_STATE;
-    kti_append_add(b, kti_mlp_out(&k->state_update), k->state_in, k->state_out);
-}
-
-/* Turns the gradients by the block's output into those by its input, in place: the residual passes them on,
- * the convolution and the dense layers add to them. */
-static void block_backward(kti_builder *b, parts *n, int index)
-{
-    const block *k = &n->blocks[index];
-    const kti_view node_before = kti_builder_matrix(b, KT_NODES, KTI_FEATURES),
-                   edge_before = kti_builder_matrix(b, KT_EDGES, KTI_FEATURES);
-    const kti_view node_concat = kti_builder_matrix(b, KT_NODES, 2 * KTI_FEATURES),
-                   state_concat = kti_builder_matrix(b, KT_GRAPHS, 3 * KTI_FEATURES);
-    const kti_view source = kti_builder_matrix(b, KT_NODES, KTI_HIDDEN),
-                   target = kti_builder_matrix(b, KT_NODES, KTI_HIDDEN);
-    const kti_view node_global = kti_builder_matrix(b, KT_GRAPHS, KTI_HIDDEN),
-                   edge_global = kti_builder_matrix(b, KT_GRAPHS, KTI_HIDDEN);
-    const kti_view node_hidden = kti_view_slice(node_concat, 0, KTI_FEATURES);
-    const kti_view state_hidden = kti_view_slice(state_concat, 0, KTI_FEATURES);
-    const kti_view state = kti_view_slice(k->state_concat, 0, KTI_FEATURES),
-                   node = kti_view_slice(k->node_concat, 0, KTI_FEATURES);
-
-    b->family = KTI_FAMILY_STATE;
-    kti_mlp_backward_through(b, &k->state_update, n->state_gradient, state_concat, 0);
-
-    b->family = KTI_FAMILY_NODE;
-    kti_append_segment_spread(b, n->node_gradient, b->batch.node_mean_graph, b->batch.node_graph,
-                              kti_view_slice(state_concat, 2 * KTI_FEATURES, KTI_FEATURES), node_before);
-    int weight = k->node_update.weight[0];
-    kti_view product = kti_mlp_backward(b, &k->node_update, node_before);
-    kti_append_weight_gradient(b, product, k->node_concat, weight, 0);
-    kti_append_input_gradient(b, product, weight, 0, node_concat, 0);
-    kti_append_segment_sum(b, product, NULL, b->batch.graph_node_start, NULL, node_global);
-    kti_append_weight_gradient(b, node_global, state, weight, 2 * KTI_FEATURES);
-    kti_append_input_gradient(b, node_global, weight, 2 * KTI_FEATURES, state_hidden, 1);
-
-    b->family = KTI_FAMILY_EDGE;
-    kti_append_segment_spread(b, n->edge_gradient, b->batch.edge_mean_graph, b->batch.edge_graph,
-                              kti_view_slice(state_concat, KTI_FEATURES, KTI_FEATURES), edge_before);
-    kti_append_segment_spread(b, edge_before, b->batch.edge_mean_target, b->batch.edge_target,
-                              kti_view_slice(node_concat, KTI_FEATURES, KTI_FEATURES), edge_before);
-    weight = k->edge_update.weight[0];
-    product = kti_mlp_backward(b, &k->edge_update, edge_before);
-    kti_append_segment_sum(b, product, NULL, b->batch.outgoing_start, b->batch.outgoing_edge, source);
-    kti_append_segment_sum(b, product, NULL, b->batch.incoming_start, NULL, target);
-    /* A graph's edges are the edges into its nodes. */
-    kti_append_segment_sum(b, target, NULL, b->batch.graph_node_start, NULL, edge_global);
-    kti_append_weight_gradient(b, source, node, weight, 0);
-    kti_append_weight_gradient(b, target, node, weight, KTI_FEATURES);
-    kti_append_weight_gradient(b, product, k->edge_hidden, weight, 2 * KTI_FEATURES);
-    kti_append_weight_gradient(b, edge_global, state, weight, 3 * KTI_FEATURES);
-    kti_append_input_gradient(b, source, weight, 0, node_hidden, 1);
-    kti_append_input_gradient(b, target, weight, KTI_FEATURES, node_hidden, 1);
-    kti_append_input_gradient(b, edge_global, weight, 3 * KTI_FEATURES, state_hidden, 1);
-    if (index == 0) {
-        kti_append_input_gradient(b, product, weight, 2 * KTI_FEATURES, n->edge_gradient, 1);
-        b->family = KTI_FAMILY_NODE;
-        kti_append_add(b, n->node_gradient, node_hidden, n->node_gradient);
-        b->family = KTI_FAMILY_STATE;
-        kti_append_add(b, n->state_gradient, state_hidden, n->state_gradient);
-    } else {
-        kti_append_input_gradient(b, product, weight, 2 * KTI_FEATURES, edge_before, 0);
-        kti_mlp_backward_through(b, &k->edge_dense, edge_before, n->edge_gradient, 1);
-        b->family = KTI_FAMILY_NODE;
-        kti_mlp_backward_through(b, &k->node_dense, node_hidden, n->node_gradient, 1);
-        b->family = KTI_FAMILY_STATE;
-        kti_mlp_backward_through(b, &k->state_dense, state_hidden, n->state_gradient, 1);
+    const kti_view pooled_state = kti_view_slice(n->pooled, 4 * KTI_FEATURES, KTI_FEATURES);
+    kti_features in = {kti_mlp_out(&n->edge_encoder), kti_mlp_out(&n->node_encoder),
+                       kti_mlp_out(&n->state_encoder)};
+    for (int i = 0; i < KTI_BLOCKS; i++) {
+        kti_block_forward(b, &n->blocks[i], i, in, i + 1 < KTI_BLOCKS ? NULL : &pooled_state);
+        in = n->blocks[i].out;
     }
 }
 
@@ -358,12 +178,12 @@ static void block_backward(kti_builder *b, parts *n, int index)
 
 static void output_forward(kti_builder *b, parts *n)
 {
-    const block *last = &n->blocks[KTI_BLOCKS - 1];
+    const kti_block *last = &n->blocks[KTI_BLOCKS - 1];
     const kti_view pooled = n->pooled;
     b->family = KTI_FAMILY_SET2SET;
-    kti_set2set_forward(b, &n->node_set, "node_s2s.", last->node_out, b->batch.node_weight,
+    kti_set2set_forward(b, &n->node_set, "node_s2s.", last->out.node, b->batch.node_weight,
                         b->batch.graph_node_start, kti_view_slice(pooled, 0, 2 * KTI_FEATURES));
-    kti_set2set_forward(b, &n->edge_set, "edge_s2s.", last->edge_out, b->batch.edge_weight,
+    kti_set2set_forward(b, &n->edge_set, "edge_s2s.", last->out.edge, b->batch.edge_weight,
                         b->batch.graph_edge_start,
                         kti_view_slice(pooled, 2 * KTI_FEATURES, 2 * KTI_FEATURES));
     b->family = KTI_FAMILY_READOUT;
@@ -427,15 +247,15 @@ static void loss_and_backward(kti_builder *b, parts *n)
     kti_mlp_backward_through(b, &n->head, gradient, readout, 0);
     b->family = KTI_FAMILY_READOUT;
     kti_mlp_backward_through(b, &n->readout, readout, pooled, 0);
-    n->edge_gradient = kti_builder_matrix(b, KT_EDGES, KTI_FEATURES);
-    n->node_gradient = kti_builder_matrix(b, KT_NODES, KTI_FEATURES);
-    n->state_gradient = kti_view_slice(pooled, 4 * KTI_FEATURES, KTI_FEATURES);
+    n->gradient.edge = kti_builder_matrix(b, KT_EDGES, KTI_FEATURES);
+    n->gradient.node = kti_builder_matrix(b, KT_NODES, KTI_FEATURES);
+    n->gradient.state = kti_view_slice(pooled, 4 * KTI_FEATURES, KTI_FEATURES);
     b->family = KTI_FAMILY_SET2SET;
-    kti_set2set_backward(b, &n->node_set, kti_view_slice(pooled, 0, 2 * KTI_FEATURES), n->node_gradient);
+    kti_set2set_backward(b, &n->node_set, kti_view_slice(pooled, 0, 2 * KTI_FEATURES), n->gradient.node);
     kti_set2set_backward(b, &n->edge_set, kti_view_slice(pooled, 2 * KTI_FEATURES, 2 * KTI_FEATURES),
-                         n->edge_gradient);
+                         n->gradient.edge);
     for (int i = KTI_BLOCKS - 1; i >= 0; i--)
-        block_backward(b, n, i);
+        kti_block_backward(b, &n->blocks[i], &n->gradient);
     input_backward(b, n);
 }
 
@@ -473,9 +293,9 @@ static void publish_views(kti_builder *b, parts *n)
     views->node_encoder = kti_mlp_out(&n->node_encoder).matrix;
     views->state_encoder = kti_mlp_out(&n->state_encoder).matrix;
     for (int i = 0; i < KTI_BLOCKS; i++) {
-        views->edge[i] = n->blocks[i].edge_out.matrix;
-        views->node[i] = n->blocks[i].node_out.matrix;
-        views->state[i] = n->blocks[i].state_out.matrix;
+        views->edge[i] = n->blocks[i].out.edge.matrix;
+        views->node[i] = n->blocks[i].out.node.matrix;
+        views->state[i] = n->blocks[i].out.state.matrix;
     }
     views->set2set_node = n->node_set.out.matrix;
     views->set2set_edge = n->edge_set.out.matrix;
@@ -489,16 +309,13 @@ kt_status kti_network_build(const kti_network_request *request, kti_network *net
     if (request->training && request->output != KTI_TARGET_KAPPA)
         return kti_fail(error, KT_BAD_ARGUMENT, "only kappa can be trained");
     kti_builder_begin(b, request, network);
-    for (int i = 0; i < KTI_BLOCKS; i++) {
-        n->blocks[i].node_concat = kti_builder_matrix(b, KT_NODES, 2 * KTI_FEATURES);
-        n->blocks[i].state_concat = kti_builder_matrix(b, KT_GRAPHS, 3 * KTI_FEATURES);
-    }
+    for (int i = 0; i < KTI_BLOCKS; i++)
+        kti_block_place(b, &n->blocks[i]);
     n->pooled = kti_builder_matrix(b, KT_GRAPHS, POOLED);
     if (request->kept)
         pick(b, KTI_OP_PICK);
     input_forward(b, n);
-    for (int i = 0; i < KTI_BLOCKS; i++)
-        block_forward(b, n, i);
+    blocks_forward(b, n);
     output_forward(b, n);
     network->forward_size = n->gradient_size = network->size;
     if (request->training) {
