@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-/* What an update joins, as columns of its first layer's weights: W = [W_s, W_t, W_e, W_u] of edges, [W_v, W_m, W_u] of
- * nodes, and what the state's reads. */
+/* Where what an update joins begins, among the columns of its first layer's weights W: those are [W_s, W_t, W_e, W_u] of the
+ * edges' update, [W_v, W_m, W_u] of the nodes'. In the comments below dx is the gradient with respect to x. */
 enum {
     EDGE_SOURCE = 0,
     EDGE_TARGET = KTI_FEATURES,
@@ -20,14 +20,14 @@ enum {
 };
 
 /* Gradients with respect to what stands between a block's input and output. */
-typedef struct inner {
-    kti_view edge, node; /* [E, 32] e' and [N, 32] v'; of edges, then the hidden ones */
-    kti_view node_concat, state_concat;
-    kti_view hidden_node, hidden_state; /* their first columns */
-    /* Pre-activations of factorised first layers, summed over the edges that leave a node or reach it [N, 64], over a
-     * graph's edges and over its nodes [G, 64]. */
+typedef struct inner_gradients {
+    kti_view edge, node;                /* [E, 32] e', later the hidden edges; [N, 32] v' */
+    kti_view node_concat, state_concat; /* what the updates join, as in kti_block */
+    kti_view hidden_node, hidden_state; /* columns of these */
+    /* With respect to the pre-activations of factorised first layers, summed over the edges from a node and over those to
+     * it [N, 64], over a graph's edges and over its nodes [G, 64]. */
     kti_view source, target, edge_state, node_state;
-} inner;
+} inner_gradients;
 
 /* One of the features that are joined in a row. */
 static kti_view part(kti_view joined, int first)
@@ -68,7 +68,8 @@ static void dense_forward(kti_builder *b, kti_block *k, int index)
 }
 
 /* din = dout, which `gradient` holds, + dhidden through the dense parts */
-static void dense_backward(kti_builder *b, const kti_block *k, const inner *d, const kti_features *gradient)
+static void dense_backward(kti_builder *b, const kti_block *k, const inner_gradients *d,
+                           const kti_features *gradient)
 {
     b->family = KTI_FAMILY_EDGE;
     kti_mlp_backward_through(b, &k->edge_dense, d->edge, gradient->edge, 1);
@@ -79,7 +80,7 @@ static void dense_backward(kti_builder *b, const kti_block *k, const inner *d, c
 }
 
 /* The same in block 0, where hidden is in; edge_backward has added the edges'. */
-static void no_dense_backward(kti_builder *b, const inner *d, const kti_features *gradient)
+static void no_dense_backward(kti_builder *b, const inner_gradients *d, const kti_features *gradient)
 {
     b->family = KTI_FAMILY_NODE;
     kti_append_add(b, gradient->node, d->hidden_node, gradient->node);
@@ -112,7 +113,7 @@ static void edge_forward(kti_builder *b, const kti_block *k)
 }
 
 /* The means for state and node pass on their gradients: de'_e = dout_e + C_e d(mean e')_g + c_e d(mean e')_t */
-static void edge_mean_backward(kti_builder *b, const inner *d, kti_view out_gradient)
+static void edge_mean_backward(kti_builder *b, const inner_gradients *d, kti_view out_gradient)
 {
     kti_append_segment_spread(b, out_gradient, b->batch.edge_mean_graph, b->batch.edge_graph,
                               part(d->state_concat, STATE_MEAN_EDGE), d->edge);
@@ -122,7 +123,7 @@ static void edge_mean_backward(kti_builder *b, const inner *d, kti_view out_grad
 
 /* What was gathered is summed: of dz over the edges from a node, over those to it, and over a graph's, which are the edges
  * to its nodes. */
-static void edge_gather_backward(kti_builder *b, const inner *d, kti_view pre_gradient)
+static void edge_gather_backward(kti_builder *b, const inner_gradients *d, kti_view pre_gradient)
 {
     kti_append_segment_sum(b, pre_gradient, NULL, b->batch.outgoing_start, b->batch.outgoing_edge, d->source);
     kti_append_segment_sum(b, pre_gradient, NULL, b->batch.incoming_start, NULL, d->target);
@@ -133,7 +134,8 @@ static void edge_gather_backward(kti_builder *b, const inner *d, kti_view pre_gr
  *     dW_s = S^T v, dW_t = T^T v, dW_e = dz^T e, dW_u = U^T u
  *     dv += S W_s + T W_t, du += U W_u, de = dz W_e
  * Block 0 has no dense part between e and its input, so that de is added to what the residual passes on. */
-static void edge_backward(kti_builder *b, const kti_block *k, const inner *d, const kti_features *gradient)
+static void edge_backward(kti_builder *b, const kti_block *k, const inner_gradients *d,
+                          const kti_features *gradient)
 {
     const int weight = k->edge_update.weight[0];
     b->family = KTI_FAMILY_EDGE;
@@ -174,7 +176,8 @@ static void node_forward(kti_builder *b, const kti_block *k)
 /* dv'_a = dout_a + C_a d(mean v')_g; then, with U the sum of dz over a graph's nodes,
  *     d[W_v, W_m] = dz^T [v, mean e'], d[v, mean e'] = dz [W_v, W_m]
  *     dW_u = U^T u, du += U W_u */
-static void node_backward(kti_builder *b, const kti_block *k, const inner *d, const kti_features *gradient)
+static void node_backward(kti_builder *b, const kti_block *k, const inner_gradients *d,
+                          const kti_features *gradient)
 {
     const int weight = k->node_update.weight[0];
     b->family = KTI_FAMILY_NODE;
@@ -201,7 +204,8 @@ static void state_forward(kti_builder *b, const kti_block *k)
 }
 
 /* du' = dout, and d[u, mean e', mean v'] through phi_u */
-static void state_backward(kti_builder *b, const kti_block *k, const inner *d, const kti_features *gradient)
+static void state_backward(kti_builder *b, const kti_block *k, const inner_gradients *d,
+                           const kti_features *gradient)
 {
     b->family = KTI_FAMILY_STATE;
     kti_mlp_backward_through(b, &k->state_update, gradient->state, d->state_concat, 0);
@@ -247,9 +251,9 @@ void kti_block_forward(kti_builder *b, kti_block *k, int index, kti_features in,
     residual_forward(b, k, state_out);
 }
 
-static inner place_inner(kti_builder *b)
+static inner_gradients place_inner_gradients(kti_builder *b)
 {
-    inner d;
+    inner_gradients d;
     d.node = kti_builder_matrix(b, KT_NODES, KTI_FEATURES);
     d.edge = kti_builder_matrix(b, KT_EDGES, KTI_FEATURES);
     d.node_concat = kti_builder_matrix(b, KT_NODES, 2 * KTI_FEATURES);
@@ -266,7 +270,7 @@ static inner place_inner(kti_builder *b)
 /* In the reverse order: the state's update reads what the node's and the edge's give, the node's what the edge's gives. */
 void kti_block_backward(kti_builder *b, const kti_block *k, const kti_features *gradient)
 {
-    const inner d = place_inner(b);
+    const inner_gradients d = place_inner_gradients(b);
     state_backward(b, k, &d, gradient);
     node_backward(b, k, &d, gradient);
     edge_backward(b, k, &d, gradient);

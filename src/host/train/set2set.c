@@ -2,7 +2,8 @@
 
 _Static_assert(KTI_SET2SET_STEPS == 2, "the gradients of W_q, W_h and the biases are written for two steps");
 
-/* Where W_q, W_h and the biases stand, from s->parameter on. */
+/* Where W_q, W_h and the biases stand, from s->parameter on. In the comments below dx is the gradient with respect to x, and k
+ * counts the steps from 1. */
 enum { QUERY_WEIGHT, HIDDEN_WEIGHT, QUERY_BIAS, HIDDEN_BIAS };
 
 /* The two halves of a query [h, p], and of the gradient with respect to it. */
