@@ -1,9 +1,8 @@
-/* MEGNet and the head, forward and backward, written as operations (docs/method.md, section 3).
+/* MEGNet and the head, forward and backward, written as operations (docs/method.md, sections 3 to 5).
  *
- * The gradient of every layer is hand-derived; the kernels' files have the
- * formulas, and section 4 has them together. The first layer of each
- * convolution MLP is factorised: products per node and per state instead of per
- * edge, gathered by index.
+ * The gradient of every layer is hand-derived: the kernels' files have the formulas, section 4 has them together. This file
+ * puts the parts in their order; each of them stands in its own file, its backward beside its forward: input (the batch and the
+ * encoders), block, set2set, optimiser, and mlp, of which most are made; builder has the memory and the operations.
  */
 #ifndef KTI_TRAIN_NETWORK_H
 #define KTI_TRAIN_NETWORK_H
