@@ -15,83 +15,15 @@
 #include "base/random.h"
 #include "train/checkpoint.h"
 #include "train/choices.h"
-#include "train/journal.h"
-#include "train/plan.h"
+#include "train/team_reports.h"
 
 _Static_assert((int)KT_MOST_DATA_SETS == KT_DATA_SETS, "the kernels hold a transform for each data set");
 
-enum {
-    PURPOSE_SHUFFLE = 2,
-    PURPOSE_NOISE = 3,
-    MOST_RESCUES = 5,
-    COLLAPSED_EPOCHS = 10,
-    PREDICTED_TOGETHER =
-        32 /* by a device on which a step takes the same time for few crystals and for many */
-};
+enum { PURPOSE_SHUFFLE = 2, PURPOSE_NOISE = 3, MOST_RESCUES = 5, COLLAPSED_EPOCHS = 10 };
 
 static const double least_truth = 1.17e-6; /* that an error is divided by, as in the loss */
 static const double explosion = 10;        /* times the least mean loss of an epoch */
 static const double loss_of_constant = 1;  /* squared, of the standardised target; absolute at most that */
-
-/* ---- a worker and what it shares ---- */
-
-/* What those who share a fold do after an epoch: the first of them decides for all. */
-typedef struct verdict {
-    int epoch; /* after which it was given; INT_MAX: there will be none any more */
-    bool stop;
-} verdict;
-
-typedef struct team {
-    kti_run *run;
-    kti_journal *journal;     /* [replicas] */
-    const kti_graph **graphs; /* [data set's size] */
-    kti_kept *kept;           /* [places] they, on each device */
-    atomic_int next_fold;
-    atomic_int stop;       /* 1: a worker failed or the caller asked */
-    int64_t epochs_before; /* that earlier runs had done */
-    pthread_mutex_t lock;  /* of the callbacks and of what follows */
-    int64_t epochs_done;
-    verdict *verdict;       /* [folds] */
-    pthread_cond_t decided; /* one of them */
-    kt_status status;
-    kt_error error;
-    double started;
-    int *choices; /* [replicas] of the device, that are in the run folder */
-} team;
-
-typedef struct worker {
-    team *team;
-    kti_place *place;
-    int lane;       /* of the place's device */
-    kti_fold *own;  /* where a lane is a fold; NULL: it takes what nobody has taken */
-    kti_plan *plan; /* of a step */
-    kti_plan *
-        predict_plan; /* of a prediction, where that is by the running mean of the weights or of more crystals at a
-                               time; NULL: `plan` is */
-    int predicted_batch;   /* crystals of a prediction */
-    int32_t *order;        /* [most training rows] */
-    double *noise;         /* [most rows] factors on kappa */
-    double *predicted;     /* [most rows] */
-    kt_real *standardised; /* [predicted_batch] */
-    kt_real *arena;        /* [layout.size] */
-} worker;
-
-/* Says it to the journal and, if `aloud`, to the caller; one of those who share a fold for all. */
-static void report(team *t, const kti_fold *fold, const char *event, int batch, int aloud, const char *text)
-{
-    if (fold->rank > 0)
-        return;
-    const kti_run *run = t->run;
-    char whole[400];
-    if (run->replicas > 1)
-        snprintf(whole, sizeof whole, "seed %llu, %s", (unsigned long long)fold->options->seed, text);
-    pthread_mutex_lock(&t->lock);
-    if (aloud && run->options->message)
-        run->options->message(run->options->user, run->replicas > 1 ? whole : text);
-    kti_journal_event(&t->journal[fold->options - run->options], event, fold->number, fold->epoch + 1, batch,
-                      text);
-    pthread_mutex_unlock(&t->lock);
-}
 
 /* ---- one epoch ---- */
 
@@ -107,8 +39,8 @@ static double learning_rate(const kt_train_options *o, const kti_fold *fold)
 
 /* The next batch of a plan, with the label that the loss compares with; `noise` is NULL or a factor for each row of the data
  * set. */
-static int fill_batch(const worker *w, kti_plan *plan, const kti_fold *fold, const int32_t *rows, int count,
-                      const double *noise)
+static int fill_batch(const kti_worker *w, kti_plan *plan, const kti_fold *fold, const int32_t *rows,
+                      int count, const double *noise)
 {
     const kti_dataset *dataset = w->team->run->dataset;
     const kti_batch *batch = kti_plan_batch(plan);
@@ -125,7 +57,7 @@ static int fill_batch(const worker *w, kti_plan *plan, const kti_fold *fold, con
 
 /* Factors on the kappa of all rows for an epoch of label noise. Relative noise, so that a soft crystal's kappa stays
  * positive; for all others it is noise on log10(kappa + 1). */
-static void draw_noise(worker *w, const kti_fold *fold)
+static void draw_noise(kti_worker *w, const kti_fold *fold)
 {
     const kti_run *run = w->team->run;
     kti_random random =
@@ -136,7 +68,7 @@ static void draw_noise(worker *w, const kti_fold *fold)
                         kti_random_normal(&random));
 }
 
-static void set_step(worker *w, const kti_fold *fold, double rate)
+static void set_step(kti_worker *w, const kti_fold *fold, double rate)
 {
     kt_real *step = kti_plan_step(w->plan);
     kti_plan_set_adam(w->plan, rate, fold->steps + 1);
@@ -152,23 +84,23 @@ static void set_step(worker *w, const kti_fold *fold, double rate)
 }
 
 /* To the journal each epoch, aloud once: a fold whose loss is lost skips every step from then on. */
-static void report_skip(worker *w, const kti_fold *fold, int batch, const char *what)
+static void report_skip(kti_worker *w, const kti_fold *fold, int batch, const char *what)
 {
     char text[160];
     const int before =
         fold->epoch > 0 && fold->history[(int64_t)(fold->epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SKIPPED] > 0;
     snprintf(text, sizeof text, "fold %d, epoch %d, batch %d: the %s is not finite; the step is skipped",
              fold->number, fold->epoch + 1, batch, what);
-    report(w->team, fold, "skipped", batch, !before, text);
+    kti_team_report(w->team, fold, "skipped", batch, !before, text);
 }
 
 /* Where the part of a batch begins that the rank of those who share the fold computes. */
-static int part_begin(const worker *w, int rank, int count)
+static int part_begin(const kti_worker *w, int rank, int count)
 {
     return (int)((int64_t)count * rank / w->team->run->places.sharers);
 }
 
-static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error *error)
+static kt_status train_epoch(kti_worker *w, kti_fold *fold, double *record, kt_error *error)
 {
     const kt_train_options *o = fold->options;
     const double rate = learning_rate(o, fold);
@@ -215,7 +147,7 @@ static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error
 }
 
 /* kappa of rows [size], from the fold's present weights, or their running mean. */
-static kt_status predict(worker *w, const kti_fold *fold, const int32_t *rows, int size, double *kappa,
+static kt_status predict(kti_worker *w, const kti_fold *fold, const int32_t *rows, int size, double *kappa,
                          kt_error *error)
 {
     const int batch = w->predicted_batch;
@@ -236,7 +168,7 @@ static kt_status predict(worker *w, const kti_fold *fold, const int32_t *rows, i
 }
 
 /* MAPE on the rows of the selection, of what the loss is of. */
-static kt_status evaluate(worker *w, const kti_fold *fold, double *record, kt_error *error)
+static kt_status evaluate(kti_worker *w, const kti_fold *fold, double *record, kt_error *error)
 {
     const kti_dataset *dataset = w->team->run->dataset;
     double sum = 0;
@@ -253,7 +185,7 @@ static kt_status evaluate(worker *w, const kti_fold *fold, double *record, kt_er
 
 /* How far apart the predictions of the watched rows are. Those of kappa -1, where a network that has lost itself may end, are one number
  * as others are. */
-static kt_status measure_spread(worker *w, const kti_fold *fold, double *record, kt_error *error)
+static kt_status measure_spread(kti_worker *w, const kti_fold *fold, double *record, kt_error *error)
 {
     kt_status status = KT_OK;
     double least = INFINITY, most = -INFINITY;
@@ -288,7 +220,7 @@ static const char *diagnose(const kt_train_options *o, const kti_fold *fold, con
 }
 
 /* Puts the worker's arena into one of the fold's, of all who share it. */
-static kt_status hand_out(worker *w, const kti_fold *fold, kti_arena_role role, kt_error *error)
+static kt_status hand_out(kti_worker *w, const kti_fold *fold, kti_arena_role role, kt_error *error)
 {
     kti_parameters *parameters = &w->place->parameters;
     kt_status status = KT_OK;
@@ -298,7 +230,7 @@ static kt_status hand_out(worker *w, const kti_fold *fold, kti_arena_role role, 
 }
 
 /* Start weights, no moments. */
-static kt_status begin(worker *w, kti_fold *fold, kt_error *error)
+static kt_status begin(kti_worker *w, kti_fold *fold, kt_error *error)
 {
     kti_run *run = w->team->run;
     const kti_parameters *parameters = &w->place->parameters;
@@ -318,7 +250,7 @@ static kt_status begin(worker *w, kti_fold *fold, kt_error *error)
     return status;
 }
 
-static kt_status keep_best(worker *w, kti_fold *fold, kt_error *error)
+static kt_status keep_best(kti_worker *w, kti_fold *fold, kt_error *error)
 {
     const kti_parameters *parameters = &w->place->parameters;
     kt_status status = KT_OK;
@@ -329,7 +261,7 @@ static kt_status keep_best(worker *w, kti_fold *fold, kt_error *error)
     return status;
 }
 
-static kt_status return_to_best(worker *w, kti_fold *fold, kt_error *error)
+static kt_status return_to_best(kti_worker *w, kti_fold *fold, kt_error *error)
 {
     kti_parameters *parameters = &w->place->parameters;
     kt_status status = KT_OK;
@@ -346,7 +278,7 @@ static int best_is_flat(const kti_fold *fold)
            kti_spread_is_flat(fold->history[(fold->best_epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SPREAD]);
 }
 
-static kt_status rescue(worker *w, kti_fold *fold, const char *reason, double *record, kt_error *error)
+static kt_status rescue(kti_worker *w, kti_fold *fold, const char *reason, double *record, kt_error *error)
 {
     const kt_train_options *o = w->team->run->options;
     const int has_best = fold->best_epoch > 0 && !best_is_flat(fold);
@@ -365,7 +297,7 @@ static kt_status rescue(worker *w, kti_fold *fold, const char *reason, double *r
                  o->from && o->load_weights ? "head" : "weights");
     snprintf(text, sizeof text, "fold %d, epoch %d: %s; %s", fold->number, fold->epoch + 1, reason, remedy);
     if (!leave || !fold->in_trouble) /* once for a trouble that stays */
-        report(w->team, fold, leave ? "trouble" : "rescue", 0, 1, text);
+        kti_team_report(w->team, fold, leave ? "trouble" : "rescue", 0, 1, text);
     fold->in_trouble = leave;
     if (leave)
         return KT_OK;
@@ -380,7 +312,7 @@ static kt_status rescue(worker *w, kti_fold *fold, const char *reason, double *r
 }
 
 /* Keeps the best epoch so far. With KT_SELECT_LAST that is the latest, so that a rescue has somewhere to go back to. */
-static kt_status choose(worker *w, kti_fold *fold, const double *record, kt_error *error)
+static kt_status choose(kti_worker *w, kti_fold *fold, const double *record, kt_error *error)
 {
     const kt_train_options *o = w->team->run->options;
     const double mape = record[KTI_SELECT_MAPE];
@@ -401,7 +333,7 @@ static kt_status choose(worker *w, kti_fold *fold, const double *record, kt_erro
     return keep_best(w, fold, error);
 }
 
-static kt_status one_epoch(worker *w, kti_fold *fold, kt_error *error)
+static kt_status one_epoch(kti_worker *w, kti_fold *fold, kt_error *error)
 {
     const kt_train_options *o = w->team->run->options;
     double *record = fold->history + (int64_t)fold->epoch * KTI_HISTORY_COLUMNS;
@@ -432,72 +364,8 @@ static kt_status one_epoch(worker *w, kti_fold *fold, kt_error *error)
 
 /* ---- a fold from start to end ---- */
 
-/* After an epoch of a fold, or after a fold without epochs. Non-zero when the caller asks to stop. */
-static int tell_progress(team *t, const kti_fold *fold)
-{
-    static const double no_epoch[KTI_HISTORY_COLUMNS] = {[KTI_TRAIN_LOSS] = -1, [KTI_SELECT_MAPE] = -1};
-    const kt_train_options *o = t->run->options;
-    const double *record =
-        fold->epoch > 0 ? fold->history + (int64_t)(fold->epoch - 1) * KTI_HISTORY_COLUMNS : no_epoch;
-    int stop = 0;
-    pthread_mutex_lock(&t->lock);
-    const int64_t done = ++t->epochs_done;
-    if (o->progress) {
-        const double passed = kti_seconds() - t->started;
-        const int64_t total = (int64_t)t->run->folds * kti_fold_reports(o);
-        const double left = passed / (double)(done - t->epochs_before) * (double)(total - done);
-        const kt_train_progress progress = {
-            .stage = "",
-            .stage_number = 1,
-            .stages = 1,
-            .rows_done = done * fold->train_rows, /* as many in every fold */
-            .rows_total = total * fold->train_rows,
-            .folds = t->run->folds,
-            .epochs = o->epochs,
-            .epochs_done = done,
-            .epochs_total = total,
-            .replicas = t->run->replicas,
-            .seed = fold->options->seed,
-            .fold = fold->number,
-            .epoch = fold->epoch,
-            .train_loss = record[KTI_TRAIN_LOSS] < 0 ? NAN : record[KTI_TRAIN_LOSS],
-            .select_mape = record[KTI_SELECT_MAPE] < 0 ? NAN : record[KTI_SELECT_MAPE],
-            .seconds = passed,
-            .seconds_left = left};
-        stop = o->progress(o->user, &progress);
-    }
-    pthread_mutex_unlock(&t->lock);
-    return stop;
-}
-
-/* Gives those who share the fold a verdict. */
-static void decide(team *t, const kti_fold *fold, int epoch, bool stop)
-{
-    pthread_mutex_lock(&t->lock);
-    t->verdict[fold->first] = (verdict){epoch, stop};
-    pthread_cond_broadcast(&t->decided);
-    pthread_mutex_unlock(&t->lock);
-}
-
-/* Whether to stop after this epoch. Those who share a fold have to agree, or one would wait for another's gradients. */
-static bool asked_to_stop(team *t, const kti_fold *fold)
-{
-    if (fold->rank == 0) {
-        const bool stop = tell_progress(t, fold) || atomic_load(&t->stop);
-        decide(t, fold, fold->epoch, stop);
-        return stop;
-    }
-    const verdict *v = &t->verdict[fold->first];
-    pthread_mutex_lock(&t->lock);
-    while (v->epoch < fold->epoch)
-        pthread_cond_wait(&t->decided, &t->lock);
-    const bool stop = v->stop;
-    pthread_mutex_unlock(&t->lock);
-    return stop;
-}
-
 /* One of those who share a fold writes for all. */
-static kt_status save(worker *w, const kti_fold *fold, kt_error *error)
+static kt_status save(kti_worker *w, const kti_fold *fold, kt_error *error)
 {
     const kti_run *run = w->team->run;
     if (!fold->options->out || fold->rank > 0)
@@ -516,7 +384,7 @@ static kt_status save(worker *w, const kti_fold *fold, kt_error *error)
 /* ---- the Gaussian process ---- */
 
 /* What the head sees of rows [size]; with components, by the fold's present weights. */
-static kt_status sample(worker *w, const kti_fold *fold, const int32_t *rows, int size,
+static kt_status sample(kti_worker *w, const kti_fold *fold, const int32_t *rows, int size,
                         kti_gp_sample *samples, kt_error *error)
 {
     const kt_train_options *o = w->team->run->options;
@@ -538,7 +406,7 @@ static kt_status sample(worker *w, const kti_fold *fold, const int32_t *rows, in
 }
 
 /* Fits to all rows but the 20 %. */
-static kt_status fit_gp(worker *w, kti_fold *fold, kt_error *error)
+static kt_status fit_gp(kti_worker *w, kti_fold *fold, kt_error *error)
 {
     const kt_train_options *o = w->team->run->options;
     const kti_gp_head_options options = {o->gp_features, o->gp_kernel, o->readout_components};
@@ -558,7 +426,7 @@ static kt_status fit_gp(worker *w, kti_fold *fold, kt_error *error)
 }
 
 /* Puts the Gaussian process's predictions in the place of the network's, or averages the two. */
-static kt_status apply_gp(worker *w, const kti_fold *fold, kti_validation *v, kt_error *error)
+static kt_status apply_gp(kti_worker *w, const kti_fold *fold, kti_validation *v, kt_error *error)
 {
     const bool average = w->team->run->options->head == KT_HEAD_AVERAGE;
     const int size = fold->validate_rows;
@@ -579,7 +447,7 @@ static kt_status apply_gp(worker *w, const kti_fold *fold, kti_validation *v, kt
 
 /* Predictions of the 20 %, by the last and by the selected weights. The arenas hold the last ones again
  * afterwards. A Gaussian process is fitted on the selected weights' read-outs, and has no last epoch of its own. */
-static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
+static kt_status validate(kti_worker *w, kti_fold *fold, kt_error *error)
 {
     kti_run *run = w->team->run;
     kti_parameters *parameters = &w->place->parameters;
@@ -614,7 +482,7 @@ static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
     return status;
 }
 
-static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
+static kt_status train_fold(kti_worker *w, kti_fold *fold, kt_error *error)
 {
     const kt_train_options *o = w->team->run->options;
     kt_status status = fold->epoch == 0 ? begin(w, fold, error) : KT_OK;
@@ -628,7 +496,7 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
         status = one_epoch(w, fold, error);
         if (status != KT_OK)
             break;
-        const bool stop = asked_to_stop(w->team, fold);
+        const bool stop = kti_team_asked_to_stop(w->team, fold);
         if (stop || fold->epoch == o->epochs || kti_seconds() - saved >= o->checkpoint_seconds) {
             status = save(w, fold, error);
             saved = kti_seconds();
@@ -641,7 +509,7 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
     if (status == KT_OK && fold->rank == 0)
         status = validate(w, fold, error);
     /* Without epochs the end of a fold is where one can stop. */
-    if (status == KT_OK && o->epochs == 0 && tell_progress(w->team, fold) &&
+    if (status == KT_OK && o->epochs == 0 && kti_team_count_epoch(w->team, fold) &&
         atomic_load(&w->team->next_fold) < w->team->run->folds) {
         atomic_store(&w->team->stop, 1);
         return kti_fail(error, KT_INTERRUPTED, "stopped on request; go on with --resume");
@@ -649,68 +517,12 @@ static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
     return status;
 }
 
-/* ---- the team ---- */
-
-static kt_status create_plans(worker *w, kt_error *error)
-{
-    kti_place *place = w->place;
-    const team *t = w->team;
-    const kti_kept *kept = &t->kept[place - t->run->places.place];
-    const kt_train_options *o = t->run->options;
-    kt_status status = kti_plan_create_kept(kept, o->batch, w->lane, &place->parameters, KTI_TARGET_KAPPA, o,
-                                            &w->plan, error);
-    const bool averages = kti_parameters_have(&place->parameters, KTI_ROLE_AVERAGE);
-    if (status == KT_OK && (averages || w->predicted_batch != o->batch))
-        status = kti_plan_create_kept(kept, w->predicted_batch, w->lane,
-                                      averages ? &place->average : &place->parameters, KTI_TARGET_KAPPA, NULL,
-                                      &w->predict_plan, error);
-    return status;
-}
-
-static kt_status create_sibling_plans(worker *w, const worker *first, kt_error *error)
-{
-    kt_status status = kti_plan_create_sibling(first->plan, w->lane, &w->plan, error);
-    if (status == KT_OK && first->predict_plan)
-        status = kti_plan_create_sibling(first->predict_plan, w->lane, &w->predict_plan, error);
-    return status;
-}
-
-/* `first` is another worker of the place, or NULL. */
-static kt_status worker_create(worker *w, const worker *first, kt_error *error)
-{
-    const kti_run *run = w->team->run;
-    const size_t rows = (size_t)run->dataset->size;
-    w->predicted_batch = run->options->batch;
-    if (kti_device_fuses(w->place->device) && w->predicted_batch < PREDICTED_TOGETHER)
-        w->predicted_batch = PREDICTED_TOGETHER;
-    kt_status status = first ? create_sibling_plans(w, first, error) : create_plans(w, error);
-    if (status != KT_OK)
-        return status;
-    w->standardised = kti_allocate((size_t)w->predicted_batch, sizeof *w->standardised);
-    w->order = kti_allocate(rows, sizeof *w->order);
-    w->noise = kti_allocate(rows, sizeof *w->noise);
-    w->predicted = kti_allocate(rows, sizeof *w->predicted);
-    w->arena = kti_allocate((size_t)w->place->parameters.layout.size, sizeof *w->arena);
-    return w->standardised && w->order && w->noise && w->predicted && w->arena
-               ? KT_OK
-               : kti_fail_memory(error, "a worker");
-}
-
-static void worker_destroy(worker *w)
-{
-    kti_plan_destroy(w->plan);
-    kti_plan_destroy(w->predict_plan);
-    free(w->standardised);
-    free(w->order);
-    free(w->noise);
-    free(w->predicted);
-    free(w->arena);
-}
+/* ---- threads ---- */
 
 /* The fold to train next; NULL: none is left. */
-static kti_fold *take_fold(worker *w)
+static kti_fold *take_fold(kti_worker *w)
 {
-    team *t = w->team;
+    kti_team *t = w->team;
     kti_fold *own = w->own;
     if (kti_device_fuses(w->place->device) && !own)
         return NULL;
@@ -722,7 +534,7 @@ static kti_fold *take_fold(worker *w)
 }
 
 /* Of several GPUs the one that failed, and what can be done. */
-static void say_where(const worker *w, const kti_fold *fold, kt_error *error)
+static void say_where(const kti_worker *w, const kti_fold *fold, kt_error *error)
 {
     const kti_run *run = w->team->run;
     char text[sizeof error->message];
@@ -733,9 +545,9 @@ static void say_where(const worker *w, const kti_fold *fold, kt_error *error)
     memcpy(error->message, text, sizeof text);
 }
 
-static void give_up(worker *w, const kti_fold *fold, kt_status status, kt_error *error)
+static void give_up(kti_worker *w, const kti_fold *fold, kt_status status, kt_error *error)
 {
-    team *t = w->team;
+    kti_team *t = w->team;
     if (status != KT_INTERRUPTED)
         say_where(w, fold, error);
     atomic_store(&t->stop, 1);
@@ -750,13 +562,13 @@ static void give_up(worker *w, const kti_fold *fold, kt_status status, kt_error 
     if (status != KT_INTERRUPTED)
         kti_device_abandon(w->place->device);
     if (fold->rank == 0)
-        decide(t, fold, INT_MAX, true);
+        kti_team_decide(t, fold, INT_MAX, true);
 }
 
 static void *work(void *argument)
 {
-    worker *w = argument;
-    team *t = w->team;
+    kti_worker *w = argument;
+    kti_team *t = w->team;
     const bool shares = t->run->places.sharers > 1;
     kt_error error = KT_ERROR_NONE;
     kt_status status = KT_OK;
@@ -774,7 +586,7 @@ static void *work(void *argument)
 }
 
 /* One thread a worker; all enter before one runs, so that none goes ahead of the others. */
-static void run_workers(team *t, worker *workers, pthread_t *handles, int threads)
+static void run_workers(kti_team *t, kti_worker *workers, pthread_t *handles, int threads)
 {
     const bool fuses = kti_device_fuses(workers[0].place->device);
     int started = 0;
@@ -794,7 +606,7 @@ static void run_workers(team *t, worker *workers, pthread_t *handles, int thread
         for (int i = started; i < threads; i++) {
             kti_device_abandon(workers[i].place->device);
             if (workers[i].own && workers[i].own->rank == 0)
-                decide(t, workers[i].own, INT_MAX, true);
+                kti_team_decide(t, workers[i].own, INT_MAX, true);
             kti_device_leave(workers[i].place->device, workers[i].lane);
         }
     } else {
@@ -804,146 +616,35 @@ static void run_workers(team *t, worker *workers, pthread_t *handles, int thread
         pthread_join(handles[i], NULL);
 }
 
-static kt_status keep_crystals(team *t, kt_error *error)
+/* Makes the workers and lets them train. */
+static kt_status train_together(kti_team *t, kt_error *error)
 {
-    const kti_dataset *dataset = t->run->dataset;
-    t->graphs = kti_allocate((size_t)dataset->size, sizeof *t->graphs);
-    if (!t->graphs)
-        return kti_fail_memory(error, "the crystals");
-    for (int i = 0; i < dataset->size; i++)
-        t->graphs[i] = &dataset->crystals[i].graph;
-    kt_status status = KT_OK;
-    for (int i = 0; i < t->run->places.size && status == KT_OK; i++)
-        status =
-            kti_kept_create(t->run->places.place[i].device, t->graphs, dataset->size, &t->kept[i], error);
-    return status;
-}
-
-/* As many as can work at once. */
-static int count_workers(const kti_run *run)
-{
-    const kti_device *device = run->places.place[0].device;
-    if (kti_device_fuses(device))
-        return run->folds * run->places.sharers;
-    return kti_device_lanes(device) < run->folds ? kti_device_lanes(device) : run->folds;
-}
-
-static kt_status create_workers(team *t, worker *workers, int count, kt_error *error)
-{
-    kti_run *run = t->run;
-    kt_status status = KT_OK;
-    for (int i = 0; i < count && status == KT_OK; i++) {
-        worker *w = &workers[i];
-        const worker *first = NULL;
-        *w = (worker){.team = t, .place = &run->places.place[0], .lane = i};
-        if (kti_device_fuses(w->place->device)) {
-            w->own = &run->fold[i];
-            w->place = &run->places.place[w->own->place];
-            w->lane = w->own->index;
-        }
-        for (int k = 0; k < i && !first; k++)
-            if (workers[k].place == w->place)
-                first = &workers[k];
-        status = worker_create(w, first, error);
+    const int size = kti_team_size(t->run);
+    kti_worker *workers = kti_allocate((size_t)size, sizeof *workers);
+    pthread_t *handles = kti_allocate((size_t)size, sizeof *handles);
+    if (!workers || !handles) {
+        t->status = kti_fail_memory(&t->error, "the workers");
+    } else {
+        kti_team_report_start(t, size);
+        t->status = kti_team_create_workers(t, workers, size, &t->error);
+        if (t->status == KT_OK)
+            run_workers(t, workers, handles, size);
+        kti_team_destroy_workers(workers, size);
+        kti_team_report_end(t);
     }
-    return status;
-}
-
-static kt_status open_journals(team *t, kt_error *error)
-{
-    const kti_run *run = t->run;
-    kt_status status = KT_OK;
-    for (int i = 0; i < run->replicas && status == KT_OK; i++)
-        status = kti_journal_open(&t->journal[i], run->options[i].out,
-                                  kti_communicator_rank(run->options->ranks), run->options[i].resume, error);
-    return status;
-}
-
-static void tell_journals(team *t, const char *event, const char *text)
-{
-    for (int i = 0; i < t->run->replicas; i++)
-        kti_journal_event(&t->journal[i], event, 0, 0, 0, text);
-}
-
-/* With the epochs that all folds had done together, so that a reader can tell the rate. */
-static void tell_begin(team *t)
-{
-    const kti_run *run = t->run;
-    for (int i = 0; i < run->replicas; i++) {
-        int done = 0;
-        for (int f = 0; f < run->folds; f++)
-            done += run->fold[f].options == &run->options[i] ? run->fold[f].epoch : 0;
-        kti_journal_event(&t->journal[i], t->epochs_before ? "resumed" : "started", 0, done, 0,
-                          run->dataset->name);
-    }
-}
-
-/* What a later reader cannot find out of the other files; none of it decides a result. */
-static void tell_environment(team *t, int threads)
-{
-    char text[512], rank[256] = "";
-    const kti_places *places = &t->run->places;
-    const kt_communicator *ranks = t->run->options->ranks;
-    if (kti_communicator_size(ranks) > 1) {
-        char name[200];
-        kti_communicator_describe(ranks, kti_communicator_rank(ranks), name, sizeof name);
-        snprintf(rank, sizeof rank, "; %s of %d", name, kti_communicator_size(ranks));
-    }
-    snprintf(text, sizeof text, "kappatune %s; %s; %d device%s; %d worker thread%s%s", KAPPATUNE_VERSION,
-             kti_device_description(places->place[0].device), places->size, places->size == 1 ? "" : "s",
-             threads, threads == 1 ? "" : "s", rank);
-    tell_journals(t, "environment", text);
+    if (t->status != KT_OK && error && error->status == KT_OK)
+        *error = t->error;
+    free(workers);
+    free(handles);
+    return t->status;
 }
 
 kt_status kti_run_train(kti_run *run, kt_error *error)
 {
-    team t = {.run = run, .started = kti_seconds()};
-    const int threads = count_workers(run);
-    worker *workers = kti_allocate((size_t)threads, sizeof *workers);
-    pthread_t *handles = kti_allocate((size_t)threads, sizeof *handles);
-    t.verdict = kti_allocate((size_t)run->folds, sizeof *t.verdict);
-    t.kept = kti_allocate((size_t)run->places.size, sizeof *t.kept);
-    t.journal = kti_allocate((size_t)run->replicas, sizeof *t.journal);
-    t.choices = kti_allocate((size_t)run->replicas, sizeof *t.choices);
-    kt_status status = workers && handles && t.verdict && t.kept && t.journal && t.choices
-                           ? KT_OK
-                           : kti_fail_memory(error, "the workers");
+    kti_team team;
+    kt_status status = kti_team_create(run, &team, error);
     if (status == KT_OK)
-        status = open_journals(&t, error);
-    if (status != KT_OK)
-        goto done;
-    for (int i = 0; i < run->folds; i++)
-        t.epochs_before += run->fold[i].epoch;
-    t.epochs_done = t.epochs_before;
-    pthread_mutex_init(&t.lock, NULL);
-    pthread_cond_init(&t.decided, NULL);
-    tell_begin(&t);
-    tell_environment(&t, threads);
-    t.status = keep_crystals(&t, &t.error);
-    if (t.status == KT_OK)
-        t.status = create_workers(&t, workers, threads, &t.error);
-    if (t.status == KT_OK)
-        run_workers(&t, workers, handles, threads);
-    for (int i = threads - 1; i >= 0; i--)
-        worker_destroy(&workers[i]);
-    for (int i = 0; i < run->places.size; i++)
-        kti_kept_destroy(&t.kept[i]);
-    free(t.graphs);
-    pthread_cond_destroy(&t.decided);
-    pthread_mutex_destroy(&t.lock);
-    status = t.status;
-    if (status != KT_OK && error && error->status == KT_OK)
-        *error = t.error;
-    tell_journals(&t, status == KT_OK ? "finished" : "stopped",
-                  status == KT_OK ? "all folds" : t.error.message);
-done:
-    for (int i = 0; i < run->replicas && t.journal; i++)
-        kti_journal_close(&t.journal[i]);
-    free(t.journal);
-    free(t.choices);
-    free(workers);
-    free(handles);
-    free(t.verdict);
-    free(t.kept);
+        status = train_together(&team, error);
+    kti_team_destroy(&team);
     return status;
 }
