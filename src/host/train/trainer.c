@@ -1,8 +1,6 @@
 #include "train/trainer.h"
 
 #include <limits.h>
-#include <float.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,194 +10,15 @@
 #include "base/clock.h"
 #include "base/fail.h"
 #include "base/memory.h"
-#include "base/random.h"
 #include "train/checkpoint.h"
 #include "train/choices.h"
+#include "train/epoch.h"
 #include "train/team_reports.h"
 
-_Static_assert((int)KT_MOST_DATA_SETS == KT_DATA_SETS, "the kernels hold a transform for each data set");
+enum { MOST_RESCUES = 5, COLLAPSED_EPOCHS = 10 };
 
-enum { PURPOSE_SHUFFLE = 2, PURPOSE_NOISE = 3, MOST_RESCUES = 5, COLLAPSED_EPOCHS = 10 };
-
-static const double least_truth = 1.17e-6; /* that an error is divided by, as in the loss */
-static const double explosion = 10;        /* times the least mean loss of an epoch */
-static const double loss_of_constant = 1;  /* squared, of the standardised target; absolute at most that */
-
-/* ---- one epoch ---- */
-
-/* Cosine from the first rate to the second over schedule_period ticks (docs/method.md, section 5), or over the run. */
-static double learning_rate(const kt_train_options *o, const kti_fold *fold)
-{
-    const double pi = 3.14159265358979323846;
-    const double angle = o->schedule_period ? pi * o->schedule_ticks * fold->epoch / o->schedule_period
-                                            : pi * fold->epoch / o->epochs;
-    return fold->rate_scale *
-           (o->least_learning_rate + (o->learning_rate - o->least_learning_rate) * (1 + cos(angle)) / 2);
-}
-
-/* The next batch of a plan, with the label that the loss compares with; `noise` is NULL or a factor for each row of the data
- * set. */
-static int fill_batch(const kti_worker *w, kti_plan *plan, const kti_fold *fold, const int32_t *rows,
-                      int count, const double *noise)
-{
-    const kti_dataset *dataset = w->team->run->dataset;
-    const kti_batch *batch = kti_plan_batch(plan);
-    if (kti_plan_pick(plan, rows, count) != 0)
-        return -1;
-    for (int i = 0; i < count; i++) {
-        const kti_crystal *crystal = &dataset->crystals[rows[i]];
-        batch->kappa[i] = (kt_real)kti_fold_scaled(fold, crystal->part,
-                                                   noise ? crystal->kappa * noise[rows[i]] : crystal->kappa);
-        batch->data_set[i] = crystal->part;
-    }
-    return 0;
-}
-
-/* Factors on the kappa of all rows for an epoch of label noise. Relative noise, so that a soft crystal's kappa stays
- * positive; for all others it is noise on log10(kappa + 1). */
-static void draw_noise(kti_worker *w, const kti_fold *fold)
-{
-    const kti_run *run = w->team->run;
-    kti_random random =
-        kti_random_stream(fold->options->seed, PURPOSE_NOISE, (uint32_t)fold->number, (uint32_t)fold->epoch);
-    for (int i = 0; i < run->dataset->size; i++)
-        w->noise[i] =
-            pow(10, run->options->label_noise * fold->part_target[run->dataset->crystals[i].part].sd *
-                        kti_random_normal(&random));
-}
-
-static void set_step(kti_worker *w, const kti_fold *fold, double rate)
-{
-    kt_real *step = kti_plan_step(w->plan);
-    kti_plan_set_adam(w->plan, rate, fold->steps + 1);
-    for (int i = 0; i < KT_DATA_SETS; i++) {
-        const kti_transform target = fold->restored.sd == 0 ? fold->part_target[i] : fold->restored;
-        step[KT_STEP_TARGET_MEAN + i] = (kt_real)target.mean;
-        step[KT_STEP_TARGET_SD + i] = (kt_real)target.sd;
-    }
-    /* A young mean forgets faster, so that it is not made of the start weights for long. */
-    const double decay =
-        fmin(w->team->run->options->weight_average, (2 + (double)fold->steps) / (11 + (double)fold->steps));
-    step[KT_STEP_AVERAGE_SHARE] = (kt_real)(1 - decay);
-}
-
-/* To the journal each epoch, aloud once: a fold whose loss is lost skips every step from then on. */
-static void report_skip(kti_worker *w, const kti_fold *fold, int batch, const char *what)
-{
-    char text[160];
-    const int before =
-        fold->epoch > 0 && fold->history[(int64_t)(fold->epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SKIPPED] > 0;
-    snprintf(text, sizeof text, "fold %d, epoch %d, batch %d: the %s is not finite; the step is skipped",
-             fold->number, fold->epoch + 1, batch, what);
-    kti_team_report(w->team, fold, "skipped", batch, !before, text);
-}
-
-/* Where the part of a batch begins that the rank of those who share the fold computes. */
-static int part_begin(const kti_worker *w, int rank, int count)
-{
-    return (int)((int64_t)count * rank / w->team->run->places.sharers);
-}
-
-static kt_status train_epoch(kti_worker *w, kti_fold *fold, double *record, kt_error *error)
-{
-    const kt_train_options *o = fold->options;
-    const double rate = learning_rate(o, fold);
-    double loss = 0, norm = 0, norm_max = 0;
-    int rows = 0, steps = 0, skipped = 0;
-    memcpy(w->order, fold->order, (size_t)fold->train_rows * sizeof *w->order);
-    kti_random random =
-        kti_random_stream(o->seed, PURPOSE_SHUFFLE, (uint32_t)fold->number, (uint32_t)fold->epoch);
-    kti_random_shuffle(&random, w->order, fold->train_rows);
-    if (o->label_noise > 0)
-        draw_noise(w, fold);
-    for (int first = 0, batch = 1; first < fold->train_rows; first += o->batch, batch++) {
-        const int count = fold->train_rows - first < o->batch ? fold->train_rows - first : o->batch;
-        const int own = part_begin(w, fold->rank, count), end = part_begin(w, fold->rank + 1, count);
-        kt_real result[KT_RESULT_VALUES];
-        if (fill_batch(w, w->plan, fold, w->order + first + own, end - own,
-                       o->label_noise > 0 ? w->noise : NULL) != 0)
-            return kti_fail(error, KT_BAD_ARGUMENT, "a batch does not fit the plan");
-        kti_plan_set_whole(w->plan, count);
-        set_step(w, fold, rate);
-        kt_status status = kti_plan_train(w->plan, fold->index, result, error);
-        if (status != KT_OK)
-            return status;
-        if (!isfinite(result[KT_RESULT_LOSS]) || !isfinite(result[KT_RESULT_GRADIENT_NORM])) {
-            if (skipped == 0) /* the first of an epoch stands for all; epochs.csv has their number */
-                report_skip(w, fold, batch, isfinite(result[KT_RESULT_LOSS]) ? "gradient" : "loss");
-            skipped++;
-            continue;
-        }
-        fold->steps++;
-        steps++;
-        rows += count;
-        loss += (double)result[KT_RESULT_LOSS] * count;
-        norm += (double)result[KT_RESULT_GRADIENT_NORM];
-        norm_max = fmax(norm_max, (double)result[KT_RESULT_GRADIENT_NORM]);
-    }
-    fold->skipped += skipped;
-    record[KTI_TRAIN_LOSS] = rows ? loss / rows : -1;
-    record[KTI_LEARNING_RATE] = rate;
-    record[KTI_GRADIENT_NORM] = steps ? norm / steps : -1;
-    record[KTI_GRADIENT_NORM_MAX] = steps ? norm_max : -1;
-    record[KTI_SKIPPED] = skipped;
-    return KT_OK;
-}
-
-/* kappa of rows [size], from the fold's present weights, or their running mean. */
-static kt_status predict(kti_worker *w, const kti_fold *fold, const int32_t *rows, int size, double *kappa,
-                         kt_error *error)
-{
-    const int batch = w->predicted_batch;
-    const kti_dataset *dataset = w->team->run->dataset;
-    kti_plan *plan = w->predict_plan ? w->predict_plan : w->plan;
-    for (int first = 0; first < size; first += batch) {
-        const int count = size - first < batch ? size - first : batch;
-        if (fill_batch(w, plan, fold, rows + first, count, NULL) != 0)
-            return kti_fail(error, KT_BAD_ARGUMENT, "a batch does not fit the plan");
-        kt_status status = kti_plan_predict(plan, fold->index, w->standardised, error);
-        if (status != KT_OK)
-            return status;
-        for (int i = 0; i < count; i++)
-            kappa[first + i] = kti_destandardise(fold->part_target[dataset->crystals[rows[first + i]].part],
-                                                 (double)w->standardised[i]);
-    }
-    return KT_OK;
-}
-
-/* MAPE on the rows of the selection, of what the loss is of. */
-static kt_status evaluate(kti_worker *w, const kti_fold *fold, double *record, kt_error *error)
-{
-    const kti_dataset *dataset = w->team->run->dataset;
-    double sum = 0;
-    kt_status status = predict(w, fold, fold->select, fold->select_rows, w->predicted, error);
-    for (int i = 0; i < fold->select_rows && status == KT_OK; i++) {
-        const kti_crystal *crystal = &dataset->crystals[fold->select[i]];
-        const double truth = kti_fold_scaled(fold, crystal->part, crystal->kappa);
-        const double found = kti_fold_scaled(fold, crystal->part, w->predicted[i]);
-        sum += fabs(found - truth) / fmax(fabs(truth), least_truth);
-    }
-    record[KTI_SELECT_MAPE] = fold->select_rows > 0 && isfinite(sum) ? sum / fold->select_rows : -1;
-    return status;
-}
-
-/* How far apart the predictions of the watched rows are. Those of kappa -1, where a network that has lost itself may end, are one number
- * as others are. */
-static kt_status measure_spread(kti_worker *w, const kti_fold *fold, double *record, kt_error *error)
-{
-    kt_status status = KT_OK;
-    double least = INFINITY, most = -INFINITY;
-    if (fold->watch != fold->select) /* else they have just been predicted */
-        status = predict(w, fold, fold->watch, fold->watch_rows, w->predicted, error);
-    for (int i = 0; i < fold->watch_rows && status == KT_OK; i++) {
-        const double above = w->predicted[i] + 1,
-                     level = isnan(above) ? INFINITY : log10(fmax(above, DBL_EPSILON));
-        least = fmin(least, level);
-        most = fmax(most, level);
-    }
-    record[KTI_SPREAD] = isfinite(most - least) ? most - least : -1;
-    return status;
-}
+static const double explosion = 10;       /* times the least mean loss of an epoch */
+static const double loss_of_constant = 1; /* squared, of the standardised target; absolute at most that */
 
 /* ---- going wrong, and back ---- */
 
@@ -338,12 +157,11 @@ static kt_status one_epoch(kti_worker *w, kti_fold *fold, kt_error *error)
     const kt_train_options *o = w->team->run->options;
     double *record = fold->history + (int64_t)fold->epoch * KTI_HISTORY_COLUMNS;
     memset(record, 0, KTI_HISTORY_COLUMNS * sizeof *record);
-    kt_status status = train_epoch(w, fold, record, error);
+    kt_status status = kti_epoch_train(w, fold, record, error);
     if (status == KT_OK)
-        status = evaluate(w, fold, record, error);
+        status = kti_epoch_evaluate(w, fold, record, error);
     if (status != KT_OK)
         return status;
-    status = measure_spread(w, fold, record, error);
     fold->collapsed_epochs = kti_spread_is_flat(record[KTI_SPREAD]) ? fold->collapsed_epochs + 1 : 0;
     const char *trouble = diagnose(o, fold, record);
     if (record[KTI_TRAIN_LOSS] >= 0 && (fold->least_loss < 0 || record[KTI_TRAIN_LOSS] < fold->least_loss))
@@ -387,22 +205,12 @@ static kt_status save(kti_worker *w, const kti_fold *fold, kt_error *error)
 static kt_status sample(kti_worker *w, const kti_fold *fold, const int32_t *rows, int size,
                         kti_gp_sample *samples, kt_error *error)
 {
-    const kt_train_options *o = w->team->run->options;
     const kti_dataset *dataset = w->team->run->dataset;
-    kti_plan *plan = w->predict_plan ? w->predict_plan : w->plan;
     for (int i = 0; i < size; i++)
         samples[i].feature = dataset->crystals[rows[i]].graph.feature;
-    for (int first = 0; first < size && o->readout_components > 0; first += o->batch) {
-        const int count = size - first < o->batch ? size - first : o->batch;
-        if (fill_batch(w, plan, fold, rows + first, count, NULL) != 0)
-            return kti_fail(error, KT_BAD_ARGUMENT, "a batch does not fit the plan");
-        kt_status status = kti_plan_predict(plan, fold->index, w->standardised, error);
-        for (int g = 0; g < count && status == KT_OK; g++)
-            status = kti_plan_readout(plan, g, samples[first + g].readout, error);
-        if (status != KT_OK)
-            return status;
-    }
-    return KT_OK;
+    return w->team->run->options->readout_components > 0
+               ? kti_epoch_read_out(w, fold, rows, size, samples, error)
+               : KT_OK;
 }
 
 /* Fits to all rows but the 20 %. */
@@ -459,7 +267,7 @@ static kt_status validate(kti_worker *w, kti_fold *fold, kt_error *error)
     if (!v->best || !v->last)
         return kti_fail_memory(error, "predictions");
     const bool gp = run->options->head != KT_HEAD_NETWORK;
-    kt_status status = predict(w, fold, rows, fold->validate_rows, v->last, error);
+    kt_status status = kti_epoch_predict(w, fold, rows, fold->validate_rows, v->last, error);
     if (status == KT_OK && fold->best_epoch == 0 && !(gp && run->options->epochs == 0)) {
         memcpy(v->best, v->last, (size_t)fold->validate_rows * sizeof *v->best);
         return KT_OK;
@@ -469,7 +277,7 @@ static kt_status validate(kti_worker *w, kti_fold *fold, kt_error *error)
     if (status == KT_OK)
         status = kti_parameters_upload(parameters, role, fold->index, fold->best[role], error);
     if (status == KT_OK)
-        status = predict(w, fold, rows, fold->validate_rows, v->best, error);
+        status = kti_epoch_predict(w, fold, rows, fold->validate_rows, v->best, error);
     if (status == KT_OK && gp)
         status = fit_gp(w, fold, error);
     if (status == KT_OK && gp)
