@@ -13,144 +13,9 @@
 #include "train/checkpoint.h"
 #include "train/choices.h"
 #include "train/epoch.h"
+#include "train/fold_state.h"
+#include "train/rescue.h"
 #include "train/team_reports.h"
-
-enum { MOST_RESCUES = 5, COLLAPSED_EPOCHS = 10 };
-
-static const double explosion = 10;       /* times the least mean loss of an epoch */
-static const double loss_of_constant = 1; /* squared, of the standardised target; absolute at most that */
-
-/* ---- going wrong, and back ---- */
-
-/* What is wrong after an epoch; NULL if nothing is. */
-static const char *diagnose(const kt_train_options *o, const kti_fold *fold, const double *record)
-{
-    /* Of standardised numbers; a loss that small may well jump, and a squared one jumps further. */
-    const int logarithmic = o->loss != KT_LOSS_MAPE;
-    const double factor = o->loss == KT_LOSS_LOG ? explosion * explosion : explosion;
-    if (record[KTI_TRAIN_LOSS] < 0)
-        return "no step of the epoch was finite";
-    if (fold->least_loss >= 0 && record[KTI_TRAIN_LOSS] > factor * fold->least_loss &&
-        (!logarithmic || record[KTI_TRAIN_LOSS] > loss_of_constant))
-        return "the loss exploded";
-    if (fold->collapsed_epochs >= COLLAPSED_EPOCHS)
-        return "the predictions collapsed to one number";
-    return NULL;
-}
-
-/* Puts the worker's arena into one of the fold's, of all who share it. */
-static kt_status hand_out(kti_worker *w, const kti_fold *fold, kti_arena_role role, kt_error *error)
-{
-    kti_parameters *parameters = &w->place->parameters;
-    kt_status status = KT_OK;
-    if (fold->rank == 0)
-        status = kti_parameters_upload(parameters, role, fold->index, w->arena, error);
-    return status == KT_OK ? kti_parameters_broadcast(parameters, role, fold->index, error) : status;
-}
-
-/* Start weights, no moments. */
-static kt_status begin(kti_worker *w, kti_fold *fold, kt_error *error)
-{
-    kti_run *run = w->team->run;
-    const kti_parameters *parameters = &w->place->parameters;
-    memset(w->arena, 0, (size_t)parameters->layout.size * sizeof *w->arena);
-    kt_status status = hand_out(w, fold, KTI_ROLE_MOMENT1, error);
-    if (status == KT_OK)
-        status = hand_out(w, fold, KTI_ROLE_MOMENT2, error);
-    if (status == KT_OK)
-        status = kti_start_fill(&run->start, fold->options, &parameters->layout, fold->number, fold->draws,
-                                w->arena, error);
-    if (status == KT_OK)
-        status = hand_out(w, fold, KTI_ROLE_VALUE, error);
-    if (status == KT_OK && kti_parameters_have(parameters, KTI_ROLE_AVERAGE))
-        status = hand_out(w, fold, KTI_ROLE_AVERAGE, error);
-    fold->steps = 0;
-    fold->least_loss = -1;
-    return status;
-}
-
-static kt_status keep_best(kti_worker *w, kti_fold *fold, kt_error *error)
-{
-    const kti_parameters *parameters = &w->place->parameters;
-    kt_status status = KT_OK;
-    fold->best_steps = fold->steps;
-    for (kti_arena_role role = 0; role < KTI_ROLES && status == KT_OK; role++)
-        if (kti_parameters_have(parameters, role))
-            status = kti_parameters_download(parameters, role, fold->index, fold->best[role], error);
-    return status;
-}
-
-static kt_status return_to_best(kti_worker *w, kti_fold *fold, kt_error *error)
-{
-    kti_parameters *parameters = &w->place->parameters;
-    kt_status status = KT_OK;
-    fold->steps = fold->best_steps;
-    for (kti_arena_role role = 0; role < KTI_ROLES && status == KT_OK; role++)
-        if (kti_parameters_have(parameters, role))
-            status = kti_parameters_upload(parameters, role, fold->index, fold->best[role], error);
-    return status;
-}
-
-static int best_is_flat(const kti_fold *fold)
-{
-    return fold->best_epoch > 0 &&
-           kti_spread_is_flat(fold->history[(fold->best_epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SPREAD]);
-}
-
-static kt_status rescue(kti_worker *w, kti_fold *fold, const char *reason, double *record, kt_error *error)
-{
-    const kt_train_options *o = w->team->run->options;
-    const int has_best = fold->best_epoch > 0 && !best_is_flat(fold);
-    /* After the last epoch nobody would train what a rescue leaves behind. */
-    const int leave =
-        o->protocol == KT_PUBLISHED || fold->rescues >= MOST_RESCUES || fold->epoch + 1 == o->epochs;
-    char text[240], remedy[160];
-    if (leave)
-        snprintf(remedy, sizeof remedy, "it goes on as it is");
-    else if (has_best)
-        snprintf(remedy, sizeof remedy,
-                 "it goes back to where it stood after epoch %d, with half the learning rate",
-                 fold->best_epoch);
-    else
-        snprintf(remedy, sizeof remedy, "it starts again with newly drawn %s and half the learning rate",
-                 o->from && o->load_weights ? "head" : "weights");
-    snprintf(text, sizeof text, "fold %d, epoch %d: %s; %s", fold->number, fold->epoch + 1, reason, remedy);
-    if (!leave || !fold->in_trouble) /* once for a trouble that stays */
-        kti_team_report(w->team, fold, leave ? "trouble" : "rescue", 0, 1, text);
-    fold->in_trouble = leave;
-    if (leave)
-        return KT_OK;
-    record[KTI_RESCUED] = 1;
-    fold->rescues++;
-    fold->rate_scale /= 2;
-    fold->collapsed_epochs = 0;
-    if (has_best)
-        return return_to_best(w, fold, error);
-    fold->draws++;
-    return begin(w, fold, error);
-}
-
-/* Keeps the best epoch so far. With KT_SELECT_LAST that is the latest, so that a rescue has somewhere to go back to. */
-static kt_status choose(kti_worker *w, kti_fold *fold, const double *record, kt_error *error)
-{
-    const kt_train_options *o = w->team->run->options;
-    const double mape = record[KTI_SELECT_MAPE];
-    const int sound = o->protocol == KT_SOUND, flat = sound && kti_spread_is_flat(record[KTI_SPREAD]);
-    int better;
-    if (o->select == KT_SELECT_LAST)
-        better = !flat;
-    else if (mape < 0)
-        better = 0;
-    else if (fold->best_epoch == 0 || (sound && best_is_flat(fold) && !flat))
-        better = 1;
-    else /* one number for every crystal can have a small MAPE, but is no model */
-        better = mape < fold->best_mape && (!flat || best_is_flat(fold));
-    if (!better)
-        return KT_OK;
-    fold->best_epoch = fold->epoch + 1;
-    fold->best_mape = mape;
-    return keep_best(w, fold, error);
-}
 
 static kt_status one_epoch(kti_worker *w, kti_fold *fold, kt_error *error)
 {
@@ -163,18 +28,18 @@ static kt_status one_epoch(kti_worker *w, kti_fold *fold, kt_error *error)
     if (status != KT_OK)
         return status;
     fold->collapsed_epochs = kti_spread_is_flat(record[KTI_SPREAD]) ? fold->collapsed_epochs + 1 : 0;
-    const char *trouble = diagnose(o, fold, record);
+    const char *trouble = kti_rescue_diagnose(o, fold, record);
     if (record[KTI_TRAIN_LOSS] >= 0 && (fold->least_loss < 0 || record[KTI_TRAIN_LOSS] < fold->least_loss))
         fold->least_loss = record[KTI_TRAIN_LOSS];
     if (status == KT_OK && (!trouble || o->protocol == KT_PUBLISHED))
-        status = choose(w, fold, record, error);
+        status = kti_fold_update_best(w, fold, record, error);
     if (status == KT_OK && trouble)
-        status = rescue(w, fold, trouble, record, error);
+        status = kti_rescue(w, fold, trouble, record, error);
     else
         fold->in_trouble = false;
     if (status == KT_OK && o->select == KT_SELECT_LAST && fold->epoch + 1 == o->epochs) {
         fold->best_epoch = o->epochs; /* whatever it is worth */
-        status = keep_best(w, fold, error);
+        status = kti_fold_keep_best(w, fold, error);
     }
     fold->epoch++;
     return status;
@@ -293,9 +158,9 @@ static kt_status validate(kti_worker *w, kti_fold *fold, kt_error *error)
 static kt_status train_fold(kti_worker *w, kti_fold *fold, kt_error *error)
 {
     const kt_train_options *o = w->team->run->options;
-    kt_status status = fold->epoch == 0 ? begin(w, fold, error) : KT_OK;
+    kt_status status = fold->epoch == 0 ? kti_fold_begin(w, fold, error) : KT_OK;
     if (status == KT_OK && o->epochs == 0)
-        status = keep_best(w, fold, error);
+        status = kti_fold_keep_best(w, fold, error);
     /* A kill may have come before the files of a fold's end were there. */
     else if (status == KT_OK && fold->epoch == o->epochs)
         status = save(w, fold, error);
