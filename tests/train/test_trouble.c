@@ -1,5 +1,5 @@
 /* Training that goes wrong: steps that are not finite, losses that explode, folds that collapse. Each is
- * survived by the rule that train/trainer.h states, and told.
+ * survived by the rule that train/rescue.h states, and told.
  */
 #include <jansson.h>
 

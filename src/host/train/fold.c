@@ -98,40 +98,40 @@ static kt_status split(const kti_dataset *dataset, const kt_train_options *optio
     return status;
 }
 
-kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *options, int number, int index,
-                          int64_t arena_size, kti_fold *fold, kt_error *error)
+/* After an error the fold still owns what was allocated. */
+static kt_status allocate(const kt_train_options *options, int rows, int64_t arena_size, kti_fold *fold,
+                          kt_error *error)
 {
-    kt_status status = KT_OK;
-    *fold = (kti_fold){.number = number, .index = index, .rate_scale = 1, .least_loss = -1};
-    const int size = dataset->size;
-    fold->order = kti_allocate((size_t)size, sizeof *fold->order);
-    bool has_best = true;
+    fold->order = kti_allocate((size_t)rows, sizeof *fold->order);
+    fold->history = kti_allocate((size_t)options->epochs * KTI_HISTORY_COLUMNS, sizeof *fold->history);
+    bool complete = fold->order && fold->history;
     for (kti_arena_role role = 0; role < KTI_ROLES; role++) {
         if (role == KTI_ROLE_AVERAGE && options->weight_average == 0)
             continue;
         fold->best[role] = kti_allocate((size_t)arena_size, sizeof(kt_real));
-        has_best = has_best && fold->best[role];
+        complete = complete && fold->best[role];
     }
-    fold->history = kti_allocate((size_t)options->epochs * KTI_HISTORY_COLUMNS, sizeof *fold->history);
-    if (!fold->order || !has_best || !fold->history) {
-        status = kti_fail_memory(error, "a fold");
-        goto fail;
-    }
-    kti_fold_sizes(dataset, options, &fold->train_rows, &fold->inner_rows, &fold->validate_rows);
-    status = split(dataset, options, fold, error);
-    if (status != KT_OK)
-        goto fail;
+    return complete ? KT_OK : kti_fail_memory(error, "a fold");
+}
+
+static void set_selected_rows(const kt_train_options *options, kti_fold *fold)
+{
     switch (options->select) {
     case KT_SELECT_INNER:
         fold->select = fold->order + fold->train_rows;
         fold->select_rows = fold->inner_rows;
         break;
     case KT_SELECT_OUTER:
-        fold->select = fold->order + fold->train_rows + fold->inner_rows;
+        fold->select = kti_fold_validate(fold);
         fold->select_rows = fold->validate_rows;
         break;
     case KT_SELECT_LAST: break;
     }
+}
+
+/* The rows of the selection, which are predicted anyway; if these are too few, training rows. */
+static void set_watched_rows(kti_fold *fold)
+{
     fold->watch = fold->select;
     fold->watch_rows = fold->select_rows;
     if (fold->watch_rows < LEAST_WATCHED) {
@@ -140,26 +140,43 @@ kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *op
     }
     if (fold->watch_rows < LEAST_WATCHED)
         fold->watch_rows = 0;
-    if (fold->train_rows < 1 || fold->validate_rows < 1 ||
-        (fold->select_rows < 1 && options->epochs > 0 && options->select != KT_SELECT_LAST)) {
-        status = kti_fail(
+}
+
+/* Enough rows to train, select and validate on, and no more than a Gaussian process can take. */
+static kt_status check_rows(const kt_train_options *options, int size, const kti_fold *fold, kt_error *error)
+{
+    const bool selects = options->epochs > 0 && options->select != KT_SELECT_LAST;
+    const int process_rows = fold->train_rows + fold->inner_rows;
+    if (fold->train_rows < 1 || fold->validate_rows < 1 || (fold->select_rows < 1 && selects))
+        return kti_fail(
             error, KT_BAD_ARGUMENT,
             "%d usable crystals are too few: a fold would train on %d, select on %d and validate on %d", size,
             fold->train_rows, fold->select_rows, fold->validate_rows);
-        goto fail;
-    }
-    if (options->head != KT_HEAD_NETWORK && fold->train_rows + fold->inner_rows > KTI_GP_MOST_ROWS) {
-        status = kti_fail(error, KT_BAD_ARGUMENT,
-                          "a fold has %d rows to fit a Gaussian process to; more than %d take too long: use "
-                          "the head \"%s\"",
-                          fold->train_rows + fold->inner_rows, KTI_GP_MOST_ROWS, "network");
-        goto fail;
-    }
-    status = fit_targets(dataset, options, fold, error);
+    if (options->head != KT_HEAD_NETWORK && process_rows > KTI_GP_MOST_ROWS)
+        return kti_fail(error, KT_BAD_ARGUMENT,
+                        "a fold has %d rows to fit a Gaussian process to; more than %d take too long: use "
+                        "the head \"%s\"",
+                        process_rows, KTI_GP_MOST_ROWS, "network");
+    return KT_OK;
+}
+
+kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *options, int number, int index,
+                          int64_t arena_size, kti_fold *fold, kt_error *error)
+{
+    *fold = (kti_fold){.number = number, .index = index, .rate_scale = 1, .least_loss = -1};
+    kti_fold_sizes(dataset, options, &fold->train_rows, &fold->inner_rows, &fold->validate_rows);
+    kt_status status = allocate(options, dataset->size, arena_size, fold, error);
     if (status == KT_OK)
-        return KT_OK;
-fail:
-    kti_fold_destroy(fold);
+        status = split(dataset, options, fold, error);
+    if (status == KT_OK) {
+        set_selected_rows(options, fold);
+        set_watched_rows(fold);
+        status = check_rows(options, dataset->size, fold, error);
+    }
+    if (status == KT_OK)
+        status = fit_targets(dataset, options, fold, error);
+    if (status != KT_OK)
+        kti_fold_destroy(fold);
     return status;
 }
 

@@ -1,716 +1,19 @@
 #include "train/trainer.h"
 
 #include <limits.h>
-#include <float.h>
-#include <math.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/fail.h"
 #include "base/memory.h"
-#include "base/random.h"
-#include "train/checkpoint.h"
-#include "train/choices.h"
-#include "train/journal.h"
-#include "train/plan.h"
-
-_Static_assert((int)KT_MOST_DATA_SETS == KT_DATA_SETS, "the kernels hold a transform for each data set");
-
-enum {
-    PURPOSE_SHUFFLE = 2,
-    PURPOSE_NOISE = 3,
-    MOST_RESCUES = 5,
-    COLLAPSED_EPOCHS = 10,
-    PREDICTED_TOGETHER =
-        32 /* by a device on which a step takes the same time for few crystals and for many */
-};
-
-static const double least_truth = 1.17e-6; /* that an error is divided by, as in the loss */
-static const double explosion = 10;        /* times the least mean loss of an epoch */
-static const double loss_of_constant = 1;  /* squared, of the standardised target; absolute at most that */
-
-/* ---- a worker and what it shares ---- */
-
-/* What those who share a fold do after an epoch: the first of them decides for all. */
-typedef struct verdict {
-    int epoch; /* after which it was given; INT_MAX: there will be none any more */
-    bool stop;
-} verdict;
-
-typedef struct team {
-    kti_run *run;
-    kti_journal *journal;     /* [replicas] */
-    const kti_graph **graphs; /* [data set's size] */
-    kti_kept *kept;           /* [places] they, on each device */
-    atomic_int next_fold;
-    atomic_int stop;       /* 1: a worker failed or the caller asked */
-    int64_t epochs_before; /* that earlier runs had done */
-    pthread_mutex_t lock;  /* of the callbacks and of what follows */
-    int64_t epochs_done;
-    verdict *verdict;       /* [folds] */
-    pthread_cond_t decided; /* one of them */
-    kt_status status;
-    kt_error error;
-    double started;
-    int *choices; /* [replicas] of the device, that are in the run folder */
-} team;
-
-typedef struct worker {
-    team *team;
-    kti_place *place;
-    int lane;       /* of the place's device */
-    kti_fold *own;  /* where a lane is a fold; NULL: it takes what nobody has taken */
-    kti_plan *plan; /* of a step */
-    kti_plan *
-        predict_plan; /* of a prediction, where that is by the running mean of the weights or of more crystals at a
-                               time; NULL: `plan` is */
-    int predicted_batch;   /* crystals of a prediction */
-    int32_t *order;        /* [most training rows] */
-    double *noise;         /* [most rows] factors on kappa */
-    double *predicted;     /* [most rows] */
-    kt_real *standardised; /* [predicted_batch] */
-    kt_real *arena;        /* [layout.size] */
-} worker;
-
-/* Says it to the journal and, if `aloud`, to the caller; one of those who share a fold for all. */
-static void report(team *t, const kti_fold *fold, const char *event, int batch, int aloud, const char *text)
-{
-    if (fold->rank > 0)
-        return;
-    const kti_run *run = t->run;
-    char whole[400];
-    if (run->replicas > 1)
-        snprintf(whole, sizeof whole, "seed %llu, %s", (unsigned long long)fold->options->seed, text);
-    pthread_mutex_lock(&t->lock);
-    if (aloud && run->options->message)
-        run->options->message(run->options->user, run->replicas > 1 ? whole : text);
-    kti_journal_event(&t->journal[fold->options - run->options], event, fold->number, fold->epoch + 1, batch,
-                      text);
-    pthread_mutex_unlock(&t->lock);
-}
-
-/* ---- one epoch ---- */
-
-/* Cosine from the first rate to the second over schedule_period ticks (docs/method.md, section 5), or over the run. */
-static double learning_rate(const kt_train_options *o, const kti_fold *fold)
-{
-    const double pi = 3.14159265358979323846;
-    const double angle = o->schedule_period ? pi * o->schedule_ticks * fold->epoch / o->schedule_period
-                                            : pi * fold->epoch / o->epochs;
-    return fold->rate_scale *
-           (o->least_learning_rate + (o->learning_rate - o->least_learning_rate) * (1 + cos(angle)) / 2);
-}
-
-/* The next batch of a plan, with the label that the loss compares with; `noise` is NULL or a factor for each row of the data
- * set. */
-static int fill_batch(const worker *w, kti_plan *plan, const kti_fold *fold, const int32_t *rows, int count,
-                      const double *noise)
-{
-    const kti_dataset *dataset = w->team->run->dataset;
-    const kti_batch *batch = kti_plan_batch(plan);
-    if (kti_plan_pick(plan, rows, count) != 0)
-        return -1;
-    for (int i = 0; i < count; i++) {
-        const kti_crystal *crystal = &dataset->crystals[rows[i]];
-        batch->kappa[i] = (kt_real)kti_fold_scaled(fold, crystal->part,
-                                                   noise ? crystal->kappa * noise[rows[i]] : crystal->kappa);
-        batch->data_set[i] = crystal->part;
-    }
-    return 0;
-}
-
-/* Factors on the kappa of all rows for an epoch of label noise. Relative noise, so that a soft crystal's kappa stays
- * positive; for all others it is noise on log10(kappa + 1). */
-static void draw_noise(worker *w, const kti_fold *fold)
-{
-    const kti_run *run = w->team->run;
-    kti_random random =
-        kti_random_stream(fold->options->seed, PURPOSE_NOISE, (uint32_t)fold->number, (uint32_t)fold->epoch);
-    for (int i = 0; i < run->dataset->size; i++)
-        w->noise[i] =
-            pow(10, run->options->label_noise * fold->part_target[run->dataset->crystals[i].part].sd *
-                        kti_random_normal(&random));
-}
-
-static void set_step(worker *w, const kti_fold *fold, double rate)
-{
-    kt_real *step = kti_plan_step(w->plan);
-    kti_plan_set_adam(w->plan, rate, fold->steps + 1);
-    for (int i = 0; i < KT_DATA_SETS; i++) {
-        const kti_transform target = fold->restored.sd == 0 ? fold->part_target[i] : fold->restored;
-        step[KT_STEP_TARGET_MEAN + i] = (kt_real)target.mean;
-        step[KT_STEP_TARGET_SD + i] = (kt_real)target.sd;
-    }
-    /* A young mean forgets faster, so that it is not made of the start weights for long. */
-    const double decay =
-        fmin(w->team->run->options->weight_average, (2 + (double)fold->steps) / (11 + (double)fold->steps));
-    step[KT_STEP_AVERAGE_SHARE] = (kt_real)(1 - decay);
-}
-
-/* To the journal each epoch, aloud once: a fold whose loss is lost skips every step from then on. */
-static void report_skip(worker *w, const kti_fold *fold, int batch, const char *what)
-{
-    char text[160];
-    const int before =
-        fold->epoch > 0 && fold->history[(int64_t)(fold->epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SKIPPED] > 0;
-    snprintf(text, sizeof text, "fold %d, epoch %d, batch %d: the %s is not finite; the step is skipped",
-             fold->number, fold->epoch + 1, batch, what);
-    report(w->team, fold, "skipped", batch, !before, text);
-}
-
-/* Where the part of a batch begins that the rank of those who share the fold computes. */
-static int part_begin(const worker *w, int rank, int count)
-{
-    return (int)((int64_t)count * rank / w->team->run->places.sharers);
-}
-
-static kt_status train_epoch(worker *w, kti_fold *fold, double *record, kt_error *error)
-{
-    const kt_train_options *o = fold->options;
-    const double rate = learning_rate(o, fold);
-    double loss = 0, norm = 0, norm_max = 0;
-    int rows = 0, steps = 0, skipped = 0;
-    memcpy(w->order, fold->order, (size_t)fold->train_rows * sizeof *w->order);
-    kti_random random =
-        kti_random_stream(o->seed, PURPOSE_SHUFFLE, (uint32_t)fold->number, (uint32_t)fold->epoch);
-    kti_random_shuffle(&random, w->order, fold->train_rows);
-    if (o->label_noise > 0)
-        draw_noise(w, fold);
-    for (int first = 0, batch = 1; first < fold->train_rows; first += o->batch, batch++) {
-        const int count = fold->train_rows - first < o->batch ? fold->train_rows - first : o->batch;
-        const int own = part_begin(w, fold->rank, count), end = part_begin(w, fold->rank + 1, count);
-        kt_real result[KT_RESULT_VALUES];
-        if (fill_batch(w, w->plan, fold, w->order + first + own, end - own,
-                       o->label_noise > 0 ? w->noise : NULL) != 0)
-            return kti_fail(error, KT_BAD_ARGUMENT, "a batch does not fit the plan");
-        kti_plan_set_whole(w->plan, count);
-        set_step(w, fold, rate);
-        kt_status status = kti_plan_train(w->plan, fold->index, result, error);
-        if (status != KT_OK)
-            return status;
-        if (!isfinite(result[KT_RESULT_LOSS]) || !isfinite(result[KT_RESULT_GRADIENT_NORM])) {
-            if (skipped == 0) /* the first of an epoch stands for all; epochs.csv has their number */
-                report_skip(w, fold, batch, isfinite(result[KT_RESULT_LOSS]) ? "gradient" : "loss");
-            skipped++;
-            continue;
-        }
-        fold->steps++;
-        steps++;
-        rows += count;
-        loss += (double)result[KT_RESULT_LOSS] * count;
-        norm += (double)result[KT_RESULT_GRADIENT_NORM];
-        norm_max = fmax(norm_max, (double)result[KT_RESULT_GRADIENT_NORM]);
-    }
-    fold->skipped += skipped;
-    record[KTI_TRAIN_LOSS] = rows ? loss / rows : -1;
-    record[KTI_LEARNING_RATE] = rate;
-    record[KTI_GRADIENT_NORM] = steps ? norm / steps : -1;
-    record[KTI_GRADIENT_NORM_MAX] = steps ? norm_max : -1;
-    record[KTI_SKIPPED] = skipped;
-    return KT_OK;
-}
-
-/* kappa of rows [size], from the fold's present weights, or their running mean. */
-static kt_status predict(worker *w, const kti_fold *fold, const int32_t *rows, int size, double *kappa,
-                         kt_error *error)
-{
-    const int batch = w->predicted_batch;
-    const kti_dataset *dataset = w->team->run->dataset;
-    kti_plan *plan = w->predict_plan ? w->predict_plan : w->plan;
-    for (int first = 0; first < size; first += batch) {
-        const int count = size - first < batch ? size - first : batch;
-        if (fill_batch(w, plan, fold, rows + first, count, NULL) != 0)
-            return kti_fail(error, KT_BAD_ARGUMENT, "a batch does not fit the plan");
-        kt_status status = kti_plan_predict(plan, fold->index, w->standardised, error);
-        if (status != KT_OK)
-            return status;
-        for (int i = 0; i < count; i++)
-            kappa[first + i] = kti_destandardise(fold->part_target[dataset->crystals[rows[first + i]].part],
-                                                 (double)w->standardised[i]);
-    }
-    return KT_OK;
-}
-
-/* MAPE on the rows of the selection, of what the loss is of. */
-static kt_status evaluate(worker *w, const kti_fold *fold, double *record, kt_error *error)
-{
-    const kti_dataset *dataset = w->team->run->dataset;
-    double sum = 0;
-    kt_status status = predict(w, fold, fold->select, fold->select_rows, w->predicted, error);
-    for (int i = 0; i < fold->select_rows && status == KT_OK; i++) {
-        const kti_crystal *crystal = &dataset->crystals[fold->select[i]];
-        const double truth = kti_fold_scaled(fold, crystal->part, crystal->kappa);
-        const double found = kti_fold_scaled(fold, crystal->part, w->predicted[i]);
-        sum += fabs(found - truth) / fmax(fabs(truth), least_truth);
-    }
-    record[KTI_SELECT_MAPE] = fold->select_rows > 0 && isfinite(sum) ? sum / fold->select_rows : -1;
-    return status;
-}
-
-/* How far apart the predictions of the watched rows are. Those of kappa -1, where a network that has lost itself may end, are one number
- * as others are. */
-static kt_status measure_spread(worker *w, const kti_fold *fold, double *record, kt_error *error)
-{
-    kt_status status = KT_OK;
-    double least = INFINITY, most = -INFINITY;
-    if (fold->watch != fold->select) /* else they have just been predicted */
-        status = predict(w, fold, fold->watch, fold->watch_rows, w->predicted, error);
-    for (int i = 0; i < fold->watch_rows && status == KT_OK; i++) {
-        const double above = w->predicted[i] + 1,
-                     level = isnan(above) ? INFINITY : log10(fmax(above, DBL_EPSILON));
-        least = fmin(least, level);
-        most = fmax(most, level);
-    }
-    record[KTI_SPREAD] = isfinite(most - least) ? most - least : -1;
-    return status;
-}
-
-/* ---- going wrong, and back ---- */
-
-/* What is wrong after an epoch; NULL if nothing is. */
-static const char *diagnose(const kt_train_options *o, const kti_fold *fold, const double *record)
-{
-    /* Of standardised numbers; a loss that small may well jump, and a squared one jumps further. */
-    const int logarithmic = o->loss != KT_LOSS_MAPE;
-    const double factor = o->loss == KT_LOSS_LOG ? explosion * explosion : explosion;
-    if (record[KTI_TRAIN_LOSS] < 0)
-        return "no step of the epoch was finite";
-    if (fold->least_loss >= 0 && record[KTI_TRAIN_LOSS] > factor * fold->least_loss &&
-        (!logarithmic || record[KTI_TRAIN_LOSS] > loss_of_constant))
-        return "the loss exploded";
-    if (fold->collapsed_epochs >= COLLAPSED_EPOCHS)
-        return "the predictions collapsed to one number";
-    return NULL;
-}
-
-/* Puts the worker's arena into one of the fold's, of all who share it. */
-static kt_status hand_out(worker *w, const kti_fold *fold, kti_arena_role role, kt_error *error)
-{
-    kti_parameters *parameters = &w->place->parameters;
-    kt_status status = KT_OK;
-    if (fold->rank == 0)
-        status = kti_parameters_upload(parameters, role, fold->index, w->arena, error);
-    return status == KT_OK ? kti_parameters_broadcast(parameters, role, fold->index, error) : status;
-}
-
-/* Start weights, no moments. */
-static kt_status begin(worker *w, kti_fold *fold, kt_error *error)
-{
-    kti_run *run = w->team->run;
-    const kti_parameters *parameters = &w->place->parameters;
-    memset(w->arena, 0, (size_t)parameters->layout.size * sizeof *w->arena);
-    kt_status status = hand_out(w, fold, KTI_ROLE_MOMENT1, error);
-    if (status == KT_OK)
-        status = hand_out(w, fold, KTI_ROLE_MOMENT2, error);
-    if (status == KT_OK)
-        status = kti_start_fill(&run->start, fold->options, &parameters->layout, fold->number, fold->draws,
-                                w->arena, error);
-    if (status == KT_OK)
-        status = hand_out(w, fold, KTI_ROLE_VALUE, error);
-    if (status == KT_OK && kti_parameters_have(parameters, KTI_ROLE_AVERAGE))
-        status = hand_out(w, fold, KTI_ROLE_AVERAGE, error);
-    fold->steps = 0;
-    fold->least_loss = -1;
-    return status;
-}
-
-static kt_status keep_best(worker *w, kti_fold *fold, kt_error *error)
-{
-    const kti_parameters *parameters = &w->place->parameters;
-    kt_status status = KT_OK;
-    fold->best_steps = fold->steps;
-    for (kti_arena_role role = 0; role < KTI_ROLES && status == KT_OK; role++)
-        if (kti_parameters_have(parameters, role))
-            status = kti_parameters_download(parameters, role, fold->index, fold->best[role], error);
-    return status;
-}
-
-static kt_status return_to_best(worker *w, kti_fold *fold, kt_error *error)
-{
-    kti_parameters *parameters = &w->place->parameters;
-    kt_status status = KT_OK;
-    fold->steps = fold->best_steps;
-    for (kti_arena_role role = 0; role < KTI_ROLES && status == KT_OK; role++)
-        if (kti_parameters_have(parameters, role))
-            status = kti_parameters_upload(parameters, role, fold->index, fold->best[role], error);
-    return status;
-}
-
-static int best_is_flat(const kti_fold *fold)
-{
-    return fold->best_epoch > 0 &&
-           kti_spread_is_flat(fold->history[(fold->best_epoch - 1) * KTI_HISTORY_COLUMNS + KTI_SPREAD]);
-}
-
-static kt_status rescue(worker *w, kti_fold *fold, const char *reason, double *record, kt_error *error)
-{
-    const kt_train_options *o = w->team->run->options;
-    const int has_best = fold->best_epoch > 0 && !best_is_flat(fold);
-    /* After the last epoch nobody would train what a rescue leaves behind. */
-    const int leave =
-        o->protocol == KT_PUBLISHED || fold->rescues >= MOST_RESCUES || fold->epoch + 1 == o->epochs;
-    char text[240], remedy[160];
-    if (leave)
-        snprintf(remedy, sizeof remedy, "it goes on as it is");
-    else if (has_best)
-        snprintf(remedy, sizeof remedy,
-                 "it goes back to where it stood after epoch %d, with half the learning rate",
-                 fold->best_epoch);
-    else
-        snprintf(remedy, sizeof remedy, "it starts again with newly drawn %s and half the learning rate",
-                 o->from && o->load_weights ? "head" : "weights");
-    snprintf(text, sizeof text, "fold %d, epoch %d: %s; %s", fold->number, fold->epoch + 1, reason, remedy);
-    if (!leave || !fold->in_trouble) /* once for a trouble that stays */
-        report(w->team, fold, leave ? "trouble" : "rescue", 0, 1, text);
-    fold->in_trouble = leave;
-    if (leave)
-        return KT_OK;
-    record[KTI_RESCUED] = 1;
-    fold->rescues++;
-    fold->rate_scale /= 2;
-    fold->collapsed_epochs = 0;
-    if (has_best)
-        return return_to_best(w, fold, error);
-    fold->draws++;
-    return begin(w, fold, error);
-}
-
-/* Keeps the best epoch so far. With KT_SELECT_LAST that is the latest, so that a rescue has somewhere to go back to. */
-static kt_status choose(worker *w, kti_fold *fold, const double *record, kt_error *error)
-{
-    const kt_train_options *o = w->team->run->options;
-    const double mape = record[KTI_SELECT_MAPE];
-    const int sound = o->protocol == KT_SOUND, flat = sound && kti_spread_is_flat(record[KTI_SPREAD]);
-    int better;
-    if (o->select == KT_SELECT_LAST)
-        better = !flat;
-    else if (mape < 0)
-        better = 0;
-    else if (fold->best_epoch == 0 || (sound && best_is_flat(fold) && !flat))
-        better = 1;
-    else /* one number for every crystal can have a small MAPE, but is no model */
-        better = mape < fold->best_mape && (!flat || best_is_flat(fold));
-    if (!better)
-        return KT_OK;
-    fold->best_epoch = fold->epoch + 1;
-    fold->best_mape = mape;
-    return keep_best(w, fold, error);
-}
-
-static kt_status one_epoch(worker *w, kti_fold *fold, kt_error *error)
-{
-    const kt_train_options *o = w->team->run->options;
-    double *record = fold->history + (int64_t)fold->epoch * KTI_HISTORY_COLUMNS;
-    memset(record, 0, KTI_HISTORY_COLUMNS * sizeof *record);
-    kt_status status = train_epoch(w, fold, record, error);
-    if (status == KT_OK)
-        status = evaluate(w, fold, record, error);
-    if (status != KT_OK)
-        return status;
-    status = measure_spread(w, fold, record, error);
-    fold->collapsed_epochs = kti_spread_is_flat(record[KTI_SPREAD]) ? fold->collapsed_epochs + 1 : 0;
-    const char *trouble = diagnose(o, fold, record);
-    if (record[KTI_TRAIN_LOSS] >= 0 && (fold->least_loss < 0 || record[KTI_TRAIN_LOSS] < fold->least_loss))
-        fold->least_loss = record[KTI_TRAIN_LOSS];
-    if (status == KT_OK && (!trouble || o->protocol == KT_PUBLISHED))
-        status = choose(w, fold, record, error);
-    if (status == KT_OK && trouble)
-        status = rescue(w, fold, trouble, record, error);
-    else
-        fold->in_trouble = false;
-    if (status == KT_OK && o->select == KT_SELECT_LAST && fold->epoch + 1 == o->epochs) {
-        fold->best_epoch = o->epochs; /* whatever it is worth */
-        status = keep_best(w, fold, error);
-    }
-    fold->epoch++;
-    return status;
-}
-
-/* ---- a fold from start to end ---- */
-
-/* After an epoch of a fold, or after a fold without epochs. Non-zero when the caller asks to stop. */
-static int tell_progress(team *t, const kti_fold *fold)
-{
-    static const double no_epoch[KTI_HISTORY_COLUMNS] = {[KTI_TRAIN_LOSS] = -1, [KTI_SELECT_MAPE] = -1};
-    const kt_train_options *o = t->run->options;
-    const double *record =
-        fold->epoch > 0 ? fold->history + (int64_t)(fold->epoch - 1) * KTI_HISTORY_COLUMNS : no_epoch;
-    int stop = 0;
-    pthread_mutex_lock(&t->lock);
-    const int64_t done = ++t->epochs_done;
-    if (o->progress) {
-        const double passed = kti_seconds() - t->started;
-        const int64_t total = (int64_t)t->run->folds * kti_fold_reports(o);
-        const double left = passed / (double)(done - t->epochs_before) * (double)(total - done);
-        const kt_train_progress progress = {
-            .stage = "",
-            .stage_number = 1,
-            .stages = 1,
-            .rows_done = done * fold->train_rows, /* as many in every fold */
-            .rows_total = total * fold->train_rows,
-            .folds = t->run->folds,
-            .epochs = o->epochs,
-            .epochs_done = done,
-            .epochs_total = total,
-            .replicas = t->run->replicas,
-            .seed = fold->options->seed,
-            .fold = fold->number,
-            .epoch = fold->epoch,
-            .train_loss = record[KTI_TRAIN_LOSS] < 0 ? NAN : record[KTI_TRAIN_LOSS],
-            .select_mape = record[KTI_SELECT_MAPE] < 0 ? NAN : record[KTI_SELECT_MAPE],
-            .seconds = passed,
-            .seconds_left = left};
-        stop = o->progress(o->user, &progress);
-    }
-    pthread_mutex_unlock(&t->lock);
-    return stop;
-}
-
-/* Gives those who share the fold a verdict. */
-static void decide(team *t, const kti_fold *fold, int epoch, bool stop)
-{
-    pthread_mutex_lock(&t->lock);
-    t->verdict[fold->first] = (verdict){epoch, stop};
-    pthread_cond_broadcast(&t->decided);
-    pthread_mutex_unlock(&t->lock);
-}
-
-/* Whether to stop after this epoch. Those who share a fold have to agree, or one would wait for another's gradients. */
-static bool asked_to_stop(team *t, const kti_fold *fold)
-{
-    if (fold->rank == 0) {
-        const bool stop = tell_progress(t, fold) || atomic_load(&t->stop);
-        decide(t, fold, fold->epoch, stop);
-        return stop;
-    }
-    const verdict *v = &t->verdict[fold->first];
-    pthread_mutex_lock(&t->lock);
-    while (v->epoch < fold->epoch)
-        pthread_cond_wait(&t->decided, &t->lock);
-    const bool stop = v->stop;
-    pthread_mutex_unlock(&t->lock);
-    return stop;
-}
-
-/* One of those who share a fold writes for all. */
-static kt_status save(worker *w, const kti_fold *fold, kt_error *error)
-{
-    const kti_run *run = w->team->run;
-    if (!fold->options->out || fold->rank > 0)
-        return KT_OK;
-    const ptrdiff_t replica = fold->options - run->options;
-    pthread_mutex_lock(&w->team->lock);
-    const kt_status status =
-        kti_choices_write(fold->options->out, w->place->device, &w->team->choices[replica], error);
-    pthread_mutex_unlock(&w->team->lock);
-    if (status != KT_OK)
-        return status;
-    return kti_checkpoint_write(fold->options->out, fold, &w->place->parameters, fold->options,
-                                run->dataset->name, error);
-}
-
-/* ---- the Gaussian process ---- */
-
-/* What the head sees of rows [size]; with components, by the fold's present weights. */
-static kt_status sample(worker *w, const kti_fold *fold, const int32_t *rows, int size,
-                        kti_gp_sample *samples, kt_error *error)
-{
-    const kt_train_options *o = w->team->run->options;
-    const kti_dataset *dataset = w->team->run->dataset;
-    kti_plan *plan = w->predict_plan ? w->predict_plan : w->plan;
-    for (int i = 0; i < size; i++)
-        samples[i].feature = dataset->crystals[rows[i]].graph.feature;
-    for (int first = 0; first < size && o->readout_components > 0; first += o->batch) {
-        const int count = size - first < o->batch ? size - first : o->batch;
-        if (fill_batch(w, plan, fold, rows + first, count, NULL) != 0)
-            return kti_fail(error, KT_BAD_ARGUMENT, "a batch does not fit the plan");
-        kt_status status = kti_plan_predict(plan, fold->index, w->standardised, error);
-        for (int g = 0; g < count && status == KT_OK; g++)
-            status = kti_plan_readout(plan, g, samples[first + g].readout, error);
-        if (status != KT_OK)
-            return status;
-    }
-    return KT_OK;
-}
-
-/* Fits to all rows but the 20 %. */
-static kt_status fit_gp(worker *w, kti_fold *fold, kt_error *error)
-{
-    const kt_train_options *o = w->team->run->options;
-    const kti_gp_head_options options = {o->gp_features, o->gp_kernel, o->readout_components};
-    const int rows = fold->train_rows + fold->inner_rows;
-    kti_gp_sample *samples = kti_allocate((size_t)rows, sizeof *samples);
-    double *kappa = kti_allocate((size_t)rows, sizeof *kappa);
-    kt_status status = samples && kappa ? sample(w, fold, fold->order, rows, samples, error)
-                                        : kti_fail_memory(error, "a Gaussian process");
-    for (int i = 0; i < rows && status == KT_OK; i++)
-        kappa[i] = w->team->run->dataset->crystals[fold->order[i]].kappa;
-    kti_gp_head_destroy(&fold->gp);
-    if (status == KT_OK)
-        status = kti_gp_head_fit(samples, kappa, rows, &options, &fold->gp, error);
-    free(samples);
-    free(kappa);
-    return status;
-}
-
-/* Puts the Gaussian process's predictions in the place of the network's, or averages the two. */
-static kt_status apply_gp(worker *w, const kti_fold *fold, kti_validation *v, kt_error *error)
-{
-    const bool average = w->team->run->options->head == KT_HEAD_AVERAGE;
-    const int size = fold->validate_rows;
-    kti_gp_sample *samples = kti_allocate((size_t)size, sizeof *samples);
-    kt_status status = samples ? sample(w, fold, kti_fold_validate(fold), size, samples, error)
-                               : kti_fail_memory(error, "predictions");
-    for (int i = 0; i < size && status == KT_OK; i++) {
-        double own;
-        status = kti_gp_head_predict(&fold->gp, &samples[i], &own, NULL, error);
-        if (status != KT_OK)
-            break;
-        v->best[i] = average ? kti_gp_head_average(v->best[i], own) : own;
-        v->last[i] = average ? kti_gp_head_average(v->last[i], own) : own;
-    }
-    free(samples);
-    return status;
-}
-
-/* Predictions of the 20 %, by the last and by the selected weights. The arenas hold the last ones again
- * afterwards. A Gaussian process is fitted on the selected weights' read-outs, and has no last epoch of its own. */
-static kt_status validate(worker *w, kti_fold *fold, kt_error *error)
-{
-    kti_run *run = w->team->run;
-    kti_parameters *parameters = &w->place->parameters;
-    kti_validation *v = &run->validation[fold->first];
-    const int32_t *rows = kti_fold_validate(fold);
-    const kti_arena_role role = kti_parameters_product(parameters);
-    v->best = kti_allocate((size_t)fold->validate_rows, sizeof *v->best);
-    v->last = kti_allocate((size_t)fold->validate_rows, sizeof *v->last);
-    if (!v->best || !v->last)
-        return kti_fail_memory(error, "predictions");
-    const bool gp = run->options->head != KT_HEAD_NETWORK;
-    kt_status status = predict(w, fold, rows, fold->validate_rows, v->last, error);
-    if (status == KT_OK && fold->best_epoch == 0 && !(gp && run->options->epochs == 0)) {
-        memcpy(v->best, v->last, (size_t)fold->validate_rows * sizeof *v->best);
-        return KT_OK;
-    }
-    if (status == KT_OK)
-        status = kti_parameters_download(parameters, role, fold->index, w->arena, error);
-    if (status == KT_OK)
-        status = kti_parameters_upload(parameters, role, fold->index, fold->best[role], error);
-    if (status == KT_OK)
-        status = predict(w, fold, rows, fold->validate_rows, v->best, error);
-    if (status == KT_OK && gp)
-        status = fit_gp(w, fold, error);
-    if (status == KT_OK && gp)
-        status = apply_gp(w, fold, v, error);
-    if (status == KT_OK)
-        status = kti_parameters_upload(parameters, role, fold->index, w->arena, error);
-    /* Only now: last.safetensors takes its weights from the arenas. */
-    if (status == KT_OK && gp)
-        status = save(w, fold, error);
-    return status;
-}
-
-static kt_status train_fold(worker *w, kti_fold *fold, kt_error *error)
-{
-    const kt_train_options *o = w->team->run->options;
-    kt_status status = fold->epoch == 0 ? begin(w, fold, error) : KT_OK;
-    if (status == KT_OK && o->epochs == 0)
-        status = keep_best(w, fold, error);
-    /* A kill may have come before the files of a fold's end were there. */
-    else if (status == KT_OK && fold->epoch == o->epochs)
-        status = save(w, fold, error);
-    double saved = kti_seconds();
-    while (status == KT_OK && fold->epoch < o->epochs) {
-        status = one_epoch(w, fold, error);
-        if (status != KT_OK)
-            break;
-        const bool stop = asked_to_stop(w->team, fold);
-        if (stop || fold->epoch == o->epochs || kti_seconds() - saved >= o->checkpoint_seconds) {
-            status = save(w, fold, error);
-            saved = kti_seconds();
-        }
-        if (status == KT_OK && stop && fold->epoch < o->epochs) {
-            atomic_store(&w->team->stop, 1);
-            return kti_fail(error, KT_INTERRUPTED, "stopped on request; go on with --resume");
-        }
-    }
-    if (status == KT_OK && fold->rank == 0)
-        status = validate(w, fold, error);
-    /* Without epochs the end of a fold is where one can stop. */
-    if (status == KT_OK && o->epochs == 0 && tell_progress(w->team, fold) &&
-        atomic_load(&w->team->next_fold) < w->team->run->folds) {
-        atomic_store(&w->team->stop, 1);
-        return kti_fail(error, KT_INTERRUPTED, "stopped on request; go on with --resume");
-    }
-    return status;
-}
-
-/* ---- the team ---- */
-
-static kt_status create_plans(worker *w, kt_error *error)
-{
-    kti_place *place = w->place;
-    const team *t = w->team;
-    const kti_kept *kept = &t->kept[place - t->run->places.place];
-    const kt_train_options *o = t->run->options;
-    kt_status status = kti_plan_create_kept(kept, o->batch, w->lane, &place->parameters, KTI_TARGET_KAPPA, o,
-                                            &w->plan, error);
-    const bool averages = kti_parameters_have(&place->parameters, KTI_ROLE_AVERAGE);
-    if (status == KT_OK && (averages || w->predicted_batch != o->batch))
-        status = kti_plan_create_kept(kept, w->predicted_batch, w->lane,
-                                      averages ? &place->average : &place->parameters, KTI_TARGET_KAPPA, NULL,
-                                      &w->predict_plan, error);
-    return status;
-}
-
-static kt_status create_sibling_plans(worker *w, const worker *first, kt_error *error)
-{
-    kt_status status = kti_plan_create_sibling(first->plan, w->lane, &w->plan, error);
-    if (status == KT_OK && first->predict_plan)
-        status = kti_plan_create_sibling(first->predict_plan, w->lane, &w->predict_plan, error);
-    return status;
-}
-
-/* `first` is another worker of the place, or NULL. */
-static kt_status worker_create(worker *w, const worker *first, kt_error *error)
-{
-    const kti_run *run = w->team->run;
-    const size_t rows = (size_t)run->dataset->size;
-    w->predicted_batch = run->options->batch;
-    if (kti_device_fuses(w->place->device) && w->predicted_batch < PREDICTED_TOGETHER)
-        w->predicted_batch = PREDICTED_TOGETHER;
-    kt_status status = first ? create_sibling_plans(w, first, error) : create_plans(w, error);
-    if (status != KT_OK)
-        return status;
-    w->standardised = kti_allocate((size_t)w->predicted_batch, sizeof *w->standardised);
-    w->order = kti_allocate(rows, sizeof *w->order);
-    w->noise = kti_allocate(rows, sizeof *w->noise);
-    w->predicted = kti_allocate(rows, sizeof *w->predicted);
-    w->arena = kti_allocate((size_t)w->place->parameters.layout.size, sizeof *w->arena);
-    return w->standardised && w->order && w->noise && w->predicted && w->arena
-               ? KT_OK
-               : kti_fail_memory(error, "a worker");
-}
-
-static void worker_destroy(worker *w)
-{
-    kti_plan_destroy(w->plan);
-    kti_plan_destroy(w->predict_plan);
-    free(w->standardised);
-    free(w->order);
-    free(w->noise);
-    free(w->predicted);
-    free(w->arena);
-}
+#include "train/fold_training.h"
+#include "train/team_reports.h"
 
 /* The fold to train next; NULL: none is left. */
-static kti_fold *take_fold(worker *w)
+static kti_fold *take_fold(kti_worker *w)
 {
-    team *t = w->team;
+    kti_team *t = w->team;
     kti_fold *own = w->own;
     if (kti_device_fuses(w->place->device) && !own)
         return NULL;
@@ -721,8 +24,8 @@ static kti_fold *take_fold(worker *w)
     return own ? own : next < t->run->folds ? &t->run->fold[next] : NULL;
 }
 
-/* Of several GPUs the one that failed, and what can be done. */
-static void say_where(const worker *w, const kti_fold *fold, kt_error *error)
+/* Adds to the error which of several GPUs failed, and what can be done. */
+static void say_where(const kti_worker *w, const kti_fold *fold, kt_error *error)
 {
     const kti_run *run = w->team->run;
     char text[sizeof error->message];
@@ -733,9 +36,10 @@ static void say_where(const worker *w, const kti_fold *fold, kt_error *error)
     memcpy(error->message, text, sizeof text);
 }
 
-static void give_up(worker *w, const kti_fold *fold, kt_status status, kt_error *error)
+/* Stops the team because of a fold that failed or was interrupted. */
+static void give_up(kti_worker *w, const kti_fold *fold, kt_status status, kt_error *error)
 {
-    team *t = w->team;
+    kti_team *t = w->team;
     if (status != KT_INTERRUPTED)
         say_where(w, fold, error);
     atomic_store(&t->stop, 1);
@@ -746,26 +50,26 @@ static void give_up(worker *w, const kti_fold *fold, kt_status status, kt_error 
         t->error = *error;
     }
     pthread_mutex_unlock(&t->lock);
-    /* Only now: what the others fail with is not the cause. */
+    /* Not earlier: the errors that this gives the others are not the cause. */
     if (status != KT_INTERRUPTED)
         kti_device_abandon(w->place->device);
     if (fold->rank == 0)
-        decide(t, fold, INT_MAX, true);
+        kti_team_decide(t, fold, INT_MAX, true);
 }
 
 static void *work(void *argument)
 {
-    worker *w = argument;
-    team *t = w->team;
+    kti_worker *w = argument;
+    kti_team *t = w->team;
     const bool shares = t->run->places.sharers > 1;
     kt_error error = KT_ERROR_NONE;
     kt_status status = KT_OK;
-    /* One who shares a fold stops when all do. */
+    /* Those who share a fold stop together, by its verdict. */
     while (status == KT_OK && (shares || !atomic_load(&t->stop))) {
         kti_fold *fold = take_fold(w);
         if (!fold)
             break;
-        status = train_fold(w, fold, &error);
+        status = kti_fold_train(w, fold, &error);
         if (status != KT_OK)
             give_up(w, fold, status, &error);
     }
@@ -773,177 +77,70 @@ static void *work(void *argument)
     return NULL;
 }
 
-/* One thread a worker; all enter before one runs, so that none goes ahead of the others. */
-static void run_workers(team *t, worker *workers, pthread_t *handles, int threads)
+/* Ends the run because only `started` worker threads could be started, on a device where every fold needs its own. Speaks for
+ * the workers [size] that have none. */
+static void give_up_threads(kti_team *t, kti_worker *workers, int started, int size)
+{
+    atomic_store(&t->stop, 1);
+    pthread_mutex_lock(&t->lock);
+    t->status = kti_fail(&t->error, KT_OUT_OF_MEMORY,
+                         "the system gives no more than %d threads, and each fold needs one", started + 1);
+    pthread_mutex_unlock(&t->lock);
+    for (int i = started; i < size; i++) {
+        kti_device_abandon(workers[i].place->device);
+        if (workers[i].own && workers[i].own->rank == 0)
+            kti_team_decide(t, workers[i].own, INT_MAX, true);
+        kti_device_leave(workers[i].place->device, workers[i].lane);
+    }
+}
+
+/* One thread a worker, the last one in this thread. All enter their lanes before one runs, so that none goes ahead of the
+ * others. */
+static void run_workers(kti_team *t, kti_worker *workers, pthread_t *handles, int size)
 {
     const bool fuses = kti_device_fuses(workers[0].place->device);
     int started = 0;
-    for (int i = 0; i < threads; i++)
+    for (int i = 0; i < size; i++)
         kti_device_enter(workers[i].place->device, workers[i].lane);
-    for (; started < threads - 1; started++)
-        if (pthread_create(&handles[started], NULL, work, &workers[started]) != 0)
-            break;
-    if (started < threads - 1 && fuses) {
-        /* A fold has its lane, so none can take over. */
-        atomic_store(&t->stop, 1);
-        pthread_mutex_lock(&t->lock);
-        t->status =
-            kti_fail(&t->error, KT_OUT_OF_MEMORY,
-                     "the system gives no more than %d threads, and each fold needs one", started + 1);
-        pthread_mutex_unlock(&t->lock);
-        for (int i = started; i < threads; i++) {
-            kti_device_abandon(workers[i].place->device);
-            if (workers[i].own && workers[i].own->rank == 0)
-                decide(t, workers[i].own, INT_MAX, true);
-            kti_device_leave(workers[i].place->device, workers[i].lane);
-        }
-    } else {
-        work(&workers[threads - 1]); /* fewer workers than asked for: slower, not different */
-    }
+    while (started < size - 1 && pthread_create(&handles[started], NULL, work, &workers[started]) == 0)
+        started++;
+    if (started < size - 1 && fuses)
+        give_up_threads(t, workers, started, size);
+    else
+        work(&workers[size - 1]); /* with fewer workers than asked for: slower, with the same results */
     for (int i = 0; i < started; i++)
         pthread_join(handles[i], NULL);
 }
 
-static kt_status keep_crystals(team *t, kt_error *error)
+/* Makes the workers and lets them train. */
+static kt_status train_together(kti_team *t, kt_error *error)
 {
-    const kti_dataset *dataset = t->run->dataset;
-    t->graphs = kti_allocate((size_t)dataset->size, sizeof *t->graphs);
-    if (!t->graphs)
-        return kti_fail_memory(error, "the crystals");
-    for (int i = 0; i < dataset->size; i++)
-        t->graphs[i] = &dataset->crystals[i].graph;
-    kt_status status = KT_OK;
-    for (int i = 0; i < t->run->places.size && status == KT_OK; i++)
-        status =
-            kti_kept_create(t->run->places.place[i].device, t->graphs, dataset->size, &t->kept[i], error);
-    return status;
-}
-
-/* As many as can work at once. */
-static int count_workers(const kti_run *run)
-{
-    const kti_device *device = run->places.place[0].device;
-    if (kti_device_fuses(device))
-        return run->folds * run->places.sharers;
-    return kti_device_lanes(device) < run->folds ? kti_device_lanes(device) : run->folds;
-}
-
-static kt_status create_workers(team *t, worker *workers, int count, kt_error *error)
-{
-    kti_run *run = t->run;
-    kt_status status = KT_OK;
-    for (int i = 0; i < count && status == KT_OK; i++) {
-        worker *w = &workers[i];
-        const worker *first = NULL;
-        *w = (worker){.team = t, .place = &run->places.place[0], .lane = i};
-        if (kti_device_fuses(w->place->device)) {
-            w->own = &run->fold[i];
-            w->place = &run->places.place[w->own->place];
-            w->lane = w->own->index;
-        }
-        for (int k = 0; k < i && !first; k++)
-            if (workers[k].place == w->place)
-                first = &workers[k];
-        status = worker_create(w, first, error);
+    const int size = kti_team_size(t->run);
+    kti_worker *workers = kti_allocate((size_t)size, sizeof *workers);
+    pthread_t *handles = kti_allocate((size_t)size, sizeof *handles);
+    if (!workers || !handles) {
+        t->status = kti_fail_memory(&t->error, "the workers");
+    } else {
+        kti_team_report_start(t, size);
+        t->status = kti_team_create_workers(t, workers, size, &t->error);
+        if (t->status == KT_OK)
+            run_workers(t, workers, handles, size);
+        kti_team_destroy_workers(workers, size);
+        kti_team_report_end(t);
     }
-    return status;
-}
-
-static kt_status open_journals(team *t, kt_error *error)
-{
-    const kti_run *run = t->run;
-    kt_status status = KT_OK;
-    for (int i = 0; i < run->replicas && status == KT_OK; i++)
-        status = kti_journal_open(&t->journal[i], run->options[i].out,
-                                  kti_communicator_rank(run->options->ranks), run->options[i].resume, error);
-    return status;
-}
-
-static void tell_journals(team *t, const char *event, const char *text)
-{
-    for (int i = 0; i < t->run->replicas; i++)
-        kti_journal_event(&t->journal[i], event, 0, 0, 0, text);
-}
-
-/* With the epochs that all folds had done together, so that a reader can tell the rate. */
-static void tell_begin(team *t)
-{
-    const kti_run *run = t->run;
-    for (int i = 0; i < run->replicas; i++) {
-        int done = 0;
-        for (int f = 0; f < run->folds; f++)
-            done += run->fold[f].options == &run->options[i] ? run->fold[f].epoch : 0;
-        kti_journal_event(&t->journal[i], t->epochs_before ? "resumed" : "started", 0, done, 0,
-                          run->dataset->name);
-    }
-}
-
-/* What a later reader cannot find out of the other files; none of it decides a result. */
-static void tell_environment(team *t, int threads)
-{
-    char text[512], rank[256] = "";
-    const kti_places *places = &t->run->places;
-    const kt_communicator *ranks = t->run->options->ranks;
-    if (kti_communicator_size(ranks) > 1) {
-        char name[200];
-        kti_communicator_describe(ranks, kti_communicator_rank(ranks), name, sizeof name);
-        snprintf(rank, sizeof rank, "; %s of %d", name, kti_communicator_size(ranks));
-    }
-    snprintf(text, sizeof text, "kappatune %s; %s; %d device%s; %d worker thread%s%s", KAPPATUNE_VERSION,
-             kti_device_description(places->place[0].device), places->size, places->size == 1 ? "" : "s",
-             threads, threads == 1 ? "" : "s", rank);
-    tell_journals(t, "environment", text);
+    if (t->status != KT_OK && error && error->status == KT_OK)
+        *error = t->error;
+    free(workers);
+    free(handles);
+    return t->status;
 }
 
 kt_status kti_run_train(kti_run *run, kt_error *error)
 {
-    team t = {.run = run, .started = kti_seconds()};
-    const int threads = count_workers(run);
-    worker *workers = kti_allocate((size_t)threads, sizeof *workers);
-    pthread_t *handles = kti_allocate((size_t)threads, sizeof *handles);
-    t.verdict = kti_allocate((size_t)run->folds, sizeof *t.verdict);
-    t.kept = kti_allocate((size_t)run->places.size, sizeof *t.kept);
-    t.journal = kti_allocate((size_t)run->replicas, sizeof *t.journal);
-    t.choices = kti_allocate((size_t)run->replicas, sizeof *t.choices);
-    kt_status status = workers && handles && t.verdict && t.kept && t.journal && t.choices
-                           ? KT_OK
-                           : kti_fail_memory(error, "the workers");
+    kti_team team;
+    kt_status status = kti_team_create(run, &team, error);
     if (status == KT_OK)
-        status = open_journals(&t, error);
-    if (status != KT_OK)
-        goto done;
-    for (int i = 0; i < run->folds; i++)
-        t.epochs_before += run->fold[i].epoch;
-    t.epochs_done = t.epochs_before;
-    pthread_mutex_init(&t.lock, NULL);
-    pthread_cond_init(&t.decided, NULL);
-    tell_begin(&t);
-    tell_environment(&t, threads);
-    t.status = keep_crystals(&t, &t.error);
-    if (t.status == KT_OK)
-        t.status = create_workers(&t, workers, threads, &t.error);
-    if (t.status == KT_OK)
-        run_workers(&t, workers, handles, threads);
-    for (int i = threads - 1; i >= 0; i--)
-        worker_destroy(&workers[i]);
-    for (int i = 0; i < run->places.size; i++)
-        kti_kept_destroy(&t.kept[i]);
-    free(t.graphs);
-    pthread_cond_destroy(&t.decided);
-    pthread_mutex_destroy(&t.lock);
-    status = t.status;
-    if (status != KT_OK && error && error->status == KT_OK)
-        *error = t.error;
-    tell_journals(&t, status == KT_OK ? "finished" : "stopped",
-                  status == KT_OK ? "all folds" : t.error.message);
-done:
-    for (int i = 0; i < run->replicas && t.journal; i++)
-        kti_journal_close(&t.journal[i]);
-    free(t.journal);
-    free(t.choices);
-    free(workers);
-    free(handles);
-    free(t.verdict);
-    free(t.kept);
+        status = train_together(&team, error);
+    kti_team_destroy(&team);
     return status;
 }
