@@ -16,7 +16,7 @@
 #include "cli/options.h"
 #include "cli/progress.h"
 #include "cli/text.h"
-#include "experiment/results.h"
+#include "experiment/results_origin.h"
 #include "predictor/evaluate.h"
 #include "predictor/model.h"
 #include "statistics/metrics.h"

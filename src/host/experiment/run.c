@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "experiment/calibrate.h"
+#include "experiment/metrics_file.h"
 #include "experiment/results.h"
 #include "experiment/together.h"
 #include "train/recipe.h"

@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/lock.h"
 #include "base/memory.h"
-#include "experiment/results.h"
+#include "experiment/results_origin.h"
 #include "experiment/run.h"
 #include "ranks/communicator.h"
 #include "train/members.h"

@@ -8,7 +8,6 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
-#include "experiment/results.h"
 #include "predictor/evaluate.h"
 #include "report/html.h"
 #include "statistics/metrics.h"

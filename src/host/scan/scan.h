@@ -31,7 +31,7 @@ typedef struct kti_scan_options {
     bool features; /* columns of what the crystal is (crystal/description.h) behind the others */
     int threads;
     /* Processes that share the crystals; NULL: this one alone. Every rank calls with the same options: each reads the sources and predicts
-     * every so-manieth chunk of them, and rank 0 writes. */
+     * every n-th chunk of them, n being their number, and rank 0 writes. */
     kt_communicator *ranks;
     /* After some crystals; non-zero asks to stop. From one thread at a time. NULL: none. */
     int (*progress)(void *user, const kti_scan_progress *progress);
