@@ -16,13 +16,13 @@ static void the_shipped_tables_pass(void **state)
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         char command[128], expected[128];
         snprintf(command, sizeof command, "$KT data check datasets/%s.csv", tables[i].name);
-        run(&r, *state, command);
+        run(&r, *state, "%s", command);
         assert_status(&r, 0);
         snprintf(expected, sizeof expected, "%s crystals can be used, 0 rejected", tables[i].crystals);
         assert_says(&r, expected);
         assert_string_equal(r.err, "");
         snprintf(command, sizeof command, "$KT data stats datasets/%s.csv", tables[i].name);
-        run(&r, *state, command);
+        run(&r, *state, "%s", command);
         assert_status(&r, 0);
         snprintf(expected, sizeof expected, "%s: %s crystals, 0 rejected", tables[i].name,
                  tables[i].crystals);

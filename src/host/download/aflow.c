@@ -1,7 +1,6 @@
 #include "download/aflow.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,18 +19,6 @@
 kti_aflow_options kti_aflow_options_default(void)
 {
     return (kti_aflow_options){.limit = INT64_MAX, .page_size = 1000};
-}
-
-void kti_aflow_tell(const kti_aflow_job *j, const char *format, ...)
-{
-    char text[512];
-    va_list arguments;
-    if (!j->options->message)
-        return;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    j->options->message(j->options->user, text);
 }
 
 /* ---- the data set ---- */

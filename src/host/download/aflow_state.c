@@ -22,6 +22,18 @@ char *kti_aflow_record_path(const kti_aflow_job *j, const char *format, ...)
     return kti_path_join(j->record, name);
 }
 
+void kti_aflow_tell(const kti_aflow_job *j, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    if (!j->options->message)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    j->options->message(j->options->user, text);
+}
+
 kt_status kti_aflow_check_folder(const kti_aflow_job *j, kt_error *error)
 {
     static const char *const own[] = {"aflow", NULL}, *const nothing[] = {NULL};
