@@ -37,7 +37,7 @@ if [ -n "$folder" ]; then
     tree=$(cd "$folder" && pwd)
 else
     tree=$(mktemp -d)
-    trap 'umount -R "$tree"/proc "$tree"/dev 2>/dev/null; rm -rf --one-file-system "$tree"' EXIT
+    trap 'umount -R "$tree"/proc "$tree"/dev "$tree"/sys 2>/dev/null; rm -rf --one-file-system "$tree"' EXIT
 fi
 chmod 755 "$tree"
 
@@ -74,6 +74,9 @@ cp -L /usr/local/share/ca-certificates/*.crt "$tree/usr/local/share/ca-certifica
 mount -t proc proc "$tree/proc"
 mount --rbind /dev "$tree/dev"
 mount --make-rslave "$tree/dev"
+# Open MPI and Slurm look there for processors and control groups, as on any machine.
+mount --rbind /sys "$tree/sys"
+mount --make-rslave "$tree/sys"
 chroot "$tree" update-ca-certificates >/dev/null
 
 git clone --quiet --no-hardlinks "$repository" "$tree/srv/kappatune"
