@@ -244,7 +244,7 @@ static void what_cannot_run_is_not_submitted(void **state)
     write_text(folder, "bad.json", "{\"data\": \"gone.csv\"}");
     run(&r, folder, HERE "$KT submit bad.json --slurm");
     assert_status(&r, 1);
-    assert_complains(&r, "gone.csv: there is no such data set");
+    assert_complains(&r, "gone.csv: cannot be read: No such file");
     run(&r, folder, HERE "$KT submit bad.json --slurm --dry-run --after 3"); /* which may make it */
     assert_status(&r, 0);
     write_text(folder, "bad.json",
