@@ -44,7 +44,8 @@ typedef enum kti_feature {
     KTI_MIDDLE_ROW,
     /* B = (N / 4) (1971 - 220 I) d^-3.5 GPa with N the coordination (1 .. 12), d the mean distance in Å and
      * I = |valence of most - of least| / 2, at most 3, so that IV-IV is 0, III-V 1, II-VI 2 (M. L. Cohen, Phys. Rev. B
-     * 32 (1985) 7988; meant for tetrahedral semiconductors, an order of magnitude elsewhere). */
+     * 32 (1985) 7988, with N / 4 by A. Y. Liu and M. L. Cohen, Science 245 (1989) 841; meant for tetrahedral semiconductors, an order of
+     * magnitude elsewhere). */
     KTI_LOG_BULK_MODULUS,
     /* theta = hbar / k_B (6 pi^2 / V)^(1/3) sqrt(B / rho), K, with V the volume a site */
     KTI_LOG_DEBYE_TEMPERATURE,
