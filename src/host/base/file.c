@@ -11,6 +11,23 @@
 
 #include "base/fail.h"
 
+bool kti_ends_with(const char *text, const char *end)
+{
+    const size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+void kti_last_component(const char *path, char *text, size_t capacity)
+{
+    size_t end = strlen(path);
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin > 0 && path[begin - 1] != '/')
+        begin--;
+    snprintf(text, capacity, "%.*s", (int)(end - begin), path + begin);
+}
+
 /* How a file ends that is still being written: a name that nobody else gives. */
 #define KTI_PART ".kappatune-part"
 

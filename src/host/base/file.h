@@ -20,6 +20,12 @@ kt_status kti_file_read(const char *path, size_t limit, char **data, size_t *siz
  * regular file (a pipe, /dev/null) is written to as it is. */
 kt_status kti_file_write(const char *path, const void *data, size_t size, kt_error *error);
 
+/* Whether a path or a name ends in `end`, as strcmp has it. */
+bool kti_ends_with(const char *text, const char *end);
+
+/* The last component of a path, without slashes at its end, into `text`. */
+void kti_last_component(const char *path, char *text, size_t capacity);
+
 /* "folder/.NAME<suffix>.kappatune-part" for "folder/NAME": where something is made before it is put at `path`, under a name by which
  * it is known as ours when a crash leaves it. A new string (free()), NULL when memory is short. */
 char *kti_part_path(const char *path, const char *suffix);

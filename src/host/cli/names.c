@@ -126,10 +126,9 @@ static const char *keep(const char *text)
     return added->text;
 }
 
-static bool ends_with(const char *text, const char *end)
+static bool has_ending(const place *p, const char *name)
 {
-    const size_t length = strlen(text), tail = strlen(end);
-    return tail > 0 && length > tail && strcmp(text + length - tail, end) == 0;
+    return *p->ending && kti_ends_with(name, p->ending);
 }
 
 /* What a name is called in a place, "x" of "models/x" and of "x"; NULL if it cannot be there. "togo15.csv" is a file of the present folder
@@ -139,7 +138,7 @@ static const char *name_in(const place *p, const char *name)
     const size_t length = strlen(p->folder);
     if (strncmp(name, p->folder, length) == 0 && name[length] == '/')
         return strstr(name, "..") ? NULL : name + length + 1;
-    return strchr(name, '/') || (ends_with(name, p->ending) && !p->keeps_ending) ? NULL : name;
+    return strchr(name, '/') || (has_ending(p, name) && !p->keeps_ending) ? NULL : name;
 }
 
 /* Whether root/folder/own.tail is there, as `path` then says. */
@@ -162,7 +161,7 @@ static void look(const char *root, const place *p, const char *name, kti_text *p
             return;
         if (p->holds && is_there(root, p, own, inside, path) && is_there(root, p, own, "", path))
             return;
-        if (*p->ending && is_there(root, p, own, ends_with(own, p->ending) ? "" : p->ending, path))
+        if (*p->ending && is_there(root, p, own, has_ending(p, own) ? "" : p->ending, path))
             return;
     }
     path->size = 0;
@@ -183,7 +182,7 @@ static void name_of(const char *folder, const place *p, const char *entry, char 
 {
     kti_text inside = {0};
     const size_t length = strlen(entry), tail = strlen(p->ending);
-    const bool ends = ends_with(entry, p->ending);
+    const bool ends = has_ending(p, entry);
     kti_text_add(&inside, "%s/%s/%s", folder, entry, p->holds ? p->holds : "");
     const bool is_folder = p->holds && !inside.failed && kti_file_exists(inside.data);
     kti_text_destroy(&inside);

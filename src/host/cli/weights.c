@@ -129,12 +129,6 @@ static void print_totals(const totals *sum, const char *indent)
                    sum->values[part] == 1 ? "" : "s");
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 /* ---- import and fetch ---- */
 
 static kt_status check_out(const char *out, bool force, kt_error *error)
@@ -161,7 +155,7 @@ static int import(const char *source, const char *out, bool force)
     kt_error error = KT_ERROR_NONE;
     kti_tensors tensors = {0};
     kt_status status = check_out(out, force, &error);
-    if (status == KT_OK && ends_with(source, ".safetensors"))
+    if (status == KT_OK && kti_ends_with(source, ".safetensors"))
         status = kti_fail_file(&error, KT_BAD_ARGUMENT, source,
                                "is safetensors already: use it as it is; import reads matgl's state.pt");
     if (status == KT_OK)
@@ -356,7 +350,7 @@ static int inspect(const char *name, kti_output format)
     if (is_run_folder(path))
         status = kti_fail_file(&error, KT_BAD_ARGUMENT, path,
                                "is a run folder; its weights are folds/<n>/best.safetensors");
-    else if (kti_is_folder(path) || ends_with(path, ".pt"))
+    else if (kti_is_folder(path) || kti_ends_with(path, ".pt"))
         status = kti_matgl_import(path, &tensors, &error);
     else
         status = kti_safetensors_read(path, &tensors, &error);

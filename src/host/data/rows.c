@@ -326,12 +326,6 @@ static kt_status refuse_repeated(kti_rows *rows, kt_error *error)
     return KT_OK;
 }
 
-static bool ends_with(const char *text, const char *ending)
-{
-    size_t length = strlen(text), tail = strlen(ending);
-    return length >= tail && strcmp(text + length - tail, ending) == 0;
-}
-
 static kt_status locate(const char *path, kti_rows *rows, kt_error *error)
 {
     if (kti_is_folder(path)) {
@@ -345,7 +339,7 @@ static kt_status locate(const char *path, kti_rows *rows, kt_error *error)
     }
     if (!kti_file_exists(path))
         return kti_fail_file(error, KT_IO, path, "there is no such file or folder");
-    if (!ends_with(path, ".csv"))
+    if (!kti_ends_with(path, ".csv"))
         return kti_fail_file(error, KT_BAD_ARGUMENT, path,
                              "a data set is a folder with id_prop.csv or a table of crystals named .csv");
     rows->table = kti_duplicate_text(path);

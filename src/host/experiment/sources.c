@@ -4,16 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-void kti_last_component(const char *path, char *text, size_t capacity)
-{
-    size_t end = strlen(path);
-    while (end > 1 && path[end - 1] == '/')
-        end--;
-    size_t begin = end;
-    while (begin > 0 && path[begin - 1] != '/')
-        begin--;
-    snprintf(text, capacity, "%.*s", (int)(end - begin), path + begin);
-}
+#include "base/file.h"
 
 void kti_portable_path(const char *path, char *text, size_t capacity)
 {

@@ -4,9 +4,6 @@
 
 #include <stddef.h>
 
-/* The last component of a path, without slashes at its end, into `text`. */
-void kti_last_component(const char *path, char *text, size_t capacity);
-
 /* A path as another machine may see it: as it is, or its last component if it is absolute or leaves the working
  * directory. */
 void kti_portable_path(const char *path, char *text, size_t capacity);

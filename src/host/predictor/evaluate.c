@@ -124,18 +124,6 @@ static kt_status add_run(kti_run_list *list, char *path, char *name, kt_error *e
     return KT_OK;
 }
 
-/* The last part of a path, without slashes at its end, into `text`. */
-static void last_part(const char *path, char *text, size_t capacity)
-{
-    size_t end = strlen(path);
-    while (end > 1 && path[end - 1] == '/')
-        end--;
-    size_t begin = end;
-    while (begin > 0 && path[begin - 1] != '/')
-        begin--;
-    snprintf(text, capacity, "%.*s", (int)(end - begin), path + begin);
-}
-
 static kt_status has_finished(const char *folder, bool *finished, kt_error *error)
 {
     char *metrics = kti_path_join(folder, "metrics.json");
@@ -152,7 +140,7 @@ static kt_status add_stage(kti_run_list *list, const char *run, const char *stag
     bool finished = false;
     char *folder = kti_stage_path(run, stage);
     kt_status status = folder ? has_finished(folder, &finished, error) : kti_fail_memory(error, "a path");
-    last_part(run, last, sizeof last);
+    kti_last_component(run, last, sizeof last);
     if (status == KT_OK && finished) {
         snprintf(name, sizeof name, "%s/%s", last, stage);
         return add_run(list, folder, kti_duplicate_text(name), error);
@@ -191,7 +179,7 @@ kt_status kti_run_list_add(kti_run_list *list, const char *path,
         status = kti_fail_file(error, KT_BAD_ARGUMENT, path, "no stage of this run has finished yet");
     if (status == KT_OK && !stages) {
         char last[256];
-        last_part(path, last, sizeof last);
+        kti_last_component(path, last, sizeof last);
         status = add_run(list, kti_duplicate_text(path), kti_duplicate_text(last), error);
     }
     json_decref(recipe);

@@ -16,16 +16,10 @@
 #include "train/recipe.h"
 #include "train/stages.h"
 
-static int ends_with(const char *text, const char *end)
-{
-    const size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 kt_status kti_weights_read(const char *path, kti_tensors *tensors, kt_error *error)
 {
     *tensors = (kti_tensors){0};
-    if (kti_is_folder(path) || ends_with(path, ".pt"))
+    if (kti_is_folder(path) || kti_ends_with(path, ".pt"))
         return kti_matgl_import(path, tensors, error);
     kt_status status = kti_safetensors_read(path, tensors, error);
     if (status == KT_OK)
