@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "kernels/launch.h"
+#include "device/launch.h"
 
 enum { USES_MOST = 8 };
 
@@ -71,126 +71,29 @@ static void touch_types(node *n, const kti_pieces *pieces, const int32_t *type_s
 
 static void find_uses(node *n, const kti_pieces *pieces)
 {
-#define READS(matrix, columns) touch(n, pieces, matrix, columns, false)
-#define WRITES(matrix, columns) touch(n, pieces, matrix, columns, true)
     switch (n->operation.kind) {
-    case KTI_OP_GEMM: touch_product(n, pieces, &n->operation.arguments.gemm); break;
-    case KTI_OP_LAYER_BACKWARD: {
-        const kt_layer_backward *a = &n->operation.arguments.layer_backward;
-        touch_product(n, pieces, &a->product);
-        READS(a->out, a->product.n);
-        WRITES(a->product_gradient, a->product.n);
-        break;
+#define READS(matrix, columns) touch(n, pieces, matrix, columns, false);
+#define WRITES(matrix, columns) touch(n, pieces, matrix, columns, true);
+#define PRODUCT(gemm) touch_product(n, pieces, &(gemm));
+#define READS_TYPES(type_start) touch_types(n, pieces, type_start, false);
+#define WRITES_TYPES(type_start) touch_types(n, pieces, type_start, true);
+#define ANYTHING n->anything = true;
+#define OPERATION(NAME, member, type, kernels, cpu, rows, touched, cost, link, by_row)                       \
+    case KTI_OP_##NAME: {                                                                                    \
+        const type *a = &n->operation.arguments.member;                                                      \
+        (void)a;                                                                                             \
+        touched break;                                                                                       \
     }
-    case KTI_OP_LAYER_FORWARD: {
-        const kt_layer_forward *a = &n->operation.arguments.layer_forward;
-        touch_product(n, pieces, &a->product);
-        for (int g = 0; g < a->rest.gathers; g++)
-            READS(a->rest.gather[g].data, a->rest.channels);
-        break;
-    }
-    case KTI_OP_PICK_TYPES: touch_types(n, pieces, n->operation.arguments.pick.type_start, true); break;
-    case KTI_OP_GAUSSIAN_EXPANSION: {
-        const kt_gaussian_expansion *a = &n->operation.arguments.gaussian_expansion;
-        WRITES(a->out, a->channels);
-        break;
-    }
-    case KTI_OP_EMBEDDING: {
-        const kt_embedding *a = &n->operation.arguments.embedding;
-        WRITES(a->out, a->channels);
-        break;
-    }
-    case KTI_OP_EMBEDDING_GRADIENT: {
-        const kt_embedding_gradient *a = &n->operation.arguments.embedding_gradient;
-        READS(a->out_gradient, a->channels);
-        touch_types(n, pieces, a->type_start.data, false);
-        break;
-    }
-    case KTI_OP_LINEAR_BACKWARD: {
-        const kt_linear_backward *a = &n->operation.arguments.linear_backward;
-        READS(a->out, a->channels);
-        READS(a->gradient, a->channels);
-        WRITES(a->product_gradient, a->channels);
-        break;
-    }
-    case KTI_OP_SEGMENT_SUM: {
-        const kt_segment_sum *a = &n->operation.arguments.segment_sum;
-        READS(a->in, a->channels);
-        WRITES(a->out, a->channels);
-        break;
-    }
+#include "kernels/operations.inc"
     case KTI_OP_SEGMENT_SPREAD: {
         const kt_segment_spread *a = &n->operation.arguments.segment_spread;
-        READS(a->in, a->channels);
-        READS(a->base, a->channels);
-        WRITES(a->out, a->channels);
+        touch(n, pieces, a->in, a->channels, false);
+        touch(n, pieces, a->base, a->channels, false);
+        touch(n, pieces, a->out, a->channels, true);
         break;
     }
-    case KTI_OP_ADD: {
-        const kt_add *a = &n->operation.arguments.add;
-        READS(a->left, a->channels);
-        READS(a->right, a->channels);
-        WRITES(a->out, a->channels);
-        break;
+    case KTI_OP_KINDS: break;
     }
-    case KTI_OP_LSTM_FORWARD: {
-        const kt_lstm_forward *a = &n->operation.arguments.lstm_forward;
-        WRITES(a->gates, 4 * a->channels);
-        READS(a->cell_before, a->channels);
-        WRITES(a->cell, a->channels);
-        WRITES(a->hidden, a->channels);
-        break;
-    }
-    case KTI_OP_LSTM_BACKWARD: {
-        const kt_lstm_backward *a = &n->operation.arguments.lstm_backward;
-        WRITES(a->gates, 4 * a->channels);
-        READS(a->cell_before, a->channels);
-        READS(a->cell, a->channels);
-        READS(a->hidden_gradient, a->channels);
-        WRITES(a->cell_gradient, a->channels);
-        break;
-    }
-    case KTI_OP_LSTM_BIAS_GRADIENT: {
-        const kt_lstm_bias_gradient *a = &n->operation.arguments.lstm_bias_gradient;
-        READS(a->step[0], a->channels);
-        READS(a->step[1], a->channels);
-        break;
-    }
-    case KTI_OP_ATTENTION_FORWARD: {
-        const kt_attention_forward *a = &n->operation.arguments.attention_forward;
-        READS(a->in, a->channels);
-        READS(a->hidden, a->channels);
-        WRITES(a->attention, 1);
-        WRITES(a->out, a->channels);
-        break;
-    }
-    case KTI_OP_ATTENTION_BACKWARD: {
-        const kt_attention_backward *a = &n->operation.arguments.attention_backward;
-        READS(a->in, a->channels);
-        READS(a->hidden, a->channels);
-        READS(a->attention, 1);
-        READS(a->out_gradient, a->channels);
-        WRITES(a->scratch, 1);
-        WRITES(a->in_gradient, a->channels);
-        WRITES(a->hidden_gradient, a->channels);
-        break;
-    }
-    case KTI_OP_MAPE_LOSS: {
-        const kt_mape_loss *a = &n->operation.arguments.mape_loss;
-        READS(a->prediction, 1);
-        WRITES(a->gradient, 1);
-        break;
-    }
-    case KTI_OP_LOG_LOSS: {
-        const kt_log_loss *a = &n->operation.arguments.log_loss;
-        READS(a->prediction, 1);
-        WRITES(a->gradient, 1);
-        break;
-    }
-    default: n->anything = true; break;
-    }
-#undef READS
-#undef WRITES
 }
 
 static bool overlap(const use *a, const use *b)
@@ -401,58 +304,66 @@ static kt_layer_backward as_part(const kti_operation *o)
     return o->arguments.layer_backward;
 }
 
+/* Whether the operation, as it stands in the table, can be a link. */
+static bool is_link_kind(const kti_operation *o)
+{
+    switch (o->kind) {
+#define LINK_IF(condition) return condition;
+#define NO_LINK return false;
+#define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row)                          \
+    case KTI_OP_##NAME: {                                                                                    \
+        const type *a = &o->arguments.member;                                                                \
+        (void)a;                                                                                             \
+        link                                                                                                 \
+    }
+#include "kernels/operations.inc"
+    case KTI_OP_SEGMENT_SPREAD: return true;
+    case KTI_OP_KINDS: break;
+    }
+    return false;
+}
+
+/* A plain product as the layer's backward that it is a part of. */
+static kti_operation unplain(const kti_operation *o)
+{
+    kti_operation made = *o;
+    if (o->kind == KTI_OP_GEMM) {
+        made.kind = KTI_OP_LAYER_BACKWARD;
+        made.arguments.layer_backward = as_part(o);
+    }
+    return made;
+}
+
 /* Whether the operation can be a link, of rows of kind *rows. */
 static bool is_link(const kti_operation *o, kt_count *rows)
 {
-    const kt_gemm *product = NULL;
-    switch (o->kind) {
-    case KTI_OP_GEMM: product = &o->arguments.gemm; break;
-    case KTI_OP_LAYER_FORWARD: product = &o->arguments.layer_forward.product; break;
-    case KTI_OP_LAYER_BACKWARD: product = &o->arguments.layer_backward.product; break;
-    case KTI_OP_LINEAR_BACKWARD:
-        *rows = o->arguments.linear_backward.rows;
-        return !o->arguments.linear_backward.bias_gradient.data;
-    case KTI_OP_SEGMENT_SUM: *rows = o->arguments.segment_sum.segments; return true;
-    case KTI_OP_SEGMENT_SPREAD: *rows = o->arguments.segment_spread.rows; return true;
-    case KTI_OP_ADD: *rows = o->arguments.add.rows; return true;
-    case KTI_OP_LSTM_FORWARD: *rows = o->arguments.lstm_forward.graphs; return true;
-    case KTI_OP_LSTM_BACKWARD: *rows = o->arguments.lstm_backward.graphs; return true;
-    case KTI_OP_ATTENTION_FORWARD: *rows = o->arguments.attention_forward.graphs; return true;
-    case KTI_OP_ATTENTION_BACKWARD: *rows = o->arguments.attention_backward.graphs; return true;
-    default: return false;
-    }
-    *rows = product->rows;
-    return product->product != KT_WEIGHT_GRADIENT && kt_gemm_kernel(product) == KT_ID_gemm &&
-           product->n <= (rows->kind == KT_GRAPHS ? KT_CHAIN_WIDEST : KT_CHAIN_WIDTH);
+    const kti_operation link = unplain(o);
+    if (!is_link_kind(&link))
+        return false;
+    *rows = *kti_operation_rows(&link);
+    return true;
 }
 
-static kt_link as_link(const kti_operation *o)
+static kt_link as_link(const kti_operation *operation)
 {
-    kt_link link;
+    const kti_operation o = unplain(operation);
+    kt_link made;
     /* What its kind has no use for too: nothing stale goes into a kernel's argument. */
-    memset(&link, 0, sizeof link);
-#define LINK(kind_of, member)                                                                                \
-    do {                                                                                                     \
-        link.kind = kind_of;                                                                                 \
-        link.of.member = o->arguments.member;                                                                \
-    } while (0)
-    switch (o->kind) {
-    case KTI_OP_LAYER_FORWARD: LINK(KT_LINK_LAYER_FORWARD, layer_forward); break;
-    case KTI_OP_LINEAR_BACKWARD: LINK(KT_LINK_LINEAR_BACKWARD, linear_backward); break;
-    case KTI_OP_SEGMENT_SUM: LINK(KT_LINK_SEGMENT_SUM, segment_sum); break;
-    case KTI_OP_SEGMENT_SPREAD: LINK(KT_LINK_SEGMENT_SPREAD, segment_spread); break;
-    case KTI_OP_ADD: LINK(KT_LINK_ADD, add); break;
-    case KTI_OP_LSTM_FORWARD: LINK(KT_LINK_LSTM_FORWARD, lstm_forward); break;
-    case KTI_OP_LSTM_BACKWARD: LINK(KT_LINK_LSTM_BACKWARD, lstm_backward); break;
-    case KTI_OP_ATTENTION_FORWARD: LINK(KT_LINK_ATTENTION_FORWARD, attention_forward); break;
-    case KTI_OP_ATTENTION_BACKWARD: LINK(KT_LINK_ATTENTION_BACKWARD, attention_backward); break;
-    default:
-        link.kind = KT_LINK_LAYER_BACKWARD;
-        link.of.layer_backward = as_part(o);
+    memset(&made, 0, sizeof made);
+    switch (o.kind) {
+#define LINK_IF(condition) KT_KEEP
+#define NO_LINK KT_DROP
+#define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row)                          \
+    case KTI_OP_##NAME:                                                                                      \
+        link(made.kind = KT_LINK_##NAME; made.of.member = o.arguments.member;) break;
+#include "kernels/operations.inc"
+    case KTI_OP_SEGMENT_SPREAD:
+        made.kind = KT_LINK_SEGMENT_SPREAD;
+        made.of.segment_spread = o.arguments.segment_spread;
         break;
+    case KTI_OP_KINDS: break;
     }
-#undef LINK
-    return link;
+    return made;
 }
 
 /* For each the latest level that it may have without making the list longer. */
