@@ -246,7 +246,6 @@ typedef enum kt_link_kind {
 #define NO_LINK KT_DROP
 #define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) link(KT_LINK_##NAME, )
 #include "kernels/operations.inc"
-    KT_LINK_SEGMENT_SPREAD
 } kt_link_kind;
 
 /* `layer_backward` may be a plain product, but of no weight gradient; `linear_backward` is without the gradient by the bias. */
@@ -257,7 +256,6 @@ typedef struct kt_link {
 #define NO_LINK KT_DROP
 #define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) link(type member;)
 #include "kernels/operations.inc"
-        kt_segment_spread segment_spread;
     } of;
 } kt_link;
 

@@ -278,7 +278,6 @@ KT_INLINE void run_row(const kt_link *link, int fold, int row)
                 break;                                                                                       \
             })
 #include "kernels/operations.inc"
-    case KT_LINK_SEGMENT_SPREAD: segment_spread_row(&link->of.segment_spread, fold, row); break;
     }
 }
 

@@ -15,7 +15,6 @@ typedef enum kt_kernel_id {
 #define CHOICE(id, alternatives) alternatives
 #define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) kernels
 #include "kernels/operations.inc"
-    KT_ID_segment_spread,
     KT_KERNEL_IDS
 } kt_kernel_id;
 
@@ -169,10 +168,6 @@ static inline kt_launch kt_launch_of(kt_kernel_id kernel, const void *arguments)
 #define CHOICE(id, alternatives) alternatives
 #define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) kernels
 #include "kernels/operations.inc"
-    case KT_ID_segment_spread: {
-        const kt_segment_spread *a = (const kt_segment_spread *)arguments;
-        return kt_launch_rows(a->rows.most, a->channels);
-    }
     case KT_KERNEL_IDS: break;
     }
     return (kt_launch){0, 0, 0, KT_FIXED_BLOCK};

@@ -11,7 +11,6 @@
 #define CHOICE(id, alternatives) alternatives
 #define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) kernels
 #include "kernels/operations.inc"
-THREADS_START(segment_spread, kt_segment_spread)
 
 const threads_twin threaded_kernels[] = {
 #define NONE
@@ -19,7 +18,7 @@ const threads_twin threaded_kernels[] = {
 #define CHOICE(id, alternatives) alternatives
 #define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) kernels
 #include "kernels/operations.inc"
-    THREADS_TWIN(segment_spread, kt_segment_spread){NULL, NULL, 0}};
+    {NULL, NULL, 0}};
 
 int threaded_run(const kti_operation *operation, int first_fold, const threads_launch *launch)
 {

@@ -98,12 +98,6 @@ static kti_cost segment_sum_cost(const kt_segment_sum *a, const double rows[KT_R
                  (1 + weighted) * entries * a->channels);
 }
 
-static kti_cost segment_spread_cost(const kt_segment_spread *a, const double rows[KT_ROW_KINDS])
-{
-    const double size = of(a->rows, rows) * a->channels;
-    return moved(3 * size + 2 * of(a->rows, rows), 2 * size);
-}
-
 static kti_cost lstm_forward_cost(const kt_lstm_forward *a, const double rows[KT_ROW_KINDS])
 {
     /* Writes four gates, cell and hidden; reads the gates and the cell before. */
@@ -152,7 +146,6 @@ static kti_cost link_cost(const kt_link *l, const double rows[KT_ROW_KINDS])
              return cost;                                                                                    \
          })
 #include "kernels/operations.inc"
-    case KT_LINK_SEGMENT_SPREAD: return segment_spread_cost(&l->of.segment_spread, rows);
     }
     return nothing();
 }
@@ -177,7 +170,6 @@ static kti_cost cost_of(const kti_operation *operation, const double rows[KT_ROW
         return cost;                                                                                         \
     }
 #include "kernels/operations.inc"
-    case KTI_OP_SEGMENT_SPREAD: return segment_spread_cost(&operation->arguments.segment_spread, rows);
     case KTI_OP_KINDS: break;
     }
     return nothing();

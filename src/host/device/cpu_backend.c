@@ -82,7 +82,6 @@ static void run_link(const kt_link *l, int fold, kt_real *scratch)
              break;                                                                                          \
          })
 #include "kernels/operations.inc"
-    case KT_LINK_SEGMENT_SPREAD: segment_spread(block, l->of.segment_spread); break;
     }
 }
 
@@ -97,7 +96,6 @@ static void run(const kti_operation *operation, int fold, kt_real *scratch)
         break;                                                                                               \
     }
 #include "kernels/operations.inc"
-    case KTI_OP_SEGMENT_SPREAD: segment_spread(block, operation->arguments.segment_spread); break;
     case KTI_OP_KINDS: break;
     }
 }

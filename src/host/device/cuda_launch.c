@@ -14,7 +14,6 @@ _Static_assert(sizeof(kt_chain) <= ARGUMENT_BYTES, "a chain is a kernel's argume
 #define CHOICE(id, alternatives) alternatives
 #define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) kernels
 #include "kernels/operations.inc"
-void KT_STUB(segment_spread)(kt_segment_spread, int);
 
 static const void *const stubs[KT_KERNEL_IDS] = {
 #define NONE
@@ -22,7 +21,6 @@ static const void *const stubs[KT_KERNEL_IDS] = {
 #define CHOICE(id, alternatives) alternatives
 #define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) kernels
 #include "kernels/operations.inc"
-    (const void *)KT_STUB(segment_spread),
 };
 
 static kt_status start(kti_cuda *cuda, kt_kernel_id kernel, const void *arguments, int first, int count,

@@ -24,7 +24,6 @@ static inline int kti_operation_kernels(const kti_operation *operation,
         of_kind break;                                                                                       \
     }
 #include "kernels/operations.inc"
-    case KTI_OP_SEGMENT_SPREAD: kernels[count++] = KT_ID_segment_spread; break;
     case KTI_OP_KINDS: break;
     }
     return count;
@@ -43,7 +42,6 @@ static inline const kt_count *kti_operation_rows(const kti_operation *operation)
         rows break;                                                                                          \
     }
 #include "kernels/operations.inc"
-    case KTI_OP_SEGMENT_SPREAD: return &operation->arguments.segment_spread.rows;
     case KTI_OP_KINDS: break;
     }
     return NULL;
@@ -68,7 +66,6 @@ static inline void kti_operation_fit(kti_operation *operation, const int32_t lim
         rows break;                                                                                          \
     }
 #include "kernels/operations.inc"
-    case KTI_OP_SEGMENT_SPREAD: kti_fit_rows(&operation->arguments.segment_spread.rows, limit); break;
     case KTI_OP_KINDS: break;
     }
 }

@@ -15,7 +15,6 @@
 typedef enum kti_operation_kind {
 #define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) KTI_OP_##NAME,
 #include "kernels/operations.inc"
-    KTI_OP_SEGMENT_SPREAD,
     KTI_OP_KINDS
 } kti_operation_kind;
 
@@ -52,7 +51,6 @@ typedef struct kti_operation {
     union {
 #define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) type member;
 #include "kernels/operations.inc"
-        kt_segment_spread segment_spread;
     } arguments;
 } kti_operation;
 

@@ -85,13 +85,6 @@ static void find_uses(node *n, const kti_pieces *pieces)
         touched break;                                                                                       \
     }
 #include "kernels/operations.inc"
-    case KTI_OP_SEGMENT_SPREAD: {
-        const kt_segment_spread *a = &n->operation.arguments.segment_spread;
-        touch(n, pieces, a->in, a->channels, false);
-        touch(n, pieces, a->base, a->channels, false);
-        touch(n, pieces, a->out, a->channels, true);
-        break;
-    }
     case KTI_OP_KINDS: break;
     }
 }
@@ -317,7 +310,6 @@ static bool is_link_kind(const kti_operation *o)
         link                                                                                                 \
     }
 #include "kernels/operations.inc"
-    case KTI_OP_SEGMENT_SPREAD: return true;
     case KTI_OP_KINDS: break;
     }
     return false;
@@ -357,10 +349,6 @@ static kt_link as_link(const kti_operation *operation)
     case KTI_OP_##NAME:                                                                                      \
         link(made.kind = KT_LINK_##NAME; made.of.member = o.arguments.member;) break;
 #include "kernels/operations.inc"
-    case KTI_OP_SEGMENT_SPREAD:
-        made.kind = KT_LINK_SEGMENT_SPREAD;
-        made.of.segment_spread = o.arguments.segment_spread;
-        break;
     case KTI_OP_KINDS: break;
     }
     return made;
