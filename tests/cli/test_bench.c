@@ -1,4 +1,4 @@
-/* kappatune bench: the plan that it shows is the step that it times. */
+/* kappatune bench: the plan that it shows is the step that it times, and every kernel is timed. */
 #include <jansson.h>
 
 #include "cli/program.h"
@@ -48,10 +48,34 @@ static void plan_is_what_is_timed(void **state)
     outcome_destroy(&r);
 }
 
+static void every_kernel_is_timed(void **state)
+{
+    outcome r = {0};
+    size_t i;
+    const json_t *one;
+    run(&r, *state,
+        "cp datasets/togo15.csv $D/set.csv && "
+        "$KT bench --data $D/set.csv --kernels --seconds 0 --json $D/kernels.json");
+    assert_status(&r, 0);
+    assert_says(&r, "lstm_backward");
+    json_t *kernels = read_json(*state, "kernels.json");
+    assert_true(json_array_size(kernels) > 50);
+    json_array_foreach(kernels, i, one)
+    {
+        assert_true(json_number_value(json_object_get(one, "microseconds")) > 0);
+    }
+    json_decref(kernels);
+    run(&r, *state, "$KT bench --plan --kernels");
+    assert_status(&r, 2);
+    assert_complains(&r, "name one");
+    outcome_destroy(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(plan_is_what_is_timed, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(every_kernel_is_timed, folder_setup, folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -293,12 +293,50 @@ static void test_bench_shows_the_plan(void **state)
     json_decref(plan);
 }
 
+static int bench_kernels(const fixture *f, const char *file)
+{
+    char ids[PATH_SIZE];
+    write_ids(f, ids);
+    const char *const arguments[] = {"bench",     "--data", f->data,     "--ids", ids,
+                                     "--device",  "cuda",   "--threads", "1",     "--kernels",
+                                     "--seconds", "0",      "--json",    file,    NULL};
+    return kti_cli_bench((int)(sizeof arguments / sizeof *arguments) - 1, (char **)arguments);
+}
+
+/* Every kernel has the same bits in every shape of its launch; one that lacks a barrier has not, and is not timed. */
+static void test_bench_checks_kernels(void **state)
+{
+    const fixture *f = *state;
+    char file[PATH_SIZE];
+    size_t i;
+    const json_t *one;
+    path_in(f->folder.path, "kernels.json", file);
+    start_emulator(1);
+    assert_int_equal(bench_kernels(f, file), 0);
+    assert_clean();
+    json_t *kernels = read_json(f->folder.path, "kernels.json");
+    assert_true(json_array_size(kernels) > 20);
+    json_array_foreach(kernels, i, one)
+    {
+        assert_int_equal(json_integer_value(json_object_get(one, "variations")), 27);
+        assert_true(json_number_value(json_object_get(one, "microseconds")) > 0);
+    }
+    json_decref(kernels);
+    start_emulator(2);
+    emulator_skip_barrier(2, 0);
+    assert_int_not_equal(bench_kernels(f, path_in(f->folder.path, "faulty.json", file)), 0);
+    emulator_skip_barrier(0, 0);
+    assert_int_not_equal(access(file, F_OK), 0);
+    assert_clean();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choices_are_stored),
         cmocka_unit_test(test_resumed_run_keeps_them),
         cmocka_unit_test(test_what_cannot_be_honoured_is_refused),
+        cmocka_unit_test(test_bench_checks_kernels),
         cmocka_unit_test(test_bench_shows_the_plan),
         cmocka_unit_test(test_bench_shows_them),
     };

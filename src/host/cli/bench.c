@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "cli/bench.h"
+#include "cli/bench_kernels.h"
 #include "cli/bench_measure.h"
 #include "cli/bench_plan.h"
 #include "cli/names.h"
@@ -38,6 +39,10 @@ static const char help[] =
     "FLOPs, "
     "shapes, and\n"
     "                        which others each one waits for\n"
+    "  --kernels             check and time instead every kernel by itself: on a GPU by 27 shapes of "
+    "launches, which "
+    "must give\n"
+    "                        the same bits; on the CPU by each instruction set that it has\n"
     "  --json FILE           write the figures as JSON; - for standard output, instead of the table\n"
     "\n"
     "A figure is the median over passes through the crystals, with the least and the greatest; a step's time "
@@ -326,38 +331,67 @@ static kt_status report(const kti_bench *b, const results *r, kt_error *error)
     return path ? write_json(path, to_json(b, r), error) : KT_OK;
 }
 
-/* The step of one lane, instead of figures. */
-static kt_status show_plan(const kti_bench *b, kt_error *error)
+/* Rows of the lane's batch. */
+static void batch_rows(const kti_bench_lane *l, double rows[KT_ROW_KINDS])
+{
+    const kti_batch *batch = kti_plan_batch(l->plan);
+    rows[KT_GRAPHS] = *batch->graph_count;
+    rows[KT_NODES] = *batch->node_count;
+    rows[KT_EDGES] = *batch->edge_count;
+}
+
+static void print_operations(const kti_bench *b, const json_t *json, const double rows[KT_ROW_KINDS])
+{
+    printf("%s of a training step on %s, for one fold of %.1f graphs, %.1f nodes and %.1f edges\n\n",
+           b->request->kernels ? "Kernels" : "Operations", kti_device_description(b->device), rows[KT_GRAPHS],
+           rows[KT_NODES], rows[KT_EDGES]);
+    if (b->request->kernels)
+        kti_bench_kernels_print(json);
+    else
+        kti_bench_plan_print(json);
+}
+
+/* The operations of one lane's step, or its kernels, instead of figures. */
+static kt_status find_operations(const kti_bench *b, kti_bench_lane *l, double rows[KT_ROW_KINDS],
+                                 json_t **json, kt_error *error)
+{
+    int size;
+    count_rows(b, rows);
+    if (b->request->kernels) {
+        kti_bench_next_step(l, 0);
+        batch_rows(l, rows);
+    }
+    const kti_operation *list = kti_plan_operations(l->plan, &size);
+    json_t *plan = *json = kti_bench_plan(list, size, rows);
+    if (!plan)
+        return kti_fail_memory(error, "the plan");
+    if (!b->request->kernels)
+        return KT_OK;
+    const kt_status status = kti_bench_kernels(l, plan, json, error);
+    json_decref(plan);
+    return status;
+}
+
+static kt_status show_operations(const kti_bench *b, kt_error *error)
 {
     kti_bench_lane single;
     double rows[KT_ROW_KINDS];
-    int size;
+    json_t *json = NULL;
     kt_status status = kti_bench_lane_create(&single, b, 0, NULL, error);
-    if (status != KT_OK) {
-        kti_bench_lane_destroy(&single);
-        return status;
-    }
-    count_rows(b, rows);
-    const kti_operation *list = kti_plan_operations(single.plan, &size);
-    json_t *plan = kti_bench_plan(list, size, rows);
-    if (plan && !is_json_alone(b->request)) {
-        printf("A training step on %s: %d operations, for one fold of %.1f graphs, %.1f nodes and %.1f "
-               "edges\n\n",
-               kti_device_description(b->device), size, rows[KT_GRAPHS], rows[KT_NODES], rows[KT_EDGES]);
-        kti_bench_plan_print(plan);
-    }
-    if (b->request->json)
-        status = write_json(b->request->json, json_incref(plan), error);
-    else if (!plan)
-        status = kti_fail_memory(error, "the plan");
-    json_decref(plan);
+    if (status == KT_OK)
+        status = find_operations(b, &single, rows, &json, error);
+    if (status == KT_OK && !is_json_alone(b->request))
+        print_operations(b, json, rows);
+    if (status == KT_OK && b->request->json)
+        status = write_json(b->request->json, json_incref(json), error);
+    json_decref(json);
     kti_bench_lane_destroy(&single);
     return status;
 }
 
 static int read_request(int argc, char **argv, kti_bench_request *r)
 {
-    enum { DATA = 256, IDS, BATCH, THREADS, SECONDS, NO_QUOTIENT, DEVICE, PLAN, JSON };
+    enum { DATA = 256, IDS, BATCH, THREADS, SECONDS, NO_QUOTIENT, DEVICE, PLAN, KERNELS, JSON };
     static const struct option options[] = {{"data", required_argument, NULL, DATA},
                                             {"ids", required_argument, NULL, IDS},
                                             {"batch", required_argument, NULL, BATCH},
@@ -366,6 +400,7 @@ static int read_request(int argc, char **argv, kti_bench_request *r)
                                             {"no-quotient", no_argument, NULL, NO_QUOTIENT},
                                             {"device", required_argument, NULL, DEVICE},
                                             {"plan", no_argument, NULL, PLAN},
+                                            {"kernels", no_argument, NULL, KERNELS},
                                             {"json", required_argument, NULL, JSON},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
@@ -390,12 +425,15 @@ static int read_request(int argc, char **argv, kti_bench_request *r)
         case NO_QUOTIENT: r->quotient = false; break;
         case DEVICE: r->device = optarg; break;
         case PLAN: r->plan = true; break;
+        case KERNELS: r->kernels = true; break;
         case JSON: r->json = optarg; break;
         default: fine = false;
         }
         if (!fine)
             return KTI_EXIT_USAGE;
     }
+    if (r->plan && r->kernels)
+        return kti_cli_usage(command, "--plan and --kernels are two tables: name one");
     return optind < argc ? kti_cli_usage(command, "`%s` is not an option", argv[optind]) : -1;
 }
 
@@ -415,12 +453,13 @@ int kti_cli_bench(int argc, char **argv)
         status = kti_cli_spare(r.json, "{", &error);
     if (status == KT_OK)
         status = prepare(&b, &error);
-    if (status == KT_OK && r.plan)
-        status = show_plan(&b, &error);
-    if (status == KT_OK && !r.plan)
+    if (status == KT_OK && (r.plan || r.kernels)) {
+        status = show_operations(&b, &error);
+    } else if (status == KT_OK) {
         status = measure(&b, &found, &error);
-    if (status == KT_OK && !r.plan)
-        status = report(&b, &found, &error);
+        if (status == KT_OK)
+            status = report(&b, &found, &error);
+    }
     kti_kept_destroy(&b.kept);
     free(b.graphs);
     kti_parameters_destroy(&b.parameters);

@@ -12,7 +12,7 @@ typedef struct kti_bench_request {
     int batch, threads;
     double seconds;
     bool quotient;
-    bool plan; /* is shown instead */
+    bool plan, kernels; /* are shown instead of figures */
 } kti_bench_request;
 
 /* Median, least and greatest over passes. */

@@ -12,22 +12,27 @@
 #include "device/cpu_backend.h"
 #include "device/kind.h"
 
+enum { MAX_BACKENDS = 3 };
+
 typedef struct cpu {
     kti_device device; /* first */
     const kti_cpu_backend *backend;
+    const kti_cpu_backend *supported[MAX_BACKENDS]; /* [backends], the best one first */
+    int backends;
     kti_arena *scratch; /* [lanes] */
 } cpu;
 
-static const kti_cpu_backend *best_backend(void)
+static void find_backends(cpu *c)
 {
 #ifdef KTI_X86_BACKENDS
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return &kti_cpu_backend_avx512;
+        c->supported[c->backends++] = &kti_cpu_backend_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return &kti_cpu_backend_avx2;
+        c->supported[c->backends++] = &kti_cpu_backend_avx2;
 #endif
-    return &kti_cpu_backend_plain;
+    c->supported[c->backends++] = &kti_cpu_backend_plain;
+    c->backend = c->supported[0];
 }
 
 static void destroy(kti_device *device)
@@ -51,8 +56,8 @@ static kt_status create(const char *variant, int ordinal, int lanes, kti_device 
         free(scratch);
         return kti_fail_memory(error, "the device");
     }
-    *made = (cpu){
-        .device = {.kind = &kti_cpu_kind, .lanes = lanes}, .backend = best_backend(), .scratch = scratch};
+    *made = (cpu){.device = {.kind = &kti_cpu_kind, .lanes = lanes}, .scratch = scratch};
+    find_backends(made);
     snprintf(made->device.description, sizeof made->device.description, "cpu (%s)", made->backend->name);
     for (int lane = 0; lane < lanes && status == KT_OK; lane++)
         status = kti_arena_create(&scratch[lane], KTI_CPU_SCRATCH * sizeof(kt_real), "the device", error);
@@ -131,6 +136,18 @@ static kt_status run(kti_device *device, int lane, const kti_job *job, kt_error 
     return KT_OK;
 }
 
+static int variations(const kti_device *device)
+{
+    return ((const cpu *)device)->backends - 1;
+}
+
+static void vary(kti_device *device, int i, kti_variation *variation)
+{
+    cpu *c = (cpu *)device;
+    c->backend = c->supported[i + 1];
+    snprintf(variation->name, sizeof variation->name, "%s", c->backend->name);
+}
+
 const kti_device_kind kti_cpu_kind = {.version = KTI_KIND_VERSION,
                                       .name = "cpu",
                                       .create = create,
@@ -141,4 +158,6 @@ const kti_device_kind kti_cpu_kind = {.version = KTI_KIND_VERSION,
                                       .release_host = release,
                                       .upload = copy,
                                       .download = copy,
-                                      .run = run};
+                                      .run = run,
+                                      .variations = variations,
+                                      .vary = vary};

@@ -53,6 +53,7 @@ typedef struct kti_cuda {
     kti_cuda_blas *blas; /* NULL: all products are our own */
     kti_cuda_nccl *nccl; /* NULL: the GPU shares its folds with no other */
     kti_cuda_dnn *dnn;   /* NULL: no cuDNN */
+    int variation;       /* how launches are shaped, from 1; 0: as usual */
     kti_choice *choice;  /* [choices] of KTI_CUDA_TIMED */
     size_t choices, choice_capacity;
     pthread_mutex_t lock;
@@ -101,6 +102,10 @@ kt_status kti_cuda_multiply(kti_cuda *cuda, const kt_gemm *gemm, int first, int 
 /* An operation that is sized for its batch, in one way; *done is false where the library has nothing for it. */
 kt_status kti_cuda_launch_way(kti_cuda *cuda, const kti_operation *operation, kti_way way, int first,
                               int count, bool *done, kt_error *error);
+
+/* Of the shapes of launches; under no lock, since no lane runs. */
+int kti_cuda_variations(const kti_device *device);
+void kti_cuda_vary(kti_device *device, int i, kti_variation *variation);
 
 kt_status kti_cuda_launch(kti_cuda *cuda, const kti_operation *operation, int first, int count,
                           const int32_t rows[KT_ROW_KINDS], kt_error *error);

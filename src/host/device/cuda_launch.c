@@ -1,5 +1,7 @@
 #include "device/cuda.h"
 
+#include <stdio.h>
+
 #include "base/fail.h"
 #include "device/launch.h"
 
@@ -23,10 +25,47 @@ static const void *const stubs[KT_KERNEL_IDS] = {
 #include "kernels/operations.inc"
 };
 
+/* Shapes that a launch may have besides its own; grid 0: its own. */
+static const int widths[] = {32, 33, 128}, heights[] = {1, 2, 4}, grids[] = {0, 1, 3};
+enum { WIDTHS = 3, HEIGHTS = 3, GRIDS = 3 };
+
+static kt_launch shape_of(const kti_cuda *cuda, kt_kernel_id kernel, const void *arguments)
+{
+    kt_launch shape = kt_launch_of(kernel, arguments);
+    const int i = cuda->variation - 1, grid = i < 0 ? 0 : grids[i / WIDTHS / HEIGHTS];
+    if (i >= 0 && shape.rule != KT_FIXED_BLOCK) {
+        shape.block_x = widths[i % WIDTHS];
+        shape.block_y = shape.rule == KT_ANY_BLOCK ? heights[i / WIDTHS % HEIGHTS] : 1;
+    }
+    shape.grid_x = grid > 0 ? grid : shape.grid_x;
+    return shape;
+}
+
+int kti_cuda_variations(const kti_device *device)
+{
+    (void)device;
+    return WIDTHS * HEIGHTS * GRIDS;
+}
+
+void kti_cuda_vary(kti_device *device, int i, kti_variation *variation)
+{
+    kti_cuda *cuda = (kti_cuda *)device;
+    const int grid = i < 0 ? 0 : grids[i / WIDTHS / HEIGHTS];
+    char blocks[32] = "as many as usual";
+    cuda->variation = i + 1;
+    if (i < 0)
+        return;
+    if (grid > 0)
+        snprintf(blocks, sizeof blocks, "%d a fold", grid);
+    snprintf(variation->name, sizeof variation->name, "blocks of %d x %d, %s", widths[i % WIDTHS],
+             heights[i / WIDTHS % HEIGHTS], blocks);
+    variation->same_bits = true;
+}
+
 static kt_status start(kti_cuda *cuda, kt_kernel_id kernel, const void *arguments, int first, int count,
                        kt_error *error)
 {
-    const kt_launch shape = kt_launch_of(kernel, arguments);
+    const kt_launch shape = shape_of(cuda, kernel, arguments);
     const struct dim3 grid = {(unsigned)shape.grid_x, 1, (unsigned)count},
                       block = {(unsigned)shape.block_x, (unsigned)shape.block_y, 1};
     void *parameters[] = {(void *)arguments, &first};

@@ -176,6 +176,17 @@ kt_status kti_device_peak(kti_device *device, size_t bytes, int size, kti_peak *
     return device->kind->peak ? device->kind->peak(device, bytes, size, peak, error) : KT_OK;
 }
 
+int kti_device_variations(const kti_device *device)
+{
+    return device->kind->variations(device);
+}
+
+void kti_device_vary(kti_device *device, int i, kti_variation *variation)
+{
+    *variation = (kti_variation){"", false};
+    device->kind->vary(device, i, variation);
+}
+
 void kti_device_forget(kti_device *device, const kti_operation *list)
 {
     if (device->kind->forget)

@@ -88,6 +88,18 @@ typedef struct kti_peak {
  * device does not measure it. No lane runs meanwhile. */
 kt_status kti_device_peak(kti_device *device, size_t bytes, int size, kti_peak *peak, kt_error *error);
 
+/* Other means that a device has for the same operations, to check its kernels: on the CPU another instruction set, whose last bits may
+ * differ; on a GPU other shapes of launches, within what a kernel's rule allows (kernels/launch.h), with the same bits. */
+typedef struct kti_variation {
+    char name[64];
+    bool same_bits;
+} kti_variation;
+
+int kti_device_variations(const kti_device *device);
+
+/* From now on operations run by variation i, 0 .. their number - 1, which is described; -1: as usual. No lane runs meanwhile. */
+void kti_device_vary(kti_device *device, int i, kti_variation *variation);
+
 /* To be called before a list is freed or changed, after its last job. */
 void kti_device_forget(kti_device *device, const kti_operation *list);
 

@@ -27,6 +27,8 @@ typedef struct kti_device_kind {
     void (*enter)(kti_device *device, int lane);
     void (*leave)(kti_device *device, int lane);
     kt_status (*peak)(kti_device *device, size_t bytes, int size, kti_peak *peak, kt_error *error);
+    int (*variations)(const kti_device *device);
+    void (*vary)(kti_device *device, int i, kti_variation *variation);
     /* NULL where there is one device */
     kt_status (*count)(int *count, kt_error *error);
     kt_status (*connect)(kti_device *const *devices, int count, double patience, kt_error *error);

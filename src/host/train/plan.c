@@ -260,6 +260,13 @@ const kti_plan_views *kti_plan_get_views(const kti_plan *plan)
     return &plan->network.views;
 }
 
+void kti_plan_workspace(const kti_plan *plan, void **memory, size_t *bytes)
+{
+    const size_t folds = kti_device_fuses(plan->device) ? (size_t)plan->request.parameters->folds : 1;
+    *memory = plan->workspace;
+    *bytes = plan->network.workspace_bytes * folds;
+}
+
 const kti_operation *kti_plan_operations(const kti_plan *plan, int *size)
 {
     *size = plan->network.size;

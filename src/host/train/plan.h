@@ -62,6 +62,9 @@ const kt_real *kti_plan_gradient(const kti_plan *plan);
 
 const kti_plan_views *kti_plan_get_views(const kti_plan *plan);
 
+/* The device memory that the list works in, of all folds where the device fuses: to keep it and to put it back. */
+void kti_plan_workspace(const kti_plan *plan, void **memory, size_t *bytes);
+
 /* The list, for the benchmark's per-family times. */
 const kti_operation *kti_plan_operations(const kti_plan *plan, int *size);
 
