@@ -447,9 +447,8 @@ static int report(const request *asked, const kti_reproduction *r, screen *s)
     printf("%s\n", overview);
     free(overview);
     int exit_status = count_trouble(r);
-    if (kti_figures_draw(r, &drawn, &error) != KT_OK)
-        exit_status = kti_cli_fail(&error);
-    else if (!asked->no_scan && scan(asked, r, s, &drawn, &error) != KT_OK)
+    if (kti_figures_draw(r, &drawn, &error) != KT_OK ||
+        (!asked->no_scan && scan(asked, r, s, &drawn, &error) != KT_OK))
         exit_status = kti_cli_fail(&error);
     if (error.status == KT_OK && write_page(r, &error) != KT_OK)
         exit_status = kti_cli_fail(&error);

@@ -87,8 +87,8 @@ static double time_of(const char *stamp)
         return NAN;
     /* Years that begin in March have their leap day at the end. */
     const int y = month > 2 ? year : year - 1, m = (month + 9) % 12;
-    const double days = 365.0 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
-    return 86400 * days + 3600 * hour + 60 * minute + second;
+    const int leap_days = y / 4 - y / 100 + y / 400, day_of_year = (153 * m + 2) / 5 + day - 1;
+    return 86400.0 * (365 * y + leap_days + day_of_year - 719468) + 3600 * hour + 60 * minute + second;
 }
 
 /* When training began last, and the epochs of all folds that were done then. */
