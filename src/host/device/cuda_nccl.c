@@ -277,13 +277,13 @@ static void free_group(group *g)
     free(g);
 }
 
-kt_status kti_cuda_connect(kti_device *const *devices, int count, double patience, kt_error *error)
+kt_status kti_cuda_connect(kti_device *const *devices, int count, double seconds, kt_error *error)
 {
     kt_status status = check_kinds(devices, count, error);
     group *made = status == KT_OK ? kti_allocate(1, sizeof *made) : NULL;
     if (!made)
         return status == KT_OK ? kti_fail_memory(error, "a group of GPUs") : status;
-    made->patience = patience;
+    made->patience = seconds;
     pthread_mutex_init(&made->lock, NULL);
     int members = 0;
     for (; members < count && status == KT_OK; members++) {

@@ -576,7 +576,7 @@ static kt_status write_card(const job *j, const kti_coverage *coverage, const kt
     if (status == KT_OK)
         status = kti_card_write(&card, &text, error);
     if (status == KT_OK)
-        status = kti_file_write(file, text.data, text.size, error);
+        status = kti_text_write(&text, file, "a model card", error);
     kti_text_destroy(&credits);
     kti_text_destroy(&text);
     free(file);

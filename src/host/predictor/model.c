@@ -350,11 +350,11 @@ kt_status kti_model_predict_graphs(kt_model *model, const kti_graph *const *grap
     return status;
 }
 
-kt_status kti_model_predict_member(kt_model *model, int member, const kti_graph *const *graphs, int count,
+kt_status kti_model_predict_member(kt_model *model, int index, const kti_graph *const *graphs, int count,
                                    double *value, double *log_sd, kt_error *error)
 {
     kt_status status = pack(model, graphs, count, error);
-    return status == KT_OK ? ask(model, member, graphs, count, 1, value, log_sd, error) : status;
+    return status == KT_OK ? ask(model, index, graphs, count, 1, value, log_sd, error) : status;
 }
 
 kt_status kti_model_predict_graph(kt_model *model, const kti_graph *graph, const char *file, double *value,
