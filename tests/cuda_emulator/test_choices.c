@@ -43,7 +43,7 @@ static int stop_at_once(void *user, const kt_train_progress *progress)
 static kt_train_options options_for(const fixture *f, const char *out)
 {
     kt_train_options options = small_options(f->data, out);
-    options.device = "cuda-auto";
+    options.run.device = "cuda-auto";
     options.epochs = 2;
     return options;
 }
@@ -58,8 +58,8 @@ static int set_up(void **state)
     scratch_create(&f->folder);
     make_dataset(path_in(f->folder.path, "data", f->data), SMALL_SET, NULL);
     kt_train_options options = options_for(f, path_in(f->folder.path, "stopped", f->stopped));
-    options.checkpoint_seconds = 0;
-    options.progress = stop_at_once;
+    options.run.checkpoint_seconds = 0;
+    options.run.progress = stop_at_once;
     start_emulator(1);
     emulator_dnn_fuses(true);
     assert_int_equal(kt_train(&options, &result, &error), KT_INTERRUPTED);
@@ -108,7 +108,7 @@ static kt_status resume(const fixture *f, const char *run, uint64_t seed, kt_err
 {
     kt_train_result result;
     kt_train_options options = options_for(f, run);
-    options.resume = true;
+    options.run.resume = true;
     start_emulator(seed);
     emulator_dnn_fuses(true);
     const kt_status status = kt_train(&options, &result, error);

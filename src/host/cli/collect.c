@@ -165,8 +165,8 @@ static kt_status copy_parts(const request *r, int folds, kt_error *error)
 {
     kti_lock lock = KTI_LOCK_NONE;
     kt_train_options single = r->recipe.stage[0].options;
-    single.out = r->run;
-    single.resume = true;
+    single.run.out = r->run;
+    single.run.resume = true;
     kt_status status = r->recipe.staged ? kti_stages_check_run(&r->recipe, r->run, true, error)
                                         : kti_recipe_check_run(&single, error);
     if (status == KT_OK)
@@ -249,7 +249,7 @@ static int read_options(int argc, char **argv, request *r)
     while (good && (option = kti_cli_next(argc, argv, ":h", longs)) != -1) {
         switch (option) {
         case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case OPTION_DEVICE: r->common.device = optarg; break;
+        case OPTION_DEVICE: r->common.run.device = optarg; break;
         case OPTION_GPUS: good = kti_option_integer("--gpus", optarg, 1, 1024, &gpus); break;
         case OPTION_THREADS: good = kti_option_integer("--threads", optarg, 1, MOST_THREADS, &threads); break;
         default: return KTI_EXIT_USAGE;
@@ -260,11 +260,11 @@ static int read_options(int argc, char **argv, request *r)
     if (argc - optind != 1)
         return kti_cli_usage(command, "name one run folder");
     r->run = argv[optind];
-    r->common.threads = (int)threads;
-    r->common.gpus = (int)gpus;
-    r->common.progress = stop_if_asked;
-    r->common.message = show_message;
-    r->common.find = kti_name_find_named;
+    r->common.run.threads = (int)threads;
+    r->common.run.gpus = (int)gpus;
+    r->common.run.progress = stop_if_asked;
+    r->common.run.message = show_message;
+    r->common.run.find = kti_name_find_named;
     return -1;
 }
 

@@ -194,21 +194,21 @@ static kt_status check_recipe(request *r, int point, kt_error *error)
 {
     kt_recipe recipe = {0};
     kt_train_options common = kt_train_options_default(KT_SOUND);
-    common.device = r->cluster.device;
-    common.find = kti_name_find_named;
+    common.run.device = r->cluster.device;
+    common.run.find = kti_name_find_named;
     json_t *root = r->points > 0 ? kti_sweep_point(r->root, r->points, point) : json_incref(r->root);
     kt_status status = root ? kti_recipe_read(root, r->recipe, &common, &recipe, error)
                             : kti_fail_memory(error, "the recipe");
     for (int i = 0; i < recipe.stages && r->cluster.gpus > 0 && r->cluster.ranks == 0; i++)
-        recipe.stage[i].options.gpus = r->cluster.gpus;
+        recipe.stage[i].options.run.gpus = r->cluster.gpus;
     if (status == KT_OK)
         status = kti_stages_check(&recipe, error);
     for (int i = 0; i < recipe.stages && status == KT_OK; i++) {
         kt_train_options *o = &recipe.stage[i].options;
         status = check_paths(r, o, error);
         r->folds = i == 0 ? o->folds : o->folds == r->folds ? r->folds : 0;
-        o->out = r->out;
-        o->resume = r->resume;
+        o->run.out = r->out;
+        o->run.resume = r->resume;
     }
     if (status == KT_OK && r->points == 0 && !r->array)
         status = recipe.staged ? kti_stages_check_run(&recipe, r->out, r->resume, error)

@@ -271,7 +271,7 @@ static bool apply(request *r, kt_train_options *o, int option)
         break;
     case OPTION_FOLD:
         fine = kti_option_integer("--fold", optarg, 1, 1000, &integer);
-        o->only_fold = (int)integer;
+        o->run.only_fold = (int)integer;
         break;
     case OPTION_EPOCHS:
         fine = kti_option_integer("--epochs", optarg, 0, 1000000, &integer);
@@ -314,24 +314,24 @@ static bool apply(request *r, kt_train_options *o, int option)
         o->readout_components = (int)integer;
         break;
     case OPTION_NO_QUOTIENT: o->quotient = false; break;
-    case OPTION_DEVICE: o->device = optarg; break;
+    case OPTION_DEVICE: o->run.device = optarg; break;
     case OPTION_GPUS:
         fine = kti_option_integer("--gpus", optarg, 1, 1024, &integer);
-        o->gpus = (int)integer;
+        o->run.gpus = (int)integer;
         break;
     case OPTION_GPU_TIMEOUT:
-        fine = kti_option_number("--gpu-timeout", optarg, 1e-3, 1e9, &o->gpu_timeout);
+        fine = kti_option_number("--gpu-timeout", optarg, 1e-3, 1e9, &o->run.gpu_timeout);
         break;
     case OPTION_THREADS:
         fine = kti_option_integer("--threads", optarg, 1, 1024, &integer);
-        o->threads = (int)integer;
+        o->run.threads = (int)integer;
         r->threads_named = true;
         break;
     case OPTION_OUT: r->out = optarg; break;
     case OPTION_RESUME: r->resume = true; break;
-    case OPTION_FORCE: o->force = true; break;
+    case OPTION_FORCE: o->run.force = true; break;
     case OPTION_CHECKPOINT:
-        fine = kti_option_number("--checkpoint-every", optarg, 0, 1e9, &o->checkpoint_seconds);
+        fine = kti_option_number("--checkpoint-every", optarg, 0, 1e9, &o->run.checkpoint_seconds);
         break;
     case OPTION_QUIET: r->quiet = true; break;
     case OPTION_PROGRESS: r->progress = true; break;
@@ -405,7 +405,7 @@ static int read_request(int argc, char **argv, request *r)
             return KTI_EXIT_USAGE;
     }
     kt_train_options common = kt_train_options_default((kt_protocol)choice);
-    common.find = kti_name_find_named;
+    common.run.find = kti_name_find_named;
     if (argc - optind > 1)
         return kti_cli_usage(command, "one recipe at a time; `%s` is one too many", argv[optind + 1]);
     r->file = optind < argc ? argv[optind] : NULL;
@@ -544,8 +544,8 @@ static kt_status check_run(const request *r, kt_error *error)
 {
     kt_train_options options = r->recipe.stage[0].options;
     kt_status status = kti_stages_check(&r->recipe, error);
-    options.out = r->out;
-    options.resume = r->resume;
+    options.run.out = r->out;
+    options.run.resume = r->resume;
     if (r->replicas > 0) /* each has a folder of its own, which is looked at when they are trained */
         return status;
     if (status == KT_OK)
@@ -636,8 +636,8 @@ static int train_replicas(const request *r, kti_progress *progress)
     kt_error error = KT_ERROR_NONE;
     kt_train_options options = r->recipe.stage[0].options;
     kt_train_result *results = kti_allocate((size_t)r->replicas, sizeof *results);
-    options.out = r->out;
-    options.resume = r->resume;
+    options.run.out = r->out;
+    options.run.resume = r->resume;
     kt_status status = results ? kt_train_replicas(&options, r->replicas, results, &error)
                                : kti_fail_memory(&error, "the results");
     kti_progress_end(progress);
@@ -679,15 +679,16 @@ static int share_out(request *r)
 {
     for (int i = 0; i < r->recipe.stages; i++) {
         kt_train_options *o = &r->recipe.stage[i].options;
-        o->ranks = r->ranks;
+        o->run.ranks = r->ranks;
         if (!r->threads_named)
-            o->threads = kti_communicator_processors(r->ranks);
-        if (r->ranks && (o->gpus > 1 || (o->device && strcmp(o->device, "cuda-auto") == 0))) {
+            o->run.threads = kti_communicator_processors(r->ranks);
+        if (r->ranks && (o->run.gpus > 1 || (o->run.device && strcmp(o->run.device, "cuda-auto") == 0))) {
             kt_error error = KT_ERROR_NONE;
             kti_fail(&error, KT_BAD_ARGUMENT,
-                     o->gpus > 1 ? "each rank has one GPU; leave out --gpus and start a rank for each"
-                                 : "cuda-auto times one GPU, and the ranks' would choose differently; use "
-                                   "--device cuda, cuda-cublas or cuda-cudnn");
+                     o->run.gpus > 1
+                         ? "each rank has one GPU; leave out --gpus and start a rank for each"
+                         : "cuda-auto times one GPU, and the ranks' would choose differently; use "
+                           "--device cuda, cuda-cublas or cuda-cudnn");
             return kti_cli_fail_together(r->ranks, &error);
         }
     }
@@ -699,9 +700,9 @@ static int train(request *r)
     const bool root = kti_communicator_is_root(r->ranks);
     screen s = {kti_progress_create(r->quiet || !root, r->progress), r->quiet};
     for (int i = 0; i < r->recipe.stages; i++) {
-        r->recipe.stage[i].options.progress = show_progress;
-        r->recipe.stage[i].options.message = show_message;
-        r->recipe.stage[i].options.user = &s;
+        r->recipe.stage[i].options.run.progress = show_progress;
+        r->recipe.stage[i].options.run.message = show_message;
+        r->recipe.stage[i].options.run.user = &s;
     }
     kti_stop_on_signals();
     return r->replicas > 0 ? train_replicas(r, &s.progress) : train_recipe(r, &s.progress);
