@@ -244,7 +244,8 @@ static void test_bench_shows_them(void **state)
                                      "--device", "cuda-auto", "--threads", "2",     "--seconds",
                                      "0",        "--json",    file,        NULL};
     start_emulator(1);
-    assert_int_equal(kti_cli_bench((int)(sizeof arguments / sizeof *arguments) - 1, (char **)arguments), 0);
+    assert_int_equal(
+        kti_bench_command.run((int)(sizeof arguments / sizeof *arguments) - 1, (char **)arguments), 0);
     assert_clean();
     json_t *root = read_json(f->folder.path, "bench.json");
     const json_t *choices = json_object_get(root, "choices"), *first = json_array_get(choices, 0);

@@ -225,7 +225,7 @@ static kt_status read_weights(const json_t *root, const char *file, kt_train_opt
 static kt_status read_integer(const json_t *root, const char *file, const kti_option *key, int64_t *value,
                               kt_error *error)
 {
-    const int64_t max = isfinite(key->max) ? (int64_t)key->max : INT64_MAX;
+    const int64_t max = key->max < 9.2e18 ? (int64_t)key->max : INT64_MAX;
     return kti_json_integer(root, file, key->key, (int64_t)key->min, max, value, error);
 }
 
