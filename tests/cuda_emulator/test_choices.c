@@ -43,7 +43,7 @@ static int stop_at_once(void *user, const kt_train_progress *progress)
 static kt_train_options options_for(const fixture *f, const char *out)
 {
     kt_train_options options = small_options(f->data, out);
-    options.device = "cuda-auto";
+    options.run.device = "cuda-auto";
     options.epochs = 2;
     return options;
 }
@@ -58,8 +58,8 @@ static int set_up(void **state)
     scratch_create(&f->folder);
     make_dataset(path_in(f->folder.path, "data", f->data), SMALL_SET, NULL);
     kt_train_options options = options_for(f, path_in(f->folder.path, "stopped", f->stopped));
-    options.checkpoint_seconds = 0;
-    options.progress = stop_at_once;
+    options.run.checkpoint_seconds = 0;
+    options.run.progress = stop_at_once;
     start_emulator(1);
     emulator_dnn_fuses(true);
     assert_int_equal(kt_train(&options, &result, &error), KT_INTERRUPTED);
@@ -108,7 +108,7 @@ static kt_status resume(const fixture *f, const char *run, uint64_t seed, kt_err
 {
     kt_train_result result;
     kt_train_options options = options_for(f, run);
-    options.resume = true;
+    options.run.resume = true;
     start_emulator(seed);
     emulator_dnn_fuses(true);
     const kt_status status = kt_train(&options, &result, error);
@@ -250,7 +250,8 @@ static void test_bench_shows_them(void **state)
                                      "--device", "cuda-auto", "--threads", "2",     "--seconds",
                                      "0",        "--json",    file,        NULL};
     start_emulator(1);
-    assert_int_equal(kti_cli_bench((int)(sizeof arguments / sizeof *arguments) - 1, (char **)arguments), 0);
+    assert_int_equal(
+        kti_bench_command.run((int)(sizeof arguments / sizeof *arguments) - 1, (char **)arguments), 0);
     assert_clean();
     json_t *root = read_json(f->folder.path, "bench.json");
     const json_t *choices = json_object_get(root, "choices"), *first = json_array_get(choices, 0);
@@ -274,7 +275,8 @@ static void test_bench_shows_the_plan(void **state)
     const char *const arguments[] = {"bench", "--data", f->data,  "--ids", ids, "--device",
                                      "cuda",  "--plan", "--json", file,    NULL};
     start_emulator(1);
-    assert_int_equal(kti_cli_bench((int)(sizeof arguments / sizeof *arguments) - 1, (char **)arguments), 0);
+    assert_int_equal(
+        kti_bench_command.run((int)(sizeof arguments / sizeof *arguments) - 1, (char **)arguments), 0);
     assert_clean();
     json_t *plan = read_json(f->folder.path, "plan.json");
     json_array_foreach(plan, i, one)
@@ -300,7 +302,7 @@ static int bench_kernels(const fixture *f, const char *file)
     const char *const arguments[] = {"bench",     "--data", f->data,     "--ids", ids,
                                      "--device",  "cuda",   "--threads", "1",     "--kernels",
                                      "--seconds", "0",      "--json",    file,    NULL};
-    return kti_cli_bench((int)(sizeof arguments / sizeof *arguments) - 1, (char **)arguments);
+    return kti_bench_command.run((int)(sizeof arguments / sizeof *arguments) - 1, (char **)arguments);
 }
 
 /* Every kernel has the same bits in every shape of its launch; one that lacks a barrier has not, and is not timed. */

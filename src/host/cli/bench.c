@@ -1,4 +1,5 @@
 /* kappatune bench */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "cli/bench_kernels.h"
 #include "cli/bench_measure.h"
 #include "cli/bench_plan.h"
+#include "cli/command.h"
 #include "cli/names.h"
 #include "cli/options.h"
 #include "device/cost.h"
@@ -20,36 +22,6 @@
 #include "train/choices.h"
 
 static const char command[] = "bench";
-
-static const char help[] =
-    "usage: kappatune bench [OPTION...]\n"
-    "\n"
-    "Times a training step, its parts, and reading, building and predicting crystals, on this machine.\n"
-    "\n"
-    "  --data DIR_OR_TABLE   crystals to time on (default: datasets/togo15.csv)\n"
-    "  --ids FILE            only these, one id a line\n"
-    "  --batch N             crystals a step (default 8)\n"
-    "  --threads N           workers that train a fold each (default 1); on a GPU, folds that run as one "
-    "(default 9)\n"
-    "  --seconds S           time spent on each figure (default 2)\n"
-    "  --no-quotient         full graphs instead of their exact symmetry quotients\n"
-    "  --device NAME         cpu (default), cuda, cuda-cublas, cuda-cudnn or cuda-auto, whose choices are "
-    "shown\n"
-    "  --plan                show instead the operations of a step, as that device runs them: rows, bytes, "
-    "FLOPs, "
-    "shapes, and\n"
-    "                        which others each one waits for\n"
-    "  --kernels             check and time instead every kernel by itself: on a GPU by 27 shapes of "
-    "launches, which "
-    "must give\n"
-    "                        the same bits; on the CPU by each instruction set that it has\n"
-    "  --json FILE           write the figures as JSON; - for standard output, instead of the table\n"
-    "\n"
-    "A figure is the median over passes through the crystals, with the least and the greatest; a step's time "
-    "is the mean\n"
-    "of the pass. Weights are random; the parts are timed one operation at a time and add up to a little "
-    "more. On a GPU\n"
-    "there are no parts; a step is timed for one fold alone and for all folds as one.\n";
 
 #ifndef KTI_PEAK_SIZE
 #define KTI_PEAK_SIZE 4096 /* the emulated device's tests have less time */
@@ -389,55 +361,66 @@ static kt_status show_operations(const kti_bench *b, kt_error *error)
     return status;
 }
 
+/* clang-format off */
+#define AT(field) offsetof(kti_bench_request, field)
+
+static const kti_option option_table[] = {
+    {.kind = KTI_OPTION_TEXT, .flag = "data", .offset = AT(data), .argument = "DIR_OR_TABLE",
+     .help = "crystals to time on (default: datasets/togo15.csv)"},
+    {.kind = KTI_OPTION_TEXT, .flag = "ids", .offset = AT(ids), .argument = "FILE",
+     .help = "only these, one id a line"},
+    {.kind = KTI_OPTION_INTEGER, .flag = "batch", .offset = AT(batch), .argument = "N", .min = 1, .max = 4096,
+     .help = "crystals a step (default 8)"},
+    {.kind = KTI_OPTION_INTEGER, .flag = "threads", .offset = AT(threads), .argument = "N", .min = 1,
+     .max = 1024,
+     .help = "workers that train a fold each (default 1); on a GPU, folds that run as one (default 9)"},
+    {.kind = KTI_OPTION_NUMBER, .flag = "seconds", .offset = AT(seconds), .argument = "S", .min = 0,
+     .max = 3600,
+     .help = "time spent on each figure (default 2)"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "no-quotient", .offset = AT(quotient),
+     .help = "full graphs instead of their exact symmetry quotients"},
+    {.kind = KTI_OPTION_TEXT, .flag = "device", .offset = AT(device), .argument = "NAME",
+     .help = "cpu (default), cuda, cuda-cublas, cuda-cudnn or cuda-auto, whose choices are shown"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "plan", .offset = AT(plan),
+     .help = "show instead the operations of a step, as that device runs them: rows, bytes, FLOPs, shapes, and which "
+             "others each one waits for"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "kernels", .offset = AT(kernels),
+     .help = "check and time instead every kernel by itself: on a GPU by 27 shapes of launches, which must give the same "
+             "bits; on the CPU by each instruction set that it has"},
+    {.kind = KTI_OPTION_TEXT, .flag = "json", .offset = AT(json), .argument = "FILE",
+     .help = "write the figures as JSON; - for standard output, instead of the table"},
+    {.kind = KTI_OPTION_END},
+};
+/* clang-format on */
+
+static int run(int argc, char **argv);
+
+const kti_command kti_bench_command = {
+    .name = "bench",
+    .summary = "time the steps of training on this machine",
+    .arguments = NULL,
+    .about =
+        "Times a training step, its parts, and reading, building and predicting crystals, on this machine.",
+    .notes =
+        "A figure is the median over passes through the crystals, with the least and the greatest; a step's "
+        "time is the mean of the pass. Weights are random; the parts are timed one operation at a time and "
+        "add up to a little more. On a GPU there are no parts; a step is timed for one fold alone and for "
+        "all folds as one.",
+    .options = {option_table},
+    .run = run,
+};
+
 static int read_request(int argc, char **argv, kti_bench_request *r)
 {
-    enum { DATA = 256, IDS, BATCH, THREADS, SECONDS, NO_QUOTIENT, DEVICE, PLAN, KERNELS, JSON };
-    static const struct option options[] = {{"data", required_argument, NULL, DATA},
-                                            {"ids", required_argument, NULL, IDS},
-                                            {"batch", required_argument, NULL, BATCH},
-                                            {"threads", required_argument, NULL, THREADS},
-                                            {"seconds", required_argument, NULL, SECONDS},
-                                            {"no-quotient", no_argument, NULL, NO_QUOTIENT},
-                                            {"device", required_argument, NULL, DEVICE},
-                                            {"plan", no_argument, NULL, PLAN},
-                                            {"kernels", no_argument, NULL, KERNELS},
-                                            {"json", required_argument, NULL, JSON},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
-    int64_t integer;
-    int option;
-    optind = 1;
-    while ((option = kti_cli_next(argc, argv, ":h", options)) != -1) {
-        bool fine = true;
-        switch (option) {
-        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case DATA: r->data = optarg; break;
-        case IDS: r->ids = optarg; break;
-        case BATCH:
-            fine = kti_option_integer("--batch", optarg, 1, 4096, &integer);
-            r->batch = fine ? (int)integer : 0;
-            break;
-        case THREADS:
-            fine = kti_option_integer("--threads", optarg, 1, 1024, &integer);
-            r->threads = fine ? (int)integer : 0;
-            break;
-        case SECONDS: fine = kti_option_number("--seconds", optarg, 0, 3600, &r->seconds); break;
-        case NO_QUOTIENT: r->quotient = false; break;
-        case DEVICE: r->device = optarg; break;
-        case PLAN: r->plan = true; break;
-        case KERNELS: r->kernels = true; break;
-        case JSON: r->json = optarg; break;
-        default: fine = false;
-        }
-        if (!fine)
-            return KTI_EXIT_USAGE;
-    }
+    const int exit_status = kti_command_read(&kti_bench_command, argc, argv, r);
+    if (exit_status >= 0)
+        return exit_status;
     if (r->plan && r->kernels)
         return kti_cli_usage(command, "--plan and --kernels are two tables: name one");
     return optind < argc ? kti_cli_usage(command, "`%s` is not an option", argv[optind]) : -1;
 }
 
-int kti_cli_bench(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     kti_bench_request r = {.data = "datasets/togo15.csv", .batch = 8, .seconds = 2, .quotient = true};
     kti_bench b = {.request = &r};
