@@ -87,11 +87,11 @@ static const double tolerance = 1e-5;
 /* The greatest number that the operation has made. */
 static double magnitude_of(const state *s)
 {
-    double greatest = 0;
+    double max = 0;
     for (size_t i = 0; i < s->numbers; i++)
         if (memcmp(&s->before[i], &s->usual[i], sizeof *s->usual) != 0 && isfinite(s->usual[i]))
-            greatest = fmax(greatest, fabs((double)s->usual[i]));
-    return greatest;
+            max = fmax(max, fabs((double)s->usual[i]));
+    return max;
 }
 
 static bool is_same(const state *s, bool bits)
@@ -170,14 +170,14 @@ static kt_status time_one(const kti_bench_lane *l, const state *s, const kti_ope
     kt_status status = put_back(s, error);
     if (status == KT_OK)
         status = kti_device_run(l->bench->device, 0, &job, error); /* to warm up, and to capture it */
-    double least = INFINITY;
+    double min = INFINITY;
     const double started = kti_seconds(), allowed = l->bench->request->seconds / 20;
     for (int pass = 0; status == KT_OK && (pass < 3 || kti_seconds() - started < allowed); pass++) {
         const double before = kti_seconds();
         status = kti_device_run(l->bench->device, 0, &job, error);
-        least = fmin(least, kti_seconds() - before);
+        min = fmin(min, kti_seconds() - before);
     }
-    *microseconds = 1e6 * least / COPIES;
+    *microseconds = 1e6 * min / COPIES;
     kti_device_forget(l->bench->device, list);
     free(list);
     return status;
