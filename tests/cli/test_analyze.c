@@ -101,9 +101,9 @@ static void a_scan_is_analysed_and_drawn(void **state)
         "$KT scan models/togo15-hh143 datasets/examples --features --out $D/rows.csv --quiet && "
         "cut -d, -f1,26- $D/rows.csv");
     assert_status(&r, 0);
-    assert_says(&r, "density,atomic_density,mean_mass,elements,space_group");
+    assert_says(&r, "density,atomic_density,mean_mass,elements,space_group,debye_temperature,kappa_slack");
     assert_says(&r, "silicon.cif,2.32"); /* g/cm^3 */
-    assert_says(&r, ",28.085,1,227");
+    assert_says(&r, ",28.085,1,227,714.2,45.21");
     assert_says(&r, ",2,225");
     assert_says(&r, ",3,221");
     run(&r, folder, "$KT analyze $D/rows.csv --figure $D/a/map");

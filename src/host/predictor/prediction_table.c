@@ -47,6 +47,8 @@ NUMBER(atomic_density, p->description.atomic_density)
 NUMBER(mean_mass, p->description.mean_mass)
 NUMBER(elements, p->description.elements)
 NUMBER(space_group, p->description.space_group)
+NUMBER(debye_temperature, exp(p->graph->feature[KTI_LOG_DEBYE_TEMPERATURE]))
+NUMBER(slack, exp(p->graph->feature[KTI_LOG_SLACK_KAPPA]))
 
 /* ---- the list, in the order of the files ---- */
 
@@ -103,6 +105,12 @@ static const kti_prediction_column list[] = {
     {"space_group", "",
      "number, by spglib within 0.01 Å; 0: none found, or the cell has more than 1,000 atoms",
      KTI_ROLE_CRYSTAL, KTI_IN_SCAN, KTI_NEEDS_FEATURES, .number = space_group},
+    {"debye_temperature", "K",
+     "an estimate from distances, valences and masses, in which no model has a say "
+     "([method.md](method.md#9-physical-features))",
+     KTI_ROLE_CRYSTAL, KTI_IN_SCAN, KTI_NEEDS_FEATURES, .digits = 4, .number = debye_temperature},
+    {"kappa_slack", "W/(m K)", "Slack's estimate of kappa by that temperature; likewise", KTI_ROLE_CRYSTAL,
+     KTI_IN_SCAN, KTI_NEEDS_FEATURES, .digits = 4, .number = slack},
 };
 
 enum { SIZE = sizeof list / sizeof list[0] };
