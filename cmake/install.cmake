@@ -4,6 +4,8 @@ include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/kappatune)
 install(TARGETS kappatune_shared kappatune_static EXPORT kappatune-targets)
 install(TARGETS kappatune)
+install(FILES ${PROJECT_BINARY_DIR}/share/bash-completion/completions/kappatune
+        DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/bash-completion/completions)
 if(KAPPATUNE_CUDA_FOUND)
   install(TARGETS kappatune_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endif()

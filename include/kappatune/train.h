@@ -83,6 +83,37 @@ typedef enum kt_named {
 
 struct kt_communicator; /* processes that share the folds: `kappatune train` under mpirun or srun makes one */
 
+/* How a training is run. None of it decides the result, except that GPUs which share a fold sum in another order. */
+typedef struct kt_run_options {
+    const char *out;           /* the run folder, made if missing; NULL: nothing is written */
+    bool resume;               /* go on from the run folder's checkpoints */
+    bool force;                /* write into `out` although it holds something, and no run */
+    int only_fold;             /* 0: all; n: fold n alone */
+    double checkpoint_seconds; /* between checkpoints of a fold; 0: every epoch */
+    const char
+        *device; /* "cpu" (also NULL); "cuda", "cuda-cublas", "cuda-cudnn", "cuda-auto": all folds as one */
+    int threads; /* workers; each takes folds */
+    /* On cuda: how many GPUs; fold i is on GPU i % gpus, with the same bits for any number. Of more GPUs than folds,
+     * gpus / folds share each fold: every one takes a part of every batch, and they sum gradients, to the same bits for
+     * the same number of GPUs. */
+    int gpus;
+    double gpu_timeout; /* seconds without progress after which GPUs that share a fold give up */
+    /* NULL: this process alone. Else every rank calls with the same options, and the results are rank 0's; others' are empty. */
+    struct kt_communicator *ranks;
+    /* Called after every epoch of every fold, or, without epochs, after every fold, from the workers, one at a time; may be
+     * NULL. Non-zero return: checkpoint and stop with KT_INTERRUPTED. */
+    int (*progress)(void *user, const kt_train_progress *progress);
+    /* Called with one line for a person when something is worth saying (a rejected row, a skipped step, a rescued
+     * fold); may be NULL. One at a time. */
+    void (*message)(void *user, const char *text);
+    void *user;
+    /* Gives the path that a name in `data` or `from` stands for, which must outlive the training; NULL: names are paths. The run folder
+     * has the names, so that it is the same wherever the data and the weights lie. `from` with `from_stage` is a path. */
+    kt_status (*find)(void *find_user, kt_named kind, const char *name, const char **path, kt_error *error);
+    void *find_user;
+} kt_run_options;
+
+/* What is trained, on what, and how: all that decides the result, and `run`. */
 typedef struct kt_train_options {
     /* Data sets: each a folder with id_prop.csv, a table of crystals, or a name (see `find`); the first NULL ends the list. Several are each
      * split by the fold's number on its own, then joined part by part. */
@@ -93,9 +124,6 @@ typedef struct kt_train_options {
      * finds the stage's folder; for kt_train, `from` is that folder, and this is how recipe.json and the
      * checkpoints name it. */
     const char *from_stage;
-    const char *out; /* the run folder, made if missing; NULL: nothing is written */
-    const char
-        *device; /* "cpu" (also NULL); "cuda", "cuda-cublas", "cuda-cudnn", "cuda-auto": all folds as one */
     kt_protocol protocol;
     kt_select select;
     bool load_weights; /* false: `from` is checked but not used, which is the published code's fault 1 */
@@ -110,20 +138,9 @@ typedef struct kt_train_options {
      * target_per_data_set standardises each of several on its own; else there is no effect. */
     bool restore_target;
     bool quotient; /* exact symmetry quotient */
-    bool resume;   /* go on from the run folder's checkpoints */
-    bool force;    /* write into `out` although it holds something, and no run */
     int folds;     /* 1..: numbers 1 .. folds, each with its split */
-    int only_fold; /* 0: all; n: fold n alone */
     int epochs;    /* of the network; 0 leaves it as it starts, for a Gaussian process */
     int batch;     /* crystals a step; the last, smaller batch is kept */
-    int threads;   /* workers; each takes folds */
-    /* On cuda: how many GPUs; fold i is on GPU i % gpus, with the same bits for any number. Of more GPUs than folds,
-     * gpus / folds share each fold: every one takes a part of every batch, and they sum gradients, to the same bits for
-     * the same number of GPUs. */
-    int gpus;
-    /* NULL: this process alone. Else every rank calls with the same options, and the results are rank 0's; others' are empty. */
-    struct kt_communicator *ranks;
-    double gpu_timeout; /* seconds without progress after which GPUs that share a fold give up */
     uint64_t seed;
     double learning_rate, least_learning_rate; /* cosine from the first to the second ... */
     int schedule_period;                       /* ... over this many ticks (0: the run's length); */
@@ -144,20 +161,9 @@ typedef struct kt_train_options {
     kt_gp_features gp_features;
     kt_gp_kernel gp_kernel;
     int readout_components;
-    bool physics_inputs;       /* physical features beside the network's state and node inputs */
-    double inner_fraction;     /* of the training rows, kept for the selection of KT_SELECT_INNER */
-    double checkpoint_seconds; /* between checkpoints of a fold; 0: every epoch */
-    /* Called after every epoch of every fold, or, without epochs, after every fold, from the workers, one at a time; may be
-     * NULL. Non-zero return: checkpoint and stop with KT_INTERRUPTED. */
-    int (*progress)(void *user, const kt_train_progress *progress);
-    /* Gives the path that a name in `data` or `from` stands for, which must outlive the training; NULL: names are paths. The run folder
-     * has the names, so that it is the same wherever the data and the weights lie. `from` with `from_stage` is a path. */
-    kt_status (*find)(void *find_user, kt_named kind, const char *name, const char **path, kt_error *error);
-    void *find_user;
-    /* Called with one line for a person when something is worth saying (a rejected row, a skipped step, a rescued
-     * fold); may be NULL. One at a time. */
-    void (*message)(void *user, const char *text);
-    void *user;
+    bool physics_inputs;   /* physical features beside the network's state and node inputs */
+    double inner_fraction; /* of the training rows, kept for the selection of KT_SELECT_INNER */
+    kt_run_options run;    /* how it is run */
 } kt_train_options;
 
 /* The defaults of a protocol: 9 folds, 300 epochs, batch 8, Adam at 1e-3, seed 42, one thread. */

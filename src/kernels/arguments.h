@@ -237,32 +237,25 @@ typedef struct kt_attention_backward {
 
 /* ---- what is done for the same rows one after another ---- */
 
+#define KT_KEEP(...) __VA_ARGS__
+#define KT_DROP(...)
+
+/* KT_LINK_LAYER_FORWARD, ... */
 typedef enum kt_link_kind {
-    KT_LINK_LAYER_FORWARD,
-    KT_LINK_LAYER_BACKWARD, /* a plain product too */
-    KT_LINK_LINEAR_BACKWARD,
-    KT_LINK_SEGMENT_SUM,
-    KT_LINK_SEGMENT_SPREAD,
-    KT_LINK_ADD,
-    KT_LINK_LSTM_FORWARD, /* from here on of graphs alone */
-    KT_LINK_LSTM_BACKWARD,
-    KT_LINK_ATTENTION_FORWARD,
-    KT_LINK_ATTENTION_BACKWARD
+#define LINK_IF(condition) KT_KEEP
+#define NO_LINK KT_DROP
+#define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) link(KT_LINK_##NAME, )
+#include "kernels/operations.inc"
 } kt_link_kind;
 
+/* `layer_backward` may be a plain product, but of no weight gradient; `linear_backward` is without the gradient by the bias. */
 typedef struct kt_link {
     kt_link_kind kind;
     union {
-        kt_layer_forward layer_forward;
-        kt_layer_backward layer_backward;   /* no KT_WEIGHT_GRADIENT */
-        kt_linear_backward linear_backward; /* without the gradient by the bias */
-        kt_segment_sum segment_sum;
-        kt_segment_spread segment_spread;
-        kt_add add;
-        kt_lstm_forward lstm_forward;
-        kt_lstm_backward lstm_backward;
-        kt_attention_forward attention_forward;
-        kt_attention_backward attention_backward;
+#define LINK_IF(condition) KT_KEEP
+#define NO_LINK KT_DROP
+#define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) link(type member;)
+#include "kernels/operations.inc"
     } of;
 } kt_link;
 

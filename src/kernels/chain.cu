@@ -257,17 +257,27 @@ KT_INLINE void chain_back(const sharing s, chain_place *at, const kt_layer_backw
     }
 }
 
+/* run_link has done it. */
+KT_INLINE void leave_to_block(const void *link)
+{
+    (void)link;
+}
+
 /* Links whose rows are a warp's each. */
 KT_INLINE void run_row(const kt_link *link, int fold, int row)
 {
     switch (link->kind) {
-    case KT_LINK_LINEAR_BACKWARD: linear_back_row(&link->of.linear_backward, fold, row); break;
-    case KT_LINK_SEGMENT_SUM: segment_sum_row(&link->of.segment_sum, fold, row); break;
-    case KT_LINK_SEGMENT_SPREAD: segment_spread_row(&link->of.segment_spread, fold, row); break;
-    case KT_LINK_ADD: add_row(&link->of.add, fold, row); break;
-    case KT_LINK_LSTM_FORWARD: lstm_forward_graph(&link->of.lstm_forward, fold, row); break;
-    case KT_LINK_LSTM_BACKWARD: lstm_backward_graph(&link->of.lstm_backward, fold, row); break;
-    default: break;
+#define LINK_IF(condition) KT_KEEP
+#define NO_LINK KT_DROP
+#define BY_BLOCK leave_to_block(a)
+#define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, chained, by_row)                       \
+    chained(case KT_LINK_##NAME                                                                              \
+            : {                                                                                              \
+                const type *a = &link->of.member;                                                            \
+                by_row;                                                                                      \
+                break;                                                                                       \
+            })
+#include "kernels/operations.inc"
     }
 }
 

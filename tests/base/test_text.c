@@ -1,6 +1,7 @@
 /* Text that grows, and the quotes of RFC 4180. */
 #include "support.h"
 
+#include "base/file.h"
 #include "base/text.h"
 
 static void test_fields(void **state)
@@ -42,11 +43,37 @@ static void test_growth(void **state)
     kti_text_destroy(&text); /* a second time is fine */
 }
 
+static void an_incomplete_text_is_not_written(void **state)
+{
+    (void)state;
+    kt_error error = KT_ERROR_NONE;
+    const char *path = "test_text.written";
+    kti_text text = {0};
+    kti_text_add(&text, "whole");
+    remove(path);
+    text.failed = true;
+    assert_int_equal(kti_text_write(&text, path, "a text", &error), KT_OUT_OF_MEMORY);
+    assert_non_null(strstr(error.message, "a text"));
+    assert_false(kti_file_exists(path));
+    text.failed = false;
+    assert_int_equal(kti_text_write(&text, NULL, "a text", &error), KT_OUT_OF_MEMORY);
+    assert_int_equal(kti_text_write(&text, path, "a text", &error), KT_OK);
+    char *data;
+    size_t size;
+    assert_int_equal(kti_file_read(path, 100, &data, &size, &error), KT_OK);
+    assert_int_equal(size, 5);
+    assert_memory_equal(data, "whole", 5);
+    free(data);
+    remove(path);
+    kti_text_destroy(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_growth),
+        cmocka_unit_test(an_incomplete_text_is_not_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,16 +1,29 @@
 /* Help, wrong usage, and what becomes of the output. */
 #include "cli/program.h"
 
-static const char *const commands[] = {"train", "predict", "evaluate", "reproduce", "weights", "data",
-                                       "bench", "submit",  "status",   "collect",   "compare"};
+static const char *const commands[] = {"train",    "predict",   "scan",    "analyze", "report",
+                                       "evaluate", "reproduce", "submit",  "collect", "compare",
+                                       "status",   "calibrate", "weights", "data",    "bench"};
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+/* Characters of the longest line, of UTF-8. */
+static int width_of(const char *text)
+{
+    int widest = 0, width = 0;
+    for (; *text; text++) {
+        width = *text == '\n' ? 0 : width + ((*text & 0xc0) != 0x80);
+        widest = width > widest ? width : widest;
+    }
+    return widest;
+}
 
 static void every_command_has_help(void **state)
 {
     outcome r = {0};
     run(&r, *state, "$KT --help");
     assert_status(&r, 0);
+    assert_true(width_of(r.out) <= 80);
     for (int i = 0; i < COMMANDS; i++)
         assert_says(&r, commands[i]);
     for (int i = 0; i < COMMANDS; i++) {
@@ -19,6 +32,8 @@ static void every_command_has_help(void **state)
         run(&r, *state, "$KT help %s", commands[i]);
         assert_status(&r, 0);
         assert_says(&r, usage);
+        if (width_of(r.out) > 80)
+            fail_msg("the help of %s is %d columns wide", commands[i], width_of(r.out));
         assert_string_equal(r.err, "");
         char *help = r.out;
         r.out = NULL;
@@ -32,6 +47,33 @@ static void every_command_has_help(void **state)
     run(&r, *state, "$KT --version");
     assert_status(&r, 0);
     assert_says(&r, "kappatune ");
+    outcome_destroy(&r);
+}
+
+/* What bash completes of a line, its words written as an array. */
+static void completes(void **state, const char *words, int at, const char *expected)
+{
+    outcome r = {0};
+    run(&r, *state,
+        "KT=\"$KT\" bash -c 'source <($KT completion bash); COMP_WORDS=(%s); COMP_CWORD=%d; _kappatune; echo "
+        "\"${COMPREPLY[*]}\"'",
+        words, at);
+    assert_status(&r, 0);
+    assert_string_equal(r.err, "");
+    assert_string_equal(r.out, expected);
+    outcome_destroy(&r);
+}
+
+static void bash_completes_commands_options_and_choices(void **state)
+{
+    completes(state, "kappatune eva", 1, "evaluate\n");
+    completes(state, "kappatune train --gp-f", 2, "--gp-features\n");
+    completes(state, "kappatune train --protocol \"\"", 3, "sound published\n");
+    completes(state, "kappatune data \"\"", 2, "check stats fetch\n");
+    completes(state, "kappatune predict --no", 2, "--no-quotient\n");
+    outcome r = {0};
+    run(&r, *state, "$KT completion fish");
+    assert_status(&r, 2);
     outcome_destroy(&r);
 }
 
@@ -128,6 +170,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(every_command_has_help, folder_setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(bash_completes_commands_options_and_choices, folder_setup,
+                                        folder_teardown),
         cmocka_unit_test_setup_teardown(wrong_usage_is_named, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_closed_pipe_says_nothing, folder_setup, folder_teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_an_error, folder_setup, folder_teardown),

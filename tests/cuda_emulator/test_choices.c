@@ -43,7 +43,7 @@ static int stop_at_once(void *user, const kt_train_progress *progress)
 static kt_train_options options_for(const fixture *f, const char *out)
 {
     kt_train_options options = small_options(f->data, out);
-    options.device = "cuda-auto";
+    options.run.device = "cuda-auto";
     options.epochs = 2;
     return options;
 }
@@ -58,8 +58,8 @@ static int set_up(void **state)
     scratch_create(&f->folder);
     make_dataset(path_in(f->folder.path, "data", f->data), SMALL_SET, NULL);
     kt_train_options options = options_for(f, path_in(f->folder.path, "stopped", f->stopped));
-    options.checkpoint_seconds = 0;
-    options.progress = stop_at_once;
+    options.run.checkpoint_seconds = 0;
+    options.run.progress = stop_at_once;
     start_emulator(1);
     emulator_dnn_fuses(true);
     assert_int_equal(kt_train(&options, &result, &error), KT_INTERRUPTED);
@@ -108,7 +108,7 @@ static kt_status resume(const fixture *f, const char *run, uint64_t seed, kt_err
 {
     kt_train_result result;
     kt_train_options options = options_for(f, run);
-    options.resume = true;
+    options.run.resume = true;
     start_emulator(seed);
     emulator_dnn_fuses(true);
     const kt_status status = kt_train(&options, &result, error);
@@ -225,11 +225,10 @@ static void test_what_cannot_be_honoured_is_refused(void **state)
     }
 }
 
-static void test_bench_shows_them(void **state)
+/* The first three crystals, by name. */
+static void write_ids(const fixture *f, char *ids)
 {
-    const fixture *f = *state;
     kt_error error = KT_ERROR_NONE;
-    char ids[PATH_SIZE], file[PATH_SIZE];
     FILE *csv = fopen(path_in(f->data, "id_prop.csv", ids), "r");
     char list[256] = "", line[128];
     assert_non_null(csv);
@@ -239,12 +238,20 @@ static void test_bench_shows_them(void **state)
     }
     fclose(csv);
     assert_ok(kti_file_write(path_in(f->folder.path, "ids", ids), list, strlen(list), &error), &error);
+}
+
+static void test_bench_shows_them(void **state)
+{
+    const fixture *f = *state;
+    char ids[PATH_SIZE], file[PATH_SIZE];
+    write_ids(f, ids);
     path_in(f->folder.path, "bench.json", file);
     const char *const arguments[] = {"bench",    "--data",    f->data,     "--ids", ids,
                                      "--device", "cuda-auto", "--threads", "2",     "--seconds",
                                      "0",        "--json",    file,        NULL};
     start_emulator(1);
-    assert_int_equal(kti_cli_bench((int)(sizeof arguments / sizeof *arguments) - 1, (char **)arguments), 0);
+    assert_int_equal(
+        kti_bench_command.run((int)(sizeof arguments / sizeof *arguments) - 1, (char **)arguments), 0);
     assert_clean();
     json_t *root = read_json(f->folder.path, "bench.json");
     const json_t *choices = json_object_get(root, "choices"), *first = json_array_get(choices, 0);
@@ -255,12 +262,46 @@ static void test_bench_shows_them(void **state)
     json_decref(root);
 }
 
+/* The plan as a GPU runs it: chains, of operations that are named, and what each operation waits for. */
+static void test_bench_shows_the_plan(void **state)
+{
+    const fixture *f = *state;
+    char ids[PATH_SIZE], file[PATH_SIZE];
+    int chains = 0;
+    size_t i, w;
+    const json_t *one, *before;
+    write_ids(f, ids);
+    path_in(f->folder.path, "plan.json", file);
+    const char *const arguments[] = {"bench", "--data", f->data,  "--ids", ids, "--device",
+                                     "cuda",  "--plan", "--json", file,    NULL};
+    start_emulator(1);
+    assert_int_equal(
+        kti_bench_command.run((int)(sizeof arguments / sizeof *arguments) - 1, (char **)arguments), 0);
+    assert_clean();
+    json_t *plan = read_json(f->folder.path, "plan.json");
+    json_array_foreach(plan, i, one)
+    {
+        const json_t *parts = json_object_get(one, "stands_for");
+        const bool chain = strcmp(json_string_value(json_object_get(one, "operation")), "chain") == 0;
+        chains += chain;
+        assert_true(!chain || json_array_size(parts) > 1);
+        assert_true(!chain || json_is_string(json_object_get(json_array_get(parts, 0), "operation")));
+        json_array_foreach(json_object_get(one, "waits"), w, before)
+        {
+            assert_true(json_integer_value(before) < (json_int_t)i);
+        }
+    }
+    assert_true(chains > 5);
+    json_decref(plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choices_are_stored),
         cmocka_unit_test(test_resumed_run_keeps_them),
         cmocka_unit_test(test_what_cannot_be_honoured_is_refused),
+        cmocka_unit_test(test_bench_shows_the_plan),
         cmocka_unit_test(test_bench_shows_them),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

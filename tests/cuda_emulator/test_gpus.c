@@ -271,7 +271,7 @@ typedef struct fixture {
 static kt_train_options gpu_options(const fixture *f, const char *name, char run[PATH_SIZE])
 {
     kt_train_options options = small_options(f->data, path_in(f->folder.path, name, run));
-    options.device = "cuda";
+    options.run.device = "cuda";
     options.epochs = 2;
     options.batch = 16; /* a step an epoch: most of the emulator's time goes into the optimiser */
     return options;
@@ -282,7 +282,7 @@ static kt_train_options pair_options(const fixture *f, const char *name, char ru
 {
     kt_train_options options = gpu_options(f, name, run);
     options.folds = 2;
-    options.gpus = 4;
+    options.run.gpus = 4;
     return options;
 }
 #endif
@@ -324,9 +324,9 @@ static void test_folds_over_gpus(void **state)
     static messages list;
     start_emulator(4);
     kt_train_options options = gpu_options(f, "spread", other);
-    options.gpus = 4;
-    options.message = collect_message;
-    options.user = &list;
+    options.run.gpus = 4;
+    options.run.message = collect_message;
+    options.run.user = &list;
     train(&options, NULL);
     assert_int_equal(run_differs(f->run, other, 3), 0);
     assert_int_equal(emulator_calls_of("ncclAllReduce"), 0);
@@ -349,11 +349,11 @@ static void test_resume_on_others(void **state)
     char other[PATH_SIZE];
     start_emulator(5);
     kt_train_options options = gpu_options(f, "resumed", other);
-    options.progress = stop_at_three;
+    options.run.progress = stop_at_three;
     assert_int_equal(kt_train(&options, &result, &error), KT_INTERRUPTED);
-    options.progress = NULL;
-    options.resume = true;
-    options.gpus = 2;
+    options.run.progress = NULL;
+    options.run.resume = true;
+    options.run.gpus = 2;
     train(&options, NULL);
     assert_int_equal(run_differs(f->run, other, 3), 0);
     assert_clean();
@@ -374,12 +374,12 @@ static void test_refusals(void **state)
     char other[PATH_SIZE];
     start_emulator(6);
     kt_train_options options = gpu_options(f, "refused", other);
-    options.gpus = GPUS + 1;
+    options.run.gpus = GPUS + 1;
     assert_refused(&options, KT_BAD_ARGUMENT, "there are 6");
-    options.gpus = 0;
+    options.run.gpus = 0;
     assert_refused(&options, KT_BAD_ARGUMENT, "`gpus`");
-    options.gpus = 2;
-    options.device = "cpu";
+    options.run.gpus = 2;
+    options.run.device = "cpu";
     assert_refused(&options, KT_BAD_ARGUMENT, "the device is `cpu`");
 #ifdef KTI_TESTS_NO_NCCL
     options.device = "cuda";
@@ -387,8 +387,8 @@ static void test_refusals(void **state)
     assert_refused(&options, KT_DEVICE, "NCCL");
 #else
     options = pair_options(f, "pair", other); /* whose folds are shared by two each */
-    options.resume = true;
-    options.gpus = 2;
+    options.run.resume = true;
+    options.run.gpus = 2;
     assert_refused(&options, KT_BAD_ARGUMENT, "`gpus`");
 #endif
     assert_clean();
@@ -440,9 +440,9 @@ static void test_shared_folds(void **state)
     /* One GPU left over, another order: the same bits. */
     start_emulator(8);
     kt_train_options options = pair_options(f, "again", other);
-    options.gpus = 5;
-    options.message = collect_message;
-    options.user = &list;
+    options.run.gpus = 5;
+    options.run.message = collect_message;
+    options.run.user = &list;
     train(&options, NULL);
     assert_int_equal(run_differs(f->pair, other, 2), 0);
     assert_int_equal(count_messages(&list, "1 of the 5 GPUs is not used"), 1);
@@ -471,14 +471,14 @@ static void test_empty_parts(void **state)
     kt_train_result_destroy(&result);
     assert_true(last == 1 || last == 2);
     start_emulator(10);
-    options.out = path_in(f->folder.path, "three", other);
-    options.gpus = 3;
+    options.run.out = path_in(f->folder.path, "three", other);
+    options.run.gpus = 3;
     train(&options, NULL);
     assert_same_course(one, other, 1, 1);
     assert_clean();
     start_emulator(11);
-    options.out = path_in(f->folder.path, "three by cuBLAS", other);
-    options.device = "cuda-cublas";
+    options.run.out = path_in(f->folder.path, "three by cuBLAS", other);
+    options.run.device = "cuda-cublas";
     options.freeze = KT_FREEZE_BODY;
     train(&options, NULL);
     assert_clean();
@@ -499,11 +499,11 @@ static void test_stop_and_resume(void **state)
     char other[PATH_SIZE];
     start_emulator(12);
     kt_train_options options = pair_options(f, "stopped", other);
-    options.progress = stop_at_two;
+    options.run.progress = stop_at_two;
     assert_int_equal(kt_train(&options, &result, &error), KT_INTERRUPTED);
     assert_clean();
-    options.progress = NULL;
-    options.resume = true;
+    options.run.progress = NULL;
+    options.run.resume = true;
     train(&options, NULL);
     assert_int_equal(run_differs(f->pair, other, 2), 0);
     assert_clean();
@@ -518,9 +518,9 @@ static void lose_a_gpu(const fixture *f, const char *name, int reports)
     start_emulator(13);
     kt_train_options options = pair_options(f, name, other);
     options.folds = 1;
-    options.gpus = 2;
-    options.checkpoint_seconds = 0;
-    options.gpu_timeout = reports ? 1e6 : 3;
+    options.run.gpus = 2;
+    options.run.checkpoint_seconds = 0;
+    options.run.gpu_timeout = reports ? 1e6 : 3;
     emulator_lose_rank(1, 6, reports); /* after 3 broadcasts, the sum that connects, and a step */
     const double begun = kti_seconds();
     assert_int_equal(kt_train(&options, &result, &error), KT_DEVICE);
@@ -533,8 +533,8 @@ static void lose_a_gpu(const fixture *f, const char *name, int reports)
     assert_true(emulator_calls_of("ncclCommAbort") > 0);
     assert_clean();
     start_emulator(14);
-    options.resume = true;
-    options.gpu_timeout = 300;
+    options.run.resume = true;
+    options.run.gpu_timeout = 300;
     train(&options, NULL);
     assert_int_equal(differs(f->pair, other, "folds/1/last.safetensors"), 0);
     assert_int_equal(differs(f->pair, other, "folds/1/best.safetensors"), 0);
@@ -559,9 +559,9 @@ static void test_any_call_may_fail(void **state)
     start_emulator(15);
     kt_train_options options = pair_options(f, "counted", other);
     options.folds = 1;
-    options.gpus = 2;
+    options.run.gpus = 2;
     options.epochs = 1;
-    options.gpu_timeout = 30;
+    options.run.gpu_timeout = 30;
     train(&options, NULL);
     const long calls = emulator_calls();
     int failed = 0;
@@ -571,7 +571,7 @@ static void test_any_call_may_fail(void **state)
         char name[32];
         snprintf(name, sizeof name, "failed%ld", n);
         start_emulator((uint64_t)n);
-        options.out = path_in(f->folder.path, name, other);
+        options.run.out = path_in(f->folder.path, name, other);
         emulator_fail_call(n);
         const kt_status status = kt_train(&options, &result, &error);
         const char *call = emulator_failed_call();

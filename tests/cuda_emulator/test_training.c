@@ -280,7 +280,7 @@ typedef struct fixture {
 static kt_train_options cuda_options(const fixture *f, const char *name, char run[PATH_SIZE])
 {
     kt_train_options options = small_options(f->data, path_in(f->folder.path, name, run));
-    options.device = "cuda";
+    options.run.device = "cuda";
     options.epochs = 2;
     return options;
 }
@@ -327,7 +327,7 @@ static void test_a_fold_alone(void **state)
     char other[PATH_SIZE];
     start_emulator(4);
     kt_train_options options = cuda_options(f, "alone", other);
-    options.only_fold = 2;
+    options.run.only_fold = 2;
     train(&options, NULL);
     assert_int_equal(differs(f->run, other, "folds/2/last.safetensors"), 0);
     assert_int_equal(differs(f->run, other, "folds/2/best.safetensors"), 0);
@@ -341,11 +341,11 @@ static void test_a_fold_alone_with_cublas(void **state)
     char all[PATH_SIZE], other[PATH_SIZE];
     start_emulator(7);
     kt_train_options options = cuda_options(f, "cublas", all);
-    options.device = "cuda-cublas";
+    options.run.device = "cuda-cublas";
     train(&options, NULL);
     start_emulator(8);
-    options.out = path_in(f->folder.path, "cublas alone", other);
-    options.only_fold = 2;
+    options.run.out = path_in(f->folder.path, "cublas alone", other);
+    options.run.only_fold = 2;
     train(&options, NULL);
     assert_int_equal(differs(all, other, "folds/2/last.safetensors"), 0);
     print_message("The difference that follows is meant to be there.\n");
@@ -359,7 +359,7 @@ static void test_epochs_equal_the_cpu(void **state)
     const fixture *f = *state;
     char other[PATH_SIZE];
     kt_train_options options = cuda_options(f, "cpu", other);
-    options.device = "cpu";
+    options.run.device = "cpu";
     train(&options, NULL);
     for (int fold = 1; fold <= 3; fold++)
         for (int epoch = 1; epoch <= 2; epoch++) {
@@ -417,12 +417,12 @@ static void test_resume(void **state)
     kt_train_result result;
     start_emulator(5);
     kt_train_options options = cuda_options(f, "resumed", other);
-    options.checkpoint_seconds = 0;
-    options.progress = stop_at_once;
+    options.run.checkpoint_seconds = 0;
+    options.run.progress = stop_at_once;
     assert_int_equal(kt_train(&options, &result, &error), KT_INTERRUPTED);
     assert_clean();
-    options.progress = NULL;
-    options.resume = true;
+    options.run.progress = NULL;
+    options.run.resume = true;
     train(&options, NULL);
     assert_int_equal(run_differs(f->run, other, 3), 0);
     assert_clean();
@@ -448,7 +448,7 @@ static void test_any_call_may_fail(void **state)
         char name[32];
         snprintf(name, sizeof name, "failed%ld", n);
         start_emulator((uint64_t)n);
-        options.out = path_in(f->folder.path, name, other);
+        options.run.out = path_in(f->folder.path, name, other);
         emulator_fail_call(n);
         const kt_status status = kt_train(&options, &result, &error);
         const char *call = emulator_failed_call();

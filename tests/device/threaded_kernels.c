@@ -3,25 +3,22 @@
 #include <stdlib.h>
 
 #include "device/launch.h"
-#include "kernels/adam.cu"
-#include "kernels/add.cu"
-#include "kernels/attention.cu"
-#include "kernels/chain.cu"
-#include "kernels/embedding.cu"
-#include "kernels/gaussian_expansion.cu"
-#include "kernels/gemm.cu"
-#include "kernels/layer.cu"
-#include "kernels/linear.cu"
-#include "kernels/log_loss.cu"
-#include "kernels/lstm.cu"
-#include "kernels/mape_loss.cu"
-#include "kernels/pick.cu"
-#include "kernels/segment.cu"
-#include "kernels/weights.cu"
+#define KERNEL_FILES
+#include "kernels/operations.inc"
 
-KT_KERNELS(THREADS_START)
+#define NONE
+#define KERNEL(name, type, launch) THREADS_START(name, type)
+#define CHOICE(id, alternatives) alternatives
+#define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) kernels
+#include "kernels/operations.inc"
 
-const threads_twin threaded_kernels[] = {KT_KERNELS(THREADS_TWIN){NULL, NULL, 0}};
+const threads_twin threaded_kernels[] = {
+#define NONE
+#define KERNEL(name, type, launch) THREADS_TWIN(name, type)
+#define CHOICE(id, alternatives) alternatives
+#define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) kernels
+#include "kernels/operations.inc"
+    {NULL, NULL, 0}};
 
 int threaded_run(const kti_operation *operation, int first_fold, const threads_launch *launch)
 {

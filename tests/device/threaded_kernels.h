@@ -6,7 +6,7 @@
 #include "device/threads.h"
 #include "kernels/launch.h"
 
-/* All of them in the order of KT_KERNELS, ended by a NULL name. */
+/* All of them in the order of kt_kernel_id, ended by a NULL name. */
 extern const threads_twin threaded_kernels[];
 
 /* Runs an operation for grid.z folds from first_fold on. A grid.x or a block.x of 0 stands for the kernel's launch by

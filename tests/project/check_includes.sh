@@ -18,7 +18,7 @@ root=${1:?usage: check_includes.sh ROOT}
 cd "$root"
 
 find src include -type f \( -name '*.h' -o -name '*.c' -o -name '*.hpp' -o -name '*.cpp' -o -name '*.cc' -o -name '*.cu' \
-    -o -name '*.cuh' \) | sort | xargs awk '
+    -o -name '*.cuh' -o -name '*.inc' \) | sort | xargs awk '
 BEGIN {
     count = split("base ranks crystal data download model device train statistics predictor experiment report paper scan cli", order, " ")
     for (i = 1; i <= count; i++)

@@ -15,7 +15,7 @@ fail() {
 
 "$cmake" --install "$build" --prefix "$scratch/first" >/dev/null
 cp "$build/install_manifest.txt" "$scratch/manifest"
-for file in bin/kappatune share/kappatune/models/togo15/README.md share/kappatune/recipes/paper.json share/kappatune/datasets/togo15.csv \
+for file in bin/kappatune share/bash-completion/completions/kappatune share/kappatune/models/togo15/README.md share/kappatune/recipes/paper.json share/kappatune/datasets/togo15.csv \
     share/kappatune/datasets/examples/silicon.cif share/doc/kappatune/LICENSE share/doc/kappatune/README.md \
     share/doc/kappatune/docs/install.md include/kappatune/train.h; do
     [ -f "$scratch/first/$file" ] || fail "$file is not installed"

@@ -88,10 +88,10 @@ kt_train_options small_options(const char *data, const char *out)
 {
     kt_train_options options = kt_train_options_default(KT_SOUND);
     options.data[0] = data;
-    options.out = out;
+    options.run.out = out;
     options.folds = 3;
     options.epochs = 6;
-    options.checkpoint_seconds = 1e9;
+    options.run.checkpoint_seconds = 1e9;
     return options;
 }
 

@@ -73,8 +73,8 @@ static watch watch_run(kt_select select, int wasteful)
     kt_train_options options = small_options(data_path("togo15"), NULL);
     options.select = select;
     options.epochs = 5;
-    options.progress = end_of_epoch;
-    options.user = &w;
+    options.run.progress = end_of_epoch;
+    options.run.user = &w;
     train(&options, NULL);
     return w;
 }

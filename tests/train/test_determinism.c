@@ -59,7 +59,7 @@ static void test_threads(void **state)
         char name[32], other[PATH_SIZE];
         snprintf(name, sizeof name, "threads%d", threads);
         kt_train_options options = small_options(f->data, path_in(f->folder.path, name, other));
-        options.threads = threads; /* 4 is more than there are folds */
+        options.run.threads = threads; /* 4 is more than there are folds */
         train(&options, NULL);
         assert_int_equal(run_differs(f->run, other, 3), 0);
     }
@@ -70,7 +70,7 @@ static void test_a_fold_alone(void **state)
     const fixture *f = *state;
     char other[PATH_SIZE], path[PATH_SIZE];
     kt_train_options options = small_options(f->data, path_in(f->folder.path, "alone", other));
-    options.only_fold = 2;
+    options.run.only_fold = 2;
     train(&options, NULL);
     assert_int_equal(differs(f->run, other, "folds/2/last.safetensors"), 0);
     assert_int_equal(differs(f->run, other, "folds/2/best.safetensors"), 0);
@@ -82,7 +82,7 @@ static void test_checkpoints(void **state)
     const fixture *f = *state;
     char other[PATH_SIZE];
     kt_train_options options = small_options(f->data, path_in(f->folder.path, "often", other));
-    options.checkpoint_seconds = 0;
+    options.run.checkpoint_seconds = 0;
     train(&options, NULL);
     assert_int_equal(run_differs(f->run, other, 3), 0);
 }
@@ -94,7 +94,7 @@ static void test_nothing_written(void **state)
     char other[PATH_SIZE];
     kt_train_options options = small_options(f->data, path_in(f->folder.path, "with", other));
     train(&options, &with);
-    options.out = NULL;
+    options.run.out = NULL;
     train(&options, &without);
     assert_int_equal(with.folds, 3);
     assert_int_equal(without.folds, 3);
@@ -115,8 +115,8 @@ static void test_nine_folds(void **state)
     options.folds = 9;
     options.epochs = 2;
     train(&options, NULL);
-    options.out = path_in(f->folder.path, "nine2", two);
-    options.threads = 2;
+    options.run.out = path_in(f->folder.path, "nine2", two);
+    options.run.threads = 2;
     train(&options, NULL);
     assert_int_equal(run_differs(one, two, 9), 0);
 }

@@ -249,14 +249,14 @@ static void test_same_bits(void **state)
         train(&options, NULL);
         for (int threads = 2; threads <= 4; threads += 2) {
             snprintf(name, sizeof name, "run%d-%d", (int)which, threads);
-            options.out = path_in(f->folder.path, name, other);
-            options.threads = threads;
+            options.run.out = path_in(f->folder.path, name, other);
+            options.run.threads = threads;
             train(&options, NULL);
             assert_int_equal(gp_run_differs(run, other, which), 0);
         }
         snprintf(name, sizeof name, "alone%d", (int)which);
-        options.out = path_in(f->folder.path, name, other);
-        options.only_fold = 2;
+        options.run.out = path_in(f->folder.path, name, other);
+        options.run.only_fold = 2;
         train(&options, NULL);
         assert_int_equal(differs(run, other, "folds/2/best.safetensors"), 0);
         assert_int_not_equal(access(path_in(other, "folds/1", first), F_OK), 0);
@@ -290,11 +290,11 @@ static void test_stop_and_resume(void **state)
         int64_t limit = 1000;
         snprintf(name, sizeof name, "run%d", (int)which);
         kt_train_options options = options_of(which, f->data, path_in(f->folder.path, name, run));
-        options.progress = stop_after;
-        options.user = &limit;
+        options.run.progress = stop_after;
+        options.run.user = &limit;
         train(&options, NULL);
         snprintf(name, sizeof name, "stopped%d", (int)which);
-        options.out = path_in(f->folder.path, name, other);
+        options.run.out = path_in(f->folder.path, name, other);
         int stops = 0;
         kt_status status;
         do {
@@ -302,7 +302,7 @@ static void test_stop_and_resume(void **state)
             kt_train_result result;
             /* Without epochs every run begins anew, and is let go on at last. */
             limit = options.epochs == 0 ? (stops < 2 ? stops + 1 : 1000) : 2 * (stops + 1);
-            options.resume = stops > 0;
+            options.run.resume = stops > 0;
             status = kt_train(&options, &result, &error);
             assert_true(status == KT_OK || status == KT_INTERRUPTED);
             assert_int_equal(access(path_in(other, "metrics.json", path), F_OK) == 0, status == KT_OK);
@@ -312,7 +312,7 @@ static void test_stop_and_resume(void **state)
         assert_true(stops >= 2);
         assert_int_equal(gp_run_differs(run, other, which), 0);
         /* A finished run resumed writes the same once more. */
-        options.resume = true;
+        options.run.resume = true;
         train(&options, NULL);
         assert_int_equal(gp_run_differs(run, other, which), 0);
     }
@@ -371,8 +371,8 @@ static void test_stages(void **state)
     net.epochs = 2;
     gp.from_stage = "net";
     int64_t limit = 1000;
-    net.progress = gp.progress = stop_after;
-    net.user = gp.user = &limit;
+    net.run.progress = gp.run.progress = stop_after;
+    net.run.user = gp.run.user = &limit;
     kt_stage stages[] = {{"net", net}, {"gp", gp}};
     const kt_recipe recipe = {.staged = true, .stages = 2, .stage = stages};
     kt_recipe_result result;
@@ -436,7 +436,7 @@ static void refuse_options(const fixture *f, kt_train_options options, const cha
     kt_error error = KT_ERROR_NONE;
     kt_train_result result;
     options.data[0] = f->data;
-    options.out = f->run;
+    options.run.out = f->run;
     assert_int_equal(kt_train(&options, &result, &error), KT_BAD_ARGUMENT);
     if (!strstr(error.message, says))
         fail_msg("\"%s\" does not say \"%s\"", error.message, says);
@@ -507,7 +507,7 @@ static void test_refused_models(void **state)
         kti_tensors tensors = {0};
         snprintf(name, sizeof name, "run%d", (int)which);
         kt_train_options options = options_of(which, f->data, path_in(f->folder.path, name, run));
-        options.only_fold = 1;
+        options.run.only_fold = 1;
         train(&options, NULL);
         read_weights(run, 1, "best.safetensors", &tensors);
         for (size_t n = 0; n < sizeof names / sizeof names[0]; n++)
@@ -527,8 +527,8 @@ static void test_refused_models(void **state)
     int64_t limit = 1;
     kt_train_result result;
     kt_train_options options = options_of(AVERAGE, f->data, f->run);
-    options.progress = stop_after;
-    options.user = &limit;
+    options.run.progress = stop_after;
+    options.run.user = &limit;
     assert_int_equal(kt_train(&options, &result, &f->error), KT_INTERRUPTED);
     kt_model *model = NULL;
     kt_error error = KT_ERROR_NONE;
@@ -606,11 +606,11 @@ static void fit_set(const fixture *f, const char *set, int folds, kt_train_resul
 {
     kt_train_options options = kt_train_options_default(KT_SOUND);
     options.data[0] = set;
-    options.out = f->run;
+    options.run.out = f->run;
     options.head = KT_HEAD_GP;
     options.epochs = 0;
     options.folds = folds;
-    options.threads = 2;
+    options.run.threads = 2;
     train(&options, result);
     for (int i = 0; i < result->folds; i++)
         assert_false(result->fold[i].failed);

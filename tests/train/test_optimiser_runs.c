@@ -93,15 +93,15 @@ static void test_resume(void **state)
         train(&o, NULL);
         assert_true(differs(plain, run, "predictions.csv"));
         snprintf(name, sizeof name, "resumed%d", number);
-        o.out = path_in(f->folder.path, name, resumed);
-        o.progress = stop_after;
-        o.user = &limit;
+        o.run.out = path_in(f->folder.path, name, resumed);
+        o.run.progress = stop_after;
+        o.run.user = &limit;
         do {
             kt_error error = KT_ERROR_NONE;
             kt_train_result result;
             limit = 5 * (stops + 1);
-            o.resume = stops > 0;
-            o.threads = 1 + stops % 2;
+            o.run.resume = stops > 0;
+            o.run.threads = 1 + stops % 2;
             status = kt_train(&o, &result, &error);
             assert_true(status == KT_OK || status == KT_INTERRUPTED);
             stops += status == KT_INTERRUPTED;

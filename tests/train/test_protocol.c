@@ -100,7 +100,7 @@ static void test_target(void **state)
         char run[PATH_SIZE];
         kt_train_options options = kt_train_options_default(cases[i].protocol);
         options.data[0] = f->data;
-        options.out = path_in(f->folder.path, cases[i].name, run);
+        options.run.out = path_in(f->folder.path, cases[i].name, run);
         options.select = cases[i].select;
         options.folds = 3;
         options.epochs = 2;
@@ -170,7 +170,7 @@ static void test_rows(void **state)
     kt_train_result_destroy(&result);
     check_predictions(run, &dataset, 3);
     options.select = KT_SELECT_OUTER;
-    options.out = path_in(f->folder.path, "togo15outer", run);
+    options.run.out = path_in(f->folder.path, "togo15outer", run);
     train(&options, &result);
     assert_int_equal(result.fold[0].train_rows, 76);
     assert_int_equal(result.fold[0].select_rows, 19);
@@ -198,7 +198,7 @@ static void train_changed(const fixture *f, const char *name, int first, int las
     options.select = select;
     options.protocol = protocol;
     options.fit_target_on_all = protocol == KT_PUBLISHED;
-    options.only_fold = 1;
+    options.run.only_fold = 1;
     options.epochs = 10;
     train(&options, NULL);
 }
@@ -275,18 +275,18 @@ static void test_published_ignores_weights(void **state)
     options.data[0] = f->data;
     options.folds = 1;
     options.epochs = 2;
-    options.message = collect_message;
-    options.user = said;
-    options.out = path_in(f->folder.path, "without", without);
+    options.run.message = collect_message;
+    options.run.user = said;
+    options.run.out = path_in(f->folder.path, "without", without);
     train(&options, NULL);
     assert_int_equal(count_messages(said, "not used"), 0);
     options.from = megnet_weights();
-    options.out = path_in(f->folder.path, "with", with);
+    options.run.out = path_in(f->folder.path, "with", with);
     train(&options, NULL);
     assert_int_equal(count_messages(said, "not used"), 1);
     assert_int_equal(differs(with, without, "folds/1/last.safetensors"), 0);
     options.load_weights = true;
-    options.out = path_in(f->folder.path, "loaded", sound);
+    options.run.out = path_in(f->folder.path, "loaded", sound);
     train(&options, NULL);
     print_message("The difference that follows is meant to be there.\n");
     assert_int_equal(differs(sound, without, "folds/1/last.safetensors"), 1);
@@ -318,7 +318,7 @@ static void check_refused_start(const fixture *f, const char *from, const char *
         char run[PATH_SIZE];
         kt_train_options options = kt_train_options_default((kt_protocol)protocol);
         options.data[0] = f->data;
-        options.out = path_in(f->folder.path, "never", run);
+        options.run.out = path_in(f->folder.path, "never", run);
         options.from = from;
         options.folds = 3;
         options.epochs = 1;
@@ -352,8 +352,8 @@ static void test_broken_start_weights(void **state)
     /* Fold 2 alone needs only fold 2. */
     char alone[PATH_SIZE];
     options.from = run;
-    options.only_fold = 2;
-    options.out = path_in(f->folder.path, "second", alone);
+    options.run.only_fold = 2;
+    options.run.out = path_in(f->folder.path, "second", alone);
     train(&options, NULL);
 }
 
@@ -370,7 +370,7 @@ static void test_start_from_a_run(void **state)
     options.epochs = 1;
     options.learning_rate = options.least_learning_rate = 0;
     options.seed = 5;
-    options.out = path_in(f->folder.path, "second-stage", second);
+    options.run.out = path_in(f->folder.path, "second-stage", second);
     train(&options, NULL);
     kti_tensors own, theirs[3];
     for (int fold = 1; fold <= 3; fold++)
@@ -404,7 +404,7 @@ static void test_learning_rate(void **state)
     const fixture *f = *state;
     char run[PATH_SIZE];
     kt_train_options options = small_options(f->data, path_in(f->folder.path, "rate", run));
-    options.only_fold = 1;
+    options.run.only_fold = 1;
     options.epochs = 12;
     train(&options, NULL);
     for (int e = 0; e < 12; e++) {
@@ -412,7 +412,7 @@ static void test_learning_rate(void **state)
         assert_true(is_close(epoch_value(run, 1, e + 1, "learning_rate"), expected, 1e-8, 0));
     }
     options.schedule_period = 8; /* down to the least rate after four epochs of two ticks */
-    options.out = path_in(f->folder.path, "short", run);
+    options.run.out = path_in(f->folder.path, "short", run);
     train(&options, NULL);
     assert_true(is_close(epoch_value(run, 1, 1, "learning_rate"), 1e-3, 1e-8, 0));
     assert_true(is_close(epoch_value(run, 1, 3, "learning_rate"), (1e-3 + 1e-5) / 2, 1e-8, 0));
@@ -426,7 +426,7 @@ static void test_reshuffled(void **state)
     const fixture *f = *state;
     char run[PATH_SIZE];
     kt_train_options options = small_options(f->data, path_in(f->folder.path, "order", run));
-    options.only_fold = 1;
+    options.run.only_fold = 1;
     options.from = megnet_weights();
     options.learning_rate = options.least_learning_rate = 0;
     train(&options, NULL);

@@ -91,7 +91,22 @@ static void test_empty(void **state)
     assert_int_equal(f->options.schedule_ticks, 2);
     assert_int_equal(f->options.select, KT_SELECT_INNER);
     assert_true(f->options.load_weights && !f->options.fit_target_on_all && f->options.quotient);
-    assert_int_equal(f->options.threads, before.threads);
+    assert_int_equal(f->options.run.threads, before.run.threads);
+}
+
+/* How a training is run is no business of its protocol: which fold alone and which ranks were forgotten. */
+static void a_protocol_keeps_how_it_is_run(void **state)
+{
+    fixture *f = *state;
+    kt_train_options options = kt_train_options_default(KT_SOUND);
+    memset(&options.run, 1, sizeof options.run);
+    options.run.resume = options.run.force = true;
+    const kt_run_options before = options.run;
+    json_t *recipe = json_pack("{s:s}", "protocol", "published");
+    assert_ok(kti_recipe_parse(recipe, "recipe.json", &options, &f->error), &f->error);
+    assert_int_equal(options.protocol, KT_PUBLISHED);
+    assert_memory_equal(&options.run, &before, sizeof before);
+    json_decref(recipe);
 }
 
 static void test_protocol_defaults(void **state)
@@ -129,7 +144,7 @@ static void test_round_trip(void **state)
     o.select = KT_SELECT_LAST;
     o.quotient = false;
     o.folds = 5;
-    o.only_fold = 4;
+    o.run.only_fold = 4;
     o.epochs = 123456;
     o.batch = 3;
     o.seed = INT64_MAX;
@@ -149,13 +164,13 @@ static void test_round_trip(void **state)
     o.gp_kernel = KT_GP_KERNEL_RBF;
     o.readout_components = 5;
     o.physics_inputs = true;
-    o.gpus = 4;
+    o.run.gpus = 4;
     o.inner_fraction = 1.0 / 3;
-    json_t *json = kti_recipe_to_json(&o);
+    json_t *json = kti_keys_to_json(&o);
     assert_non_null(json);
     assert_ok(kti_json_write(f->path, json, &f->error), &f->error);
     assert_ok(read_path(f, f->path), &f->error);
-    json_t *again = kti_recipe_to_json(&f->options);
+    json_t *again = kti_keys_to_json(&f->options);
     assert_true(json_equal(json, again));
     assert_string_equal(f->options.data[0], o.data[0]);
     assert_string_equal(f->options.data[1], o.data[1]);
@@ -168,7 +183,7 @@ static void test_round_trip(void **state)
     json_decref(again);
     /* Every key counts: another value of any of them makes another recipe. */
     const kt_train_options defaults = kt_train_options_default(KT_SOUND);
-    again = kti_recipe_to_json(&defaults);
+    again = kti_keys_to_json(&defaults);
     const char *key;
     json_t *value;
     assert_int_equal(json_object_size(json), 31);
@@ -279,7 +294,7 @@ static void test_damaged(void **state)
     fixture *f = *state;
     kt_train_options o = kt_train_options_default(KT_SOUND);
     o.data[0] = "datasets/togo15.csv";
-    json_t *json = kti_recipe_to_json(&o);
+    json_t *json = kti_keys_to_json(&o);
     char *text = json_dumps(json, JSON_INDENT(2)), *copy;
     const size_t size = strlen(text);
     int refused = 0;
@@ -331,15 +346,15 @@ static void test_check(void **state)
     BAD(data[0], NULL, "data set");
     BAD(folds, 0, "`folds`");
     BAD(folds, 1001, "`folds`");
-    BAD(only_fold, 10, "9 folds");
-    BAD(only_fold, -1, "`only_fold`");
-    BAD(only_fold, 9, NULL);
+    BAD(run.only_fold, 10, "9 folds");
+    BAD(run.only_fold, -1, "`only_fold`");
+    BAD(run.only_fold, 9, NULL);
     BAD(epochs, -1, "`epochs`");
     BAD(epochs, 0, "the head \"network\" needs a network");
     BAD(batch, 0, "`batch`");
     BAD(batch, 4097, "`batch`");
-    BAD(threads, 0, "threads");
-    BAD(threads, 1025, "threads");
+    BAD(run.threads, 0, "threads");
+    BAD(run.threads, 1025, "threads");
     BAD(seed, UINT64_MAX, "`seed`");
     BAD(seed, INT64_MAX, NULL);
     BAD(learning_rate, NAN, "`learning_rate`");
@@ -351,12 +366,12 @@ static void test_check(void **state)
     BAD(schedule_ticks, -1, "`schedule_ticks`");
     BAD(inner_fraction, 0.91, "`inner_fraction`");
     BAD(inner_fraction, NAN, "`inner_fraction`");
-    BAD(gpus, 0, "`gpus`");
-    BAD(gpus, 2, "the device is `cpu`");
-    BAD(gpu_timeout, 0, "timeout");
-    BAD(gpu_timeout, NAN, "timeout");
-    BAD(checkpoint_seconds, -1, "checkpoints");
-    BAD(checkpoint_seconds, NAN, "checkpoints");
+    BAD(run.gpus, 0, "`gpus`");
+    BAD(run.gpus, 2, "the device is `cpu`");
+    BAD(run.gpu_timeout, 0, "timeout");
+    BAD(run.gpu_timeout, NAN, "timeout");
+    BAD(run.checkpoint_seconds, -1, "checkpoints");
+    BAD(run.checkpoint_seconds, NAN, "checkpoints");
 #undef BAD
 }
 
@@ -364,9 +379,10 @@ int main(void)
 {
 #define RECIPE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        RECIPE(test_empty),         RECIPE(test_protocol_defaults), RECIPE(test_random),
-        RECIPE(test_round_trip),    RECIPE(test_wrong_values),      RECIPE(test_broken_json),
-        RECIPE(test_hostile_sizes), RECIPE(test_damaged),           cmocka_unit_test(test_check),
+        RECIPE(test_empty),           RECIPE(test_protocol_defaults), RECIPE(a_protocol_keeps_how_it_is_run),
+        RECIPE(test_random),          RECIPE(test_round_trip),        RECIPE(test_wrong_values),
+        RECIPE(test_broken_json),     RECIPE(test_hostile_sizes),     RECIPE(test_damaged),
+        cmocka_unit_test(test_check),
     };
 #undef RECIPE
     return cmocka_run_group_tests(tests, NULL, NULL);

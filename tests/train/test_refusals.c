@@ -35,10 +35,10 @@ static int set_up(void **state)
     f->options = small_options(f->data, path_in(f->folder.path, "run", f->run));
     f->options.folds = 2;
     f->options.epochs = EPOCHS;
-    f->options.progress = stop_half_way;
+    f->options.run.progress = stop_half_way;
     assert_int_equal(kt_train(&f->options, &result, &error), KT_INTERRUPTED);
-    f->options.progress = NULL;
-    f->options.resume = true;
+    f->options.run.progress = NULL;
+    f->options.run.resume = true;
     return 0;
 }
 
@@ -111,7 +111,7 @@ static void test_no_resume(void **state)
     const fixture *f = *state;
     kt_error error;
     kt_train_options options = f->options;
-    options.resume = false;
+    options.run.resume = false;
     assert_int_equal(assert_refused(f, options, "--resume", &error), KT_BAD_ARGUMENT);
     assert_string_equal(error.file, f->run);
 }
@@ -151,8 +151,8 @@ static void test_another_recipe(void **state)
     /* What says nothing about the result may change: the same data at another place, too. */
     o = f->options;
     o.data[0] = data;
-    o.threads = 2;
-    o.checkpoint_seconds = 0;
+    o.run.threads = 2;
+    o.run.checkpoint_seconds = 0;
     train(&o, NULL);
 }
 
@@ -303,8 +303,8 @@ static void test_unwritable(void **state)
     kt_train_result result;
     char path[PATH_SIZE];
     kt_train_options options = f->options;
-    options.resume = false;
-    options.out = path_in(f->data, "id_prop.csv/run", path); /* a file is in the way */
+    options.run.resume = false;
+    options.run.out = path_in(f->data, "id_prop.csv/run", path); /* a file is in the way */
     assert_int_equal(kt_train(&options, &result, &error), KT_IO);
     assert_null(result.fold);
 }
@@ -315,7 +315,7 @@ static void test_nothing_there(void **state)
     fixture *f = *state;
     char fresh[PATH_SIZE], other[PATH_SIZE];
     kt_train_options options = f->options;
-    options.out = path_in(f->folder.path, "fresh", fresh);
+    options.run.out = path_in(f->folder.path, "fresh", fresh);
     train(&options, NULL);
     train(&f->options, NULL);
     assert_int_equal(run_differs(fresh, path_in(f->folder.path, "run", other), 2), 0);

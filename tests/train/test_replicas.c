@@ -25,7 +25,7 @@ typedef struct fixture {
 static kt_train_options options_of(const fixture *f, const char *name, char path[PATH_SIZE])
 {
     kt_train_options options = small_options(f->data, path_in(f->folder.path, name, path));
-    options.device = TESTED_DEVICE;
+    options.run.device = TESTED_DEVICE;
     options.epochs = EPOCHS;
     options.seed = 7;
     return options;
@@ -129,15 +129,15 @@ static void test_resume(void **state)
     int seeds[REPLICAS] = {0};
     tested_start();
     kt_train_options options = options_of(f, "stopped", out);
-    options.progress = stop_early;
-    options.user = seeds;
+    options.run.progress = stop_early;
+    options.run.user = seeds;
     assert_int_equal(kt_train_replicas(&options, REPLICAS, results, &error), KT_INTERRUPTED);
     error = (kt_error)KT_ERROR_NONE;
-    options.progress = NULL;
+    options.run.progress = NULL;
     assert_int_equal(kt_train_replicas(&options, REPLICAS, results, &error), KT_BAD_ARGUMENT);
     assert_non_null(strstr(error.message, "--resume"));
     error = (kt_error)KT_ERROR_NONE;
-    options.resume = true;
+    options.run.resume = true;
     assert_ok(kt_train_replicas(&options, REPLICAS, results, &error), &error);
     destroy(results);
     assert_same(f, out);
@@ -155,7 +155,7 @@ static void test_refusals(void **state)
     kt_train_options options = options_of(f, "alone0", out);
     assert_int_equal(kt_train_replicas(&options, REPLICAS, results, &error), KT_BAD_ARGUMENT);
     assert_non_null(strstr(error.message, "a run of one seed"));
-    options.out = NULL;
+    options.run.out = NULL;
     error = (kt_error)KT_ERROR_NONE;
     assert_int_equal(kt_train_replicas(&options, 0, results, &error), KT_BAD_ARGUMENT);
     error = (kt_error)KT_ERROR_NONE;

@@ -128,14 +128,14 @@ static void test_stop_on_request(void **state)
     int stops = 0;
     kt_status status;
     options.epochs = 8;
-    options.progress = stop_after;
-    options.user = &limit;
+    options.run.progress = stop_after;
+    options.run.user = &limit;
     do {
         kt_error error = KT_ERROR_NONE;
         kt_train_result result;
         limit = 5 * (stops + 1);
-        options.resume = stops > 0;
-        options.threads = 1 + stops % 3;
+        options.run.resume = stops > 0;
+        options.run.threads = 1 + stops % 3;
         status = kt_train(&options, &result, &error);
         assert_true(status == KT_OK || status == KT_INTERRUPTED);
         stops += status == KT_INTERRUPTED;

@@ -222,8 +222,8 @@ static void test_tree(void **state)
     kt_recipe_result result;
     must_read(f, TREE "]}");
     for (int i = 0; i < f->recipe.stages; i++) {
-        f->recipe.stage[i].options.progress = watch;
-        f->recipe.stage[i].options.user = &seen;
+        f->recipe.stage[i].options.run.progress = watch;
+        f->recipe.stage[i].options.run.user = &seen;
     }
     run_recipe(f, f->run, false, &result);
     assert_int_equal(result.stages, 3);
@@ -241,10 +241,10 @@ static void test_tree(void **state)
     /* By hand. */
     kt_train_options options = f->recipe.stage[1].options;
     kt_train_result by_hand;
-    options.progress = NULL;
+    options.run.progress = NULL;
     options.from_stage = NULL;
     options.from = path_in(f->run, "stages/base", from);
-    options.out = path_in(f->folder.path, "hand", hand);
+    options.run.out = path_in(f->folder.path, "hand", hand);
     train(&options, &by_hand);
     path_in(f->run, "stages/fine", path);
     assert_int_equal(differs(path, hand, "metrics.json") + differs(path, hand, "predictions.csv"), 0);
@@ -465,7 +465,7 @@ static void test_joined(void **state)
 
     /* The same sets in one file each or joined, one alone is what it was. */
     options.data[1] = NULL;
-    options.out = path_in(f->folder.path, "alone", path);
+    options.run.out = path_in(f->folder.path, "alone", path);
     train(&options, &result);
     assert_int_equal(result.fold[0].set_best[0].rows, 5);
     assert_true(result.fold[0].set_best[0].mape == result.fold[0].best.mape);
@@ -491,7 +491,7 @@ static void test_joined_apart(void **state)
     options.fit_target_on_all = true;
     for (int apart = 0; apart < 2; apart++) {
         options.target_per_data_set = apart;
-        options.out = path_in(f->folder.path, apart ? "apart" : "together", path);
+        options.run.out = path_in(f->folder.path, apart ? "apart" : "together", path);
         train(&options, NULL);
         loss[apart] = epoch_value(path, 1, 1, "train_loss");
         expected_target(f, true, true, true, &mean, &sd);
@@ -602,12 +602,12 @@ static void test_restored(void **state)
     /* Without a head there is nothing to restore: the same run with the switch and without. */
     char without[PATH_SIZE], with[PATH_SIZE];
     options.from = NULL;
-    options.out = path_in(f->folder.path, "with", with);
+    options.run.out = path_in(f->folder.path, "with", with);
     train(&options, &result);
     assert_int_equal(result.fold[0].published_best.rows, 0);
     kt_train_result_destroy(&result);
     options.restore_target = false;
-    options.out = path_in(f->folder.path, "without", without);
+    options.run.out = path_in(f->folder.path, "without", without);
     train(&options, NULL);
     assert_int_equal(run_differs(with, without, 1), 0);
 }

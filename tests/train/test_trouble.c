@@ -41,8 +41,8 @@ static kt_train_options options_of(fixture *f, const char *from)
 {
     kt_train_options options = small_options(f->data, f->run);
     options.from = from;
-    options.message = collect_message;
-    options.user = &f->said;
+    options.run.message = collect_message;
+    options.run.user = &f->said;
     return options;
 }
 
@@ -57,13 +57,13 @@ static void check_repeatable(fixture *f, kt_train_options options)
 {
     kt_error error = KT_ERROR_NONE;
     kt_train_result result;
-    options.out = f->other;
-    options.message = NULL;
-    options.progress = stop_half_way;
-    options.threads = 2;
+    options.run.out = f->other;
+    options.run.message = NULL;
+    options.run.progress = stop_half_way;
+    options.run.threads = 2;
     assert_int_equal(kt_train(&options, &result, &error), KT_INTERRUPTED);
-    options.progress = NULL;
-    options.resume = true;
+    options.run.progress = NULL;
+    options.run.resume = true;
     train(&options, NULL);
     assert_int_equal(differs(f->run, f->other, "epochs.csv") + differs(f->run, f->other, "metrics.json") +
                          differs(f->run, f->other, "predictions.csv"),

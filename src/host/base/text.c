@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+
 static bool reserve(kti_text *text, size_t more)
 {
     if (text->failed)
@@ -52,6 +54,13 @@ void kti_text_add_csv(kti_text *text, const char *field)
 void kti_text_add_number(kti_text *text, double value)
 {
     kti_text_add(text, isnan(value) ? "," : ",%.9g", value);
+}
+
+kt_status kti_text_write(const kti_text *text, const char *path, const char *what, kt_error *error)
+{
+    if (text->failed || !path)
+        return kti_fail_memory(error, what);
+    return kti_file_write(path, text->data, text->size, error);
 }
 
 void kti_text_destroy(kti_text *text)

@@ -21,6 +21,9 @@ void kti_text_add_csv(kti_text *text, const char *field);
 /* ",1.25", a number's field behind another; "," where it is NaN. */
 void kti_text_add_number(kti_text *text, double value);
 
+/* Writes it as a whole file (kti_file_write). KT_OUT_OF_MEMORY, naming `what`, if the text is incomplete or path is NULL. */
+kt_status kti_text_write(const kti_text *text, const char *path, const char *what, kt_error *error);
+
 void kti_text_destroy(kti_text *text);
 
 #endif

@@ -2,57 +2,20 @@
 #include "cli/analyze.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
 #include "base/memory.h"
+#include "cli/command.h"
 #include "cli/options.h"
 #include "cli/text.h"
 #include "report/columns.h"
 #include "report/comparison.h"
 #include "report/heatmap.h"
 #include "statistics/correlation.h"
-
-static const char help[] =
-    "usage: kappatune analyze SCAN.csv [OPTION...]\n"
-    "       kappatune analyze SCAN.csv SCAN.csv... [--threshold R] [--figure FOLDER]\n"
-    "\n"
-    "Correlates the mean and the variance of a scan's predictions with what else is known of the crystals. "
-    "Of "
-    "several\n"
-    "scans of the same crystals, by other models, it says as Markdown how far the members of each are apart, "
-    "which part\n"
-    "of the crystals has which kappa by each, and what means and variances go with.\n"
-    "\n"
-    "  SCAN.csv              rows of `kappatune scan`, best with --features\n"
-    "  --features F.csv      more columns, by id: that of the scan, or the file's name without folder and "
-    "ending\n"
-    "  --above K, --below K  only crystals whose mean is\n"
-    "  --log                 log10 of mean and variance; rows where they are not positive are left out\n"
-    "  --format NAME         table (default), csv or json\n"
-    "  --figure FOLDER       a map of all correlations: FOLDER/correlation.png, .svg and .gp; of several "
-    "scans also\n"
-    "                        variance (box plots) and groups\n"
-    "  --threshold R         of several scans: only correlations with |r| above R (default 0.1)\n"
-    "  -h, --help            this text\n"
-    "\n"
-    "r is Pearson's coefficient, rho Spearman's, by ranks. p is the chance of one as far from zero without "
-    "any "
-    "correlation\n"
-    "(two-sided, Student's t); q adjusts p for all columns of the table: among those with q below 5 %, 5 % "
-    "are expected "
-    "to be\n"
-    "false (Benjamini & Hochberg). csv and json have Holm's adjusted p too. The variance is that of the "
-    "members, "
-    "kappa_std^2.\n"
-    "A correlation says nothing of causes, and crystals that resemble one another are not independent, as p "
-    "supposes.\n"
-    "\n"
-    "Example:\n"
-    "  kappatune scan MODEL crystals/ --features --out kappa.csv && kappatune analyze kappa.csv --log "
-    "--figure map\n";
 
 enum { TARGETS = 2 };
 
@@ -369,55 +332,77 @@ static kt_status compare(const request *r, kt_error *error)
 
 /* ---- the command ---- */
 
-enum {
-    OPTION_FEATURES = 256,
-    OPTION_ABOVE,
-    OPTION_BELOW,
-    OPTION_LOG,
-    OPTION_FORMAT,
-    OPTION_FIGURE,
-    OPTION_THRESHOLD
-};
+static bool take_format(void *target, const char *flag, const char *value)
+{
+    request *r = target;
+    const int choice = kti_option_choice(flag, value, kti_output_names);
+    r->format = (kti_output)(choice < 0 ? 0 : choice);
+    r->formatted = true;
+    return choice >= 0;
+}
 
-static const struct option long_options[] = {
-    {"features", required_argument, NULL, OPTION_FEATURES},
-    {"above", required_argument, NULL, OPTION_ABOVE},
-    {"below", required_argument, NULL, OPTION_BELOW},
-    {"log", no_argument, NULL, OPTION_LOG},
-    {"format", required_argument, NULL, OPTION_FORMAT},
-    {"figure", required_argument, NULL, OPTION_FIGURE},
-    {"threshold", required_argument, NULL, OPTION_THRESHOLD},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+/* clang-format off */
+#define AT(field) offsetof(request, field)
+
+static const kti_option option_table[] = {
+    {.kind = KTI_OPTION_TEXT, .flag = "features", .offset = AT(features), .argument = "F.csv",
+     .help = "more columns, by id: that of the scan, or the file's name without folder and ending"},
+    {.kind = KTI_OPTION_NUMBER, .flag = "above", .offset = AT(above), .argument = "K", .min = -INFINITY,
+     .max = INFINITY,
+     .help = "only crystals whose mean is above K"},
+    {.kind = KTI_OPTION_NUMBER, .flag = "below", .offset = AT(below), .argument = "K", .min = -INFINITY,
+     .max = INFINITY,
+     .help = "only crystals whose mean is below K"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "log", .offset = AT(logarithmic),
+     .help = "log10 of mean and variance; rows where they are not positive are left out"},
+    {.kind = KTI_OPTION_OTHER, .flag = "format", .argument = "NAME", .choices = kti_output_names,
+     .take = take_format,
+     .help = "table (default), csv or json"},
+    {.kind = KTI_OPTION_TEXT, .flag = "figure", .offset = AT(figure), .argument = "FOLDER",
+     .help = "a map of all correlations: FOLDER/correlation.png, .svg and .gp; of several scans also variance "
+             "(box plots) and groups"},
+    {.kind = KTI_OPTION_NUMBER, .flag = "threshold", .offset = AT(threshold), .argument = "R", .min = 0,
+     .max = 1,
+     .help = "of several scans: only correlations with |r| above R (default 0.1)"},
+    {.kind = KTI_OPTION_END},
+};
+/* clang-format on */
+
+static int run(int argc, char **argv);
+
+const kti_command kti_analyze_command = {
+    .name = "analyze",
+    .summary = "what a scan's predictions and their spread go with",
+    .arguments = "SCAN.csv\n"
+                 "SCAN.csv SCAN.csv... [--threshold R] [--figure FOLDER]",
+    .about =
+        "Correlates the mean and the variance of a scan's predictions with what else is known of the "
+        "crystals. Of several scans of the same crystals, by other models, it says as Markdown how far the "
+        "members of each are apart, which part of the crystals has which kappa by each, and what means and "
+        "variances go with.\n"
+        "\n"
+        "SCAN.csv holds rows of `kappatune scan`, best with --features.",
+    .notes =
+        "r is Pearson's coefficient, rho Spearman's, by ranks. p is the chance of one as far from zero "
+        "without any correlation (two-sided, Student's t); q adjusts p for all columns of the table: among "
+        "those with q below 5 %, 5 % are expected to be false (Benjamini & Hochberg). csv and json have "
+        "Holm's adjusted p too. The variance is that of the members, kappa_std^2. A correlation says "
+        "nothing of causes, and crystals that resemble one another are not independent, as p supposes.\n"
+        "\n"
+        "Example:\n"
+        "  kappatune scan MODEL crystals/ --features --out kappa.csv\n"
+        "  kappatune analyze kappa.csv --log --figure map",
+    .options = {option_table},
+    .run = run,
 };
 
 /* Returns an exit status, or -1 to go on. */
 static int read_options(int argc, char **argv, request *r)
 {
-    static const char *const formats[] = {"table", "csv", "json", NULL};
-    bool good = true;
-    int option, choice = 0;
     *r = (request){.above = -INFINITY, .below = INFINITY, .threshold = NAN};
-    while (good && (option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
-        switch (option) {
-        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case OPTION_FEATURES: r->features = optarg; break;
-        case OPTION_ABOVE: good = kti_option_number("--above", optarg, -INFINITY, INFINITY, &r->above); break;
-        case OPTION_BELOW: good = kti_option_number("--below", optarg, -INFINITY, INFINITY, &r->below); break;
-        case OPTION_LOG: r->logarithmic = true; break;
-        case OPTION_FORMAT:
-            choice = kti_option_choice("--format", optarg, formats);
-            r->format = (kti_output)choice;
-            r->formatted = true;
-            break;
-        case OPTION_FIGURE: r->figure = optarg; break;
-        case OPTION_THRESHOLD: good = kti_option_number("--threshold", optarg, 0, 1, &r->threshold); break;
-        default: return KTI_EXIT_USAGE;
-        }
-        good = good && choice >= 0;
-    }
-    if (!good)
-        return KTI_EXIT_USAGE;
+    const int exit_status = kti_command_read(&kti_analyze_command, argc, argv, r);
+    if (exit_status >= 0)
+        return exit_status;
     if (argc == optind)
         return kti_cli_usage(argv[0], "name a scan, the rows that kappatune scan wrote");
     r->scan = argv[optind];
@@ -434,7 +419,7 @@ static int read_options(int argc, char **argv, request *r)
     return -1;
 }
 
-int kti_cli_analyze(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     request r;
     analysis a = {0};

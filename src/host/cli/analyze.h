@@ -2,7 +2,9 @@
 #ifndef KTI_CLI_ANALYZE_H
 #define KTI_CLI_ANALYZE_H
 
+#include "cli/command.h"
+
 /* argv[0] is the command's name; returns an exit status (cli/options.h). */
-int kti_cli_analyze(int argc, char **argv);
+extern const kti_command kti_analyze_command;
 
 #endif

@@ -1,6 +1,8 @@
 #ifndef KTI_CLI_BENCH_H
 #define KTI_CLI_BENCH_H
 
-int kti_cli_bench(int argc, char **argv);
+#include "cli/command.h"
+
+extern const kti_command kti_bench_command;
 
 #endif

@@ -2,47 +2,72 @@
 #include "cli/calibrate.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "cli/command.h"
 #include "cli/names.h"
 #include "cli/options.h"
 #include "cli/text.h"
 #include "experiment/calibrate.h"
 
-static const char help[] =
-    "usage: kappatune calibrate MODEL --data PATH [--data PATH ...] [OPTION...]\n"
-    "\n"
-    "Makes or renews a model's calibration.csv, from which predict and scan take 90 % intervals, the nearest "
-    "training\n"
-    "crystals and warnings: what each fold predicts of the crystals that its split keeps from it. train and "
-    "weights\n"
-    "export do this by themselves; this command is for a model of an earlier version.\n"
-    "\n"
-    "  MODEL                 a finished run, RUN/stages/NAME, or an exported model\n"
-    "  --data PATH           the data that it was trained on, unchanged; several in the order of its recipe\n"
-    "  --threads N           that read the data (default: all processors)\n"
-    "  -h, --help            this text\n"
-    "\n"
-    "Prints how often the interval held, each split judged by the others (one alone, or one of too few, is "
-    "not): mean\n"
-    "over the splits, population standard deviation, and the median factor from the interval's middle to its "
-    "ends.\n"
-    "The same goes into MODEL's metrics.json; the card of an exported model stays as it is.\n"
-    "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some rows of the data rejected.\n"
-    "\n"
-    "Example:\n"
-    "  kappatune calibrate runs/mine --data togo15\n";
+enum { MOST_THREADS = 1024 };
 
-enum { MOST_THREADS = 1024, OPTION_DATA = 256, OPTION_THREADS };
+typedef struct request {
+    const char *data[KT_MOST_DATA_SETS + 1];
+    int sets, threads;
+} request;
 
-static const struct option long_options[] = {
-    {"data", required_argument, NULL, OPTION_DATA},
-    {"threads", required_argument, NULL, OPTION_THREADS},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+static bool take_data(void *target, const char *flag, const char *value)
+{
+    request *r = target;
+    (void)flag;
+    if (r->sets == KT_MOST_DATA_SETS)
+        return kti_cli_usage("calibrate", "there can be at most %d data sets", KT_MOST_DATA_SETS), false;
+    r->data[r->sets++] = value;
+    return true;
+}
+
+/* clang-format off */
+#define AT(field) offsetof(request, field)
+
+static const kti_option option_table[] = {
+    {.kind = KTI_OPTION_OTHER, .flag = "data", .argument = "PATH", .take = take_data,
+     .help = "the data that it was trained on, unchanged; several in the order of its recipe"},
+    {.kind = KTI_OPTION_INTEGER, .flag = "threads", .offset = AT(threads), .argument = "N", .min = 1,
+     .max = MOST_THREADS,
+     .help = "that read the data (default: all processors)"},
+    {.kind = KTI_OPTION_END},
+};
+/* clang-format on */
+
+static int run(int argc, char **argv);
+
+const kti_command kti_calibrate_command = {
+    .name = "calibrate",
+    .summary = "make or renew what a model's intervals and warnings come from",
+    .arguments = "MODEL --data PATH [--data PATH ...]",
+    .about =
+        "Makes or renews a model's calibration.csv, from which predict and scan take 90 % intervals, the "
+        "nearest training crystals and warnings: what each fold predicts of the crystals that its split "
+        "keeps from it. train and weights export do this by themselves; this command is for a model of an "
+        "earlier version.\n"
+        "\n"
+        "MODEL is a finished run, RUN/stages/NAME, or an exported model.",
+    .notes =
+        "Prints how often the interval held, each split judged by the others (one alone, or one of too few, "
+        "is not): mean over the splits, population standard deviation, and the median factor from the "
+        "interval's middle to its ends. The same goes into MODEL's metrics.json; the card of an exported "
+        "model stays as it is. Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some rows of the "
+        "data rejected.\n"
+        "\n"
+        "Example:\n"
+        "  kappatune calibrate runs/mine --data togo15",
+    .options = {option_table},
+    .run = run,
 };
 
 static kt_status print(const kti_calibration *c, kt_error *error)
@@ -96,28 +121,15 @@ static int calibrate(const char *model, const char *data[], int threads)
     return rejected > 0 ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
 }
 
-int kti_cli_calibrate(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    const char *data[KT_MOST_DATA_SETS + 1] = {0};
-    int64_t threads = sysconf(_SC_NPROCESSORS_ONLN);
-    int option, sets = 0;
-    while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1)
-        switch (option) {
-        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case OPTION_DATA:
-            if (sets == KT_MOST_DATA_SETS)
-                return kti_cli_usage(argv[0], "there can be at most %d data sets", KT_MOST_DATA_SETS);
-            data[sets++] = optarg;
-            break;
-        case OPTION_THREADS:
-            if (!kti_option_integer("--threads", optarg, 1, MOST_THREADS, &threads))
-                return KTI_EXIT_USAGE;
-            break;
-        default: return KTI_EXIT_USAGE;
-        }
+    request r = {.threads = kti_cli_processors()};
+    const int exit_status = kti_command_read(&kti_calibrate_command, argc, argv, &r);
+    if (exit_status >= 0)
+        return exit_status;
     if (argc - optind != 1)
         return kti_cli_usage(argv[0], "name one model");
-    if (sets == 0)
+    if (r.sets == 0)
         return kti_cli_usage(argv[0], "name the data that it was trained on: --data PATH");
-    return calibrate(argv[optind], data, (int)threads);
+    return calibrate(argv[optind], r.data, r.threads);
 }

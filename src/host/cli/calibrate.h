@@ -2,6 +2,8 @@
 #ifndef KTI_CLI_CALIBRATE_H
 #define KTI_CLI_CALIBRATE_H
 
-int kti_cli_calibrate(int argc, char **argv);
+#include "cli/command.h"
+
+extern const kti_command kti_calibrate_command;
 
 #endif

@@ -1,6 +1,7 @@
 /* kappatune collect */
 #include "cli/collect.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "base/json.h"
 #include "base/lock.h"
 #include "base/memory.h"
+#include "cli/command.h"
 #include "cli/names.h"
 #include "cli/options.h"
 #include "cli/stop.h"
@@ -22,24 +24,6 @@
 #include "train/checkpoint.h"
 #include "train/recipe.h"
 #include "train/stages.h"
-
-static const char help[] =
-    "usage: kappatune collect RUN [OPTION...]\n"
-    "\n"
-    "Makes one run of folds that were trained apart, in RUN/parts/fold-<n> (train --fold n --out "
-    "RUN/parts/fold-<n>, as\n"
-    "`submit --array` does): RUN gets the files that it would have if the folds had been trained side by "
-    "side, to the\n"
-    "same bits but for log.jsonl. The parts are left as they are.\n"
-    "\n"
-    "  --device NAME          that the folds were trained on (default cpu): it predicts\n"
-    "  --gpus N               of --device cuda (default 1)\n"
-    "  --threads N            workers (default: all processors)\n"
-    "  -h, --help             this text\n"
-    "\n"
-    "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some rows rejected, 4 stopped by a signal.\n";
-
-enum { MOST_THREADS = 1024 };
 
 typedef struct request {
     const char *run;
@@ -165,8 +149,8 @@ static kt_status copy_parts(const request *r, int folds, kt_error *error)
 {
     kti_lock lock = KTI_LOCK_NONE;
     kt_train_options single = r->recipe.stage[0].options;
-    single.out = r->run;
-    single.resume = true;
+    single.run.out = r->run;
+    single.run.resume = true;
     kt_status status = r->recipe.staged ? kti_stages_check_run(&r->recipe, r->run, true, error)
                                         : kti_recipe_check_run(&single, error);
     if (status == KT_OK)
@@ -233,42 +217,56 @@ static kt_status collect(request *r, kt_error *error)
 }
 
 /* Returns an exit status, or -1 to go on. */
+/* clang-format off */
+#define AT(field) offsetof(request, field)
+
+static const kti_option option_table[] = {
+    {.kind = KTI_OPTION_TEXT, .flag = "device", .offset = AT(common.run.device), .argument = "NAME",
+     .help = "that the folds were trained on (default cpu): it predicts"},
+    {.kind = KTI_OPTION_INTEGER, .flag = "gpus", .offset = AT(common.run.gpus), .argument = "N", .min = 1,
+     .max = 1024,
+     .help = "of --device cuda (default 1)"},
+    {.kind = KTI_OPTION_INTEGER, .flag = "threads", .offset = AT(common.run.threads), .argument = "N", .min = 1,
+     .max = 1024,
+     .help = "workers (default: all processors)"},
+    {.kind = KTI_OPTION_END},
+};
+/* clang-format on */
+
+static int run(int argc, char **argv);
+
+const kti_command kti_collect_command = {
+    .name = "collect",
+    .summary = "one run of folds that were trained apart",
+    .arguments = "RUN",
+    .about =
+        "Makes one run of folds that were trained apart, in RUN/parts/fold-<n> (train --fold n --out "
+        "RUN/parts/fold-<n>, as `submit --array` does): RUN gets the files that it would have if the folds "
+        "had been trained side by side, to the same bits but for log.jsonl. The parts are left as they "
+        "are.",
+    .notes = "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some rows rejected, 4 stopped by a "
+             "signal.",
+    .options = {option_table},
+    .run = run,
+};
+
 static int read_options(int argc, char **argv, request *r)
 {
-    enum { OPTION_DEVICE = 256, OPTION_GPUS, OPTION_THREADS };
-    static const struct option longs[] = {{"device", required_argument, NULL, OPTION_DEVICE},
-                                          {"gpus", required_argument, NULL, OPTION_GPUS},
-                                          {"threads", required_argument, NULL, OPTION_THREADS},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {0}};
-    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t threads = processors < 1 ? 1 : processors > MOST_THREADS ? MOST_THREADS : processors, gpus = 1;
-    int option;
-    bool good = true;
     r->common = kt_train_options_default(KT_SOUND);
-    while (good && (option = kti_cli_next(argc, argv, ":h", longs)) != -1) {
-        switch (option) {
-        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case OPTION_DEVICE: r->common.device = optarg; break;
-        case OPTION_GPUS: good = kti_option_integer("--gpus", optarg, 1, 1024, &gpus); break;
-        case OPTION_THREADS: good = kti_option_integer("--threads", optarg, 1, MOST_THREADS, &threads); break;
-        default: return KTI_EXIT_USAGE;
-        }
-    }
-    if (!good)
-        return KTI_EXIT_USAGE;
+    r->common.run.threads = kti_cli_processors();
+    const int exit_status = kti_command_read(&kti_collect_command, argc, argv, r);
+    if (exit_status >= 0)
+        return exit_status;
     if (argc - optind != 1)
         return kti_cli_usage(command, "name one run folder");
     r->run = argv[optind];
-    r->common.threads = (int)threads;
-    r->common.gpus = (int)gpus;
-    r->common.progress = stop_if_asked;
-    r->common.message = show_message;
-    r->common.find = kti_name_find_named;
+    r->common.run.progress = stop_if_asked;
+    r->common.run.message = show_message;
+    r->common.run.find = kti_name_find_named;
     return -1;
 }
 
-int kti_cli_collect(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     kt_error error = KT_ERROR_NONE;
     request r = {0};

@@ -1,7 +1,9 @@
 #ifndef KTI_CLI_COLLECT_H
 #define KTI_CLI_COLLECT_H
 
+#include "cli/command.h"
+
 /* argv[0] is the command's name; returns an exit status (cli/options.h). */
-int kti_cli_collect(int argc, char **argv);
+extern const kti_command kti_collect_command;
 
 #endif

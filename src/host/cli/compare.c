@@ -2,6 +2,7 @@
 #include "cli/compare.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,36 +10,12 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "cli/command.h"
 #include "cli/names.h"
 #include "cli/numbers.h"
 #include "cli/options.h"
 #include "cli/text.h"
 #include "report/run_table.h"
-
-static const char help[] =
-    "usage: kappatune compare RUN... [OPTION...]\n"
-    "\n"
-    "Finished runs beside each other: where their recipes differ, and their scores, means and standard "
-    "deviations over the\n"
-    "folds. A sweep stands for its points, a folder of several seeds for its runs; of several stages the "
-    "last "
-    "one is scored.\n"
-    "\n"
-    "  --csv, --json          for programs\n"
-    "  --figures DIR          draw the scores, DIR/compare.svg, by gnuplot\n"
-    "  --format LIST          of svg (default), png, pdf: the files of --figures\n"
-    "  -h, --help             this text\n"
-    "\n"
-    "Inner: MAPE on rows of the training part that the fold's weights are not fitted to; choose a recipe by "
-    "it (* is the\n"
-    "least). Held out: on the reported rows; a recipe that was chosen by these has no honest score left. A "
-    "run whose epoch\n"
-    "isn't chosen on inner rows, and a Gaussian process, has no inner score. Exit status: 0 done, 1 failed, "
-    "2 "
-    "wrong usage.\n"
-    "\n"
-    "Example:\n"
-    "  kappatune train sweep.json --out runs/sweep && kappatune compare runs/sweep\n";
 
 typedef struct request {
     kti_output format;
@@ -202,40 +179,67 @@ static kt_status draw(const kti_run_table *c, const request *r, kt_error *error)
 
 /* ---- the command ---- */
 
-enum { OPTION_CSV = 256, OPTION_JSON, OPTION_FIGURES, OPTION_FORMAT };
+static bool take_csv(void *target, const char *flag, const char *value)
+{
+    (void)flag, (void)value;
+    return kti_option_output(&((request *)target)->format, KTI_OUTPUT_CSV);
+}
 
-static const struct option long_options[] = {
-    {"csv", no_argument, NULL, OPTION_CSV},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"figures", required_argument, NULL, OPTION_FIGURES},
-    {"format", required_argument, NULL, OPTION_FORMAT},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+static bool take_json(void *target, const char *flag, const char *value)
+{
+    (void)flag, (void)value;
+    return kti_option_output(&((request *)target)->format, KTI_OUTPUT_JSON);
+}
+
+static bool take_files(void *target, const char *flag, const char *value)
+{
+    return kti_option_plot_formats(flag, value, &((request *)target)->files);
+}
+
+/* clang-format off */
+#define AT(field) offsetof(request, field)
+
+static const kti_option option_table[] = {
+    {.kind = KTI_OPTION_OTHER, .flag = "csv", .take = take_csv,
+     .help = "for programs, as CSV"},
+    {.kind = KTI_OPTION_OTHER, .flag = "json", .take = take_json,
+     .help = "for programs, as JSON"},
+    {.kind = KTI_OPTION_TEXT, .flag = "figures", .offset = AT(figures), .argument = "DIR",
+     .help = "draw the scores, DIR/compare.svg, by gnuplot"},
+    {.kind = KTI_OPTION_OTHER, .flag = "format", .argument = "LIST", .take = take_files,
+     .help = "of svg (default), png, pdf: the files of --figures"},
+    {.kind = KTI_OPTION_END},
+};
+/* clang-format on */
+
+static int run(int argc, char **argv);
+
+const kti_command kti_compare_command = {
+    .name = "compare",
+    .summary = "scores of runs beside each other, and where their recipes differ",
+    .arguments = "RUN...",
+    .about =
+        "Finished runs beside each other: where their recipes differ, and their scores, means and standard "
+        "deviations over the folds. A sweep stands for its points, a folder of several seeds for its runs; "
+        "of several stages the last one is scored.",
+    .notes =
+        "Inner: MAPE on rows of the training part that the fold's weights are not fitted to; choose a "
+        "recipe by it (* is the least). Held out: on the reported rows; a recipe that was chosen by these "
+        "has no honest score left. A run whose epoch isn't chosen on inner rows, and a Gaussian process, "
+        "has no inner score. Exit status: 0 done, 1 failed, 2 wrong usage.\n"
+        "\n"
+        "Example:\n"
+        "  kappatune train sweep.json --out runs/sweep && kappatune compare runs/sweep",
+    .options = {option_table},
+    .run = run,
 };
 
 /* Returns an exit status, or -1 to go on. */
 static int read_options(int argc, char **argv, request *r)
 {
-    int option;
-    while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
-        switch (option) {
-        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case OPTION_CSV:
-        case OPTION_JSON: {
-            const kti_output asked = option == OPTION_CSV ? KTI_OUTPUT_CSV : KTI_OUTPUT_JSON;
-            if (r->format != KTI_OUTPUT_TABLE && r->format != asked)
-                return kti_cli_usage(argv[0], "either --csv or --json");
-            r->format = asked;
-            break;
-        }
-        case OPTION_FIGURES: r->figures = optarg; break;
-        case OPTION_FORMAT:
-            if (!kti_option_plot_formats("--format", optarg, &r->files))
-                return KTI_EXIT_USAGE;
-            break;
-        default: return KTI_EXIT_USAGE;
-        }
-    }
+    const int exit_status = kti_command_read(&kti_compare_command, argc, argv, r);
+    if (exit_status >= 0)
+        return exit_status;
     if (optind == argc)
         return kti_cli_usage(argv[0], "name at least one run");
     if (r->files && !r->figures)
@@ -244,7 +248,7 @@ static int read_options(int argc, char **argv, request *r)
     return -1;
 }
 
-int kti_cli_compare(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     kt_error error = KT_ERROR_NONE;
     kti_run_table c = {0};

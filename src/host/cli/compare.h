@@ -1,7 +1,9 @@
 #ifndef KTI_CLI_COMPARE_H
 #define KTI_CLI_COMPARE_H
 
+#include "cli/command.h"
+
 /* argv[0] is the command's name; returns an exit status (cli/options.h). */
-int kti_cli_compare(int argc, char **argv);
+extern const kti_command kti_compare_command;
 
 #endif

@@ -2,12 +2,14 @@
 #include "cli/data.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/fail.h"
+#include "cli/command.h"
 #include "cli/fetch.h"
 #include "cli/names.h"
 #include "cli/options.h"
@@ -16,55 +18,7 @@
 #include "data/dataset.h"
 #include "report/dataset_summary.h"
 
-static const char help[] =
-    "usage: kappatune data check DATA [--rejects FILE] [--threads N]\n"
-    "       kappatune data stats DATA [--format table|json] [--threads N]\n"
-    "       kappatune data fetch aflow --out DIR [--limit N] [--page-size N] [--url BASE] [--quiet]\n"
-    "\n"
-    "DATA is a folder with id_prop.csv (id,kappa) and one structure file a row, or a table of crystals: a "
-    ".csv with the\n"
-    "columns formula, kappa, id and prototype, a, c, u; or space_group, a, b, c, alpha, beta, gamma, sites "
-    "(one site of\n"
-    "each orbit, as in \"Zn 1/3 2/3 0; S 1/3 2/3 0.3748\"). What a crystal does not need stays empty. "
-    "datasets/README.md\n"
-    "has the prototypes and the columns. Or DATA is the name of a table that comes with kappatune: togo15, "
-    "hh143,\n"
-    "kappa103, bte_literature, experiments. kappa in W/(m K).\n"
-    "\n"
-    "check reads every row and names those that cannot be used, with the reason (exit status 3 if there are "
-    "any).\n"
-    "\n"
-    "      --rejects FILE    write them as csv too: id,line,file,reason\n"
-    "\n"
-    "stats describes the crystals: kappa, sizes of the graphs and of their symmetry quotients, elements, and "
-    "crystals\n"
-    "that the network cannot tell apart.\n"
-    "\n"
-    "      --format NAME     table (default) or json\n"
-    "\n"
-    "      --threads N       threads that read files (default: all processors)\n"
-    "\n"
-    "fetch downloads AFLOW's entries with a quasi-harmonic thermal conductivity, and their crystals, into a\n"
-    "folder that check reads (agl_thermal_conductivity_300K, through AFLUX; CC BY 4.0; Rose et al., Comput.\n"
-    "Mater. Sci. 137 (2017) 362). When it is stopped, by Ctrl-C too, the same command goes on and downloads\n"
-    "nothing twice. Entries that cannot be had stand in DIR/rejects.csv (exit status 3) and are tried "
-    "again.\n"
-    "One connection, with pauses; a busy server is waited for; proxies as in https_proxy and no_proxy.\n"
-    "\n"
-    "      --out DIR         the folder: new, empty, or one that fetch has begun\n"
-    "      --force           fill another folder all the same\n"
-    "      --limit N         no more than N entries, those of least kappa first (default: all)\n"
-    "      --page-size N     entries a request (default 1000)\n"
-    "      --url BASE        another server with API/aflux/ and AFLOWDATA/ (default: https://aflow.org)\n"
-    "      --quiet           no progress\n"
-    "  -h, --help            this text\n"
-    "\n"
-    "Examples:\n"
-    "  kappatune data check my_crystals/ --rejects rejects.csv\n"
-    "  kappatune data stats togo15\n"
-    "  kappatune data fetch aflow --out aflow\n";
-
-enum { MOST_THREADS = 1024 };
+enum { MOST_THREADS = 1024, MOST_ROWS = 100000 /* a page of AFLOW */ };
 
 typedef struct request {
     const char *path, *rejects;
@@ -305,72 +259,87 @@ static int show_statistics(const request *r)
 
 /* ---- the command ---- */
 
-enum {
-    OPTION_REJECTS = 256,
-    OPTION_FORMAT,
-    OPTION_THREADS,
-    OPTION_LIMIT,
-    OPTION_PAGE_SIZE,
-    OPTION_URL,
-    OPTION_QUIET,
-    OPTION_FORCE,
-    MOST_ROWS = 100000 /* a page */
-};
+static const char *const actions[] = {"check", "stats", "fetch", NULL};
 
-static const struct option long_options[] = {
-    {"rejects", required_argument, NULL, OPTION_REJECTS},
-    {"format", required_argument, NULL, OPTION_FORMAT},
-    {"threads", required_argument, NULL, OPTION_THREADS},
-    {"out", required_argument, NULL, 'o'},
-    {"limit", required_argument, NULL, OPTION_LIMIT},
-    {"page-size", required_argument, NULL, OPTION_PAGE_SIZE},
-    {"url", required_argument, NULL, OPTION_URL},
-    {"quiet", no_argument, NULL, OPTION_QUIET},
-    {"force", no_argument, NULL, OPTION_FORCE},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
+static const char *const formats[] = {"table", "json", NULL};
 
-/* Reads the options; an exit status, or -1 to go on. */
-static int read_options(int argc, char **argv, request *r)
+static bool take_format(void *target, const char *flag, const char *value)
 {
-    static const char *const formats[] = {"table", "json", NULL};
-    int64_t number;
-    int option, choice;
-    while ((option = kti_cli_next(argc, argv, ":ho:", long_options)) != -1) {
-        switch (option) {
-        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case 'o': r->fetch.out = optarg; break;
-        case OPTION_REJECTS: r->rejects = optarg; break;
-        case OPTION_FORMAT:
-            choice = kti_option_choice("--format", optarg, formats);
-            if (choice < 0)
-                return KTI_EXIT_USAGE;
-            r->format = choice == 1 ? KTI_OUTPUT_JSON : KTI_OUTPUT_TABLE;
-            r->formatted = true;
-            break;
-        case OPTION_THREADS:
-            if (!kti_option_integer("--threads", optarg, 1, MOST_THREADS, &number))
-                return KTI_EXIT_USAGE;
-            r->threads = (int)number;
-            break;
-        case OPTION_LIMIT:
-            if (!kti_option_integer("--limit", optarg, 1, INT64_MAX, &r->fetch.limit))
-                return KTI_EXIT_USAGE;
-            break;
-        case OPTION_PAGE_SIZE:
-            if (!kti_option_integer("--page-size", optarg, 1, MOST_ROWS, &number))
-                return KTI_EXIT_USAGE;
-            r->fetch.page_size = (int)number;
-            break;
-        case OPTION_URL: r->fetch.url = optarg; break;
-        case OPTION_QUIET: r->fetch.quiet = true; break;
-        case OPTION_FORCE: r->fetch.force = true; break;
-        default: return KTI_EXIT_USAGE;
-        }
-    }
-    return -1;
+    request *r = target;
+    const int choice = kti_option_choice(flag, value, formats);
+    r->format = choice == 1 ? KTI_OUTPUT_JSON : KTI_OUTPUT_TABLE;
+    r->formatted = true;
+    return choice >= 0;
 }
+
+/* clang-format off */
+#define AT(field) offsetof(request, field)
+
+static const kti_option option_table[] = {
+    {.kind = KTI_OPTION_TEXT, .flag = "rejects", .offset = AT(rejects), .argument = "FILE", .group = "check",
+     .help = "write the rejected rows as CSV too: id,line,file,reason"},
+    {.kind = KTI_OPTION_OTHER, .flag = "format", .argument = "NAME", .choices = formats, .group = "stats",
+     .take = take_format,
+     .help = "table (default) or json"},
+    {.kind = KTI_OPTION_INTEGER, .flag = "threads", .offset = AT(threads), .argument = "N", .min = 1,
+     .max = MOST_THREADS, .group = "check and stats",
+     .help = "threads that read files (default: all processors)"},
+    {.kind = KTI_OPTION_TEXT, .flag = "out", .letter = 'o', .offset = AT(fetch.out), .argument = "DIR",
+     .group = "fetch",
+     .help = "the folder: new, empty, or one that fetch has begun"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "force", .offset = AT(fetch.force),
+     .help = "fill another folder all the same"},
+    {.kind = KTI_OPTION_LONG, .flag = "limit", .offset = AT(fetch.limit), .argument = "N", .min = 1,
+     .max = INFINITY,
+     .help = "no more than N entries, those of least kappa first (default: all)"},
+    {.kind = KTI_OPTION_INTEGER, .flag = "page-size", .offset = AT(fetch.page_size), .argument = "N", .min = 1,
+     .max = MOST_ROWS,
+     .help = "entries a request (default 1000)"},
+    {.kind = KTI_OPTION_TEXT, .flag = "url", .offset = AT(fetch.url), .argument = "BASE",
+     .help = "another server with API/aflux/ and AFLOWDATA/ (default: https://aflow.org)"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "quiet", .offset = AT(fetch.quiet),
+     .help = "no progress"},
+    {.kind = KTI_OPTION_END},
+};
+/* clang-format on */
+
+static int run(int argc, char **argv);
+
+const kti_command kti_data_command = {
+    .name = "data",
+    .summary = "check, describe and fetch data sets",
+    .arguments = "check DATA\n"
+                 "stats DATA\n"
+                 "fetch aflow --out DIR",
+    .about =
+        "check reads every row and names those that cannot be used, with the reason (exit status 3 if there "
+        "are any).\n"
+        "\n"
+        "stats describes the crystals: kappa, sizes of the graphs and of their symmetry quotients, "
+        "elements, and crystals that the network cannot tell apart.\n"
+        "\n"
+        "fetch downloads AFLOW's entries with a quasi-harmonic thermal conductivity, and their crystals, "
+        "into a folder that check reads (agl_thermal_conductivity_300K, through AFLUX; CC BY 4.0; Rose et "
+        "al., Comput. Mater. Sci. 137 (2017) 362).\n"
+        "\n"
+        "DATA is a folder with id_prop.csv (id,kappa) and one structure file a row, or a table of crystals: "
+        "a .csv with the columns formula, kappa, id and prototype, a, c, u; or space_group, a, b, c, "
+        "alpha, beta, gamma, sites (one site of each orbit, as in \"Zn 1/3 2/3 0; S 1/3 2/3 0.3748\"). "
+        "What a crystal does not need stays empty. datasets/README.md has the prototypes and the columns. "
+        "Or DATA is the name of a table that comes with kappatune: togo15, hh143, kappa103, "
+        "bte_literature, experiments. kappa in W/(m K).",
+    .notes = "When fetch is stopped, by Ctrl-C too, the same command goes on and downloads nothing twice. "
+             "Entries that cannot be had stand in DIR/rejects.csv (exit status 3) and are tried again. One "
+             "connection, with pauses; a busy server is waited for; proxies as in https_proxy and no_proxy.\n"
+             "\n"
+             "Examples:\n"
+             "  kappatune data check my_crystals/ --rejects rejects.csv\n"
+             "  kappatune data stats togo15\n"
+             "  kappatune data fetch aflow --out aflow",
+    .options = {option_table},
+    .actions = actions,
+    .run = run,
+};
 
 static int run_fetch(const char *command, const request *r, const char *name)
 {
@@ -384,11 +353,10 @@ static int run_fetch(const char *command, const request *r, const char *name)
     return kti_cli_fetch_aflow(&r->fetch);
 }
 
-int kti_cli_data(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    static const char *const actions[] = {"check", "stats", "fetch", NULL};
     request r = {.fetch = {0}};
-    const int exit_status = read_options(argc, argv, &r);
+    const int exit_status = kti_command_read(&kti_data_command, argc, argv, &r);
     if (exit_status >= 0)
         return exit_status;
     if (optind == argc)

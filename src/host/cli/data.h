@@ -2,7 +2,9 @@
 #ifndef KTI_CLI_DATA_H
 #define KTI_CLI_DATA_H
 
+#include "cli/command.h"
+
 /* argv[0] is the command's name; returns an exit status (cli/options.h). */
-int kti_cli_data(int argc, char **argv);
+extern const kti_command kti_data_command;
 
 #endif

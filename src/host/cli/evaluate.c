@@ -12,6 +12,7 @@
 #include "base/fail.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/command.h"
 #include "cli/names.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -20,39 +21,6 @@
 #include "predictor/evaluate.h"
 #include "predictor/model.h"
 #include "statistics/metrics.h"
-
-static const char help[] =
-    "usage: kappatune evaluate RUN... --data DIR_OR_TABLE [--data ...] [OPTION...]\n"
-    "\n"
-    "Judges trained models on data sets, their own and others: one row a model, one column a data set.\n"
-    "\n"
-    "  RUN                    a run folder, RUN/stages/NAME, a run of several stages (all of its finished "
-    "ones), or a\n"
-    "                         folder of weights, or a model's name: togo15-hh143\n"
-    "  --data PATH            folder with id_prop.csv and structure files, a table of crystals, or a name, "
-    "togo15; a\n"
-    "                         column each\n"
-    "  --mix NAME,NAME...     a further column: these of the data sets joined, each split on its own\n"
-    "  --rows NAME            held-out (default): the member of fold n is judged on the 20 % of a data set "
-    "that split n\n"
-    "                         keeps from training, so that a run meets no row of its own set that it was "
-    "trained on.\n"
-    "                         Its own are those of its recipe and of the stages it started from, unchanged; "
-    "another set's\n"
-    "                         cell is marked *, since crystals that are in both are not looked for.\n"
-    "                         all: on every row, also those that it was trained on\n"
-    "  --csv, --json          every fold of every model on every data set, for programs\n"
-    "  --quiet, --progress    no progress; a bar also where there is no terminal\n"
-    "  -h, --help             this text\n"
-    "\n"
-    "The table shows MAPE, median error and kappa_SRE: the mean over the folds and, in brackets, their "
-    "population\n"
-    "standard deviation. kappa in W/(m K). Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some "
-    "rows of the\n"
-    "data sets rejected, each of them named.\n"
-    "\n"
-    "Example:\n"
-    "  kappatune evaluate runs/togo15 runs/hh143 --data togo15 --data hh143 --mix togo15,hh143\n";
 
 enum { MOST_COLUMNS = 32 };
 
@@ -433,20 +401,6 @@ static kt_status print_json(const request *r, const judged *list, kt_error *erro
 
 /* ---- the command ---- */
 
-enum { OPTION_DATA = 256, OPTION_MIX, OPTION_ROWS, OPTION_CSV, OPTION_JSON, OPTION_QUIET, OPTION_PROGRESS };
-
-static const struct option long_options[] = {
-    {"data", required_argument, NULL, OPTION_DATA},
-    {"mix", required_argument, NULL, OPTION_MIX},
-    {"rows", required_argument, NULL, OPTION_ROWS},
-    {"csv", no_argument, NULL, OPTION_CSV},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"quiet", no_argument, NULL, OPTION_QUIET},
-    {"progress", no_argument, NULL, OPTION_PROGRESS},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
 /* "a,b": at least two names, none of them empty. */
 static bool is_mix(const char *text)
 {
@@ -459,46 +413,98 @@ static bool is_mix(const char *text)
     return *text != '\0';
 }
 
+static bool take_csv(void *target, const char *flag, const char *value)
+{
+    (void)flag, (void)value;
+    return kti_option_output(&((request *)target)->format, KTI_OUTPUT_CSV);
+}
+
+static bool take_json(void *target, const char *flag, const char *value)
+{
+    (void)flag, (void)value;
+    return kti_option_output(&((request *)target)->format, KTI_OUTPUT_JSON);
+}
+
+static bool take_data(void *target, const char *flag, const char *value)
+{
+    request *r = target;
+    (void)flag;
+    if (r->sets == KT_MOST_DATA_SETS)
+        return kti_cli_usage("evaluate", "at most %d data sets at a time", KT_MOST_DATA_SETS), false;
+    r->data[r->sets++] = value;
+    return true;
+}
+
+static bool take_mix(void *target, const char *flag, const char *value)
+{
+    request *r = target;
+    (void)flag;
+    if (r->mixes == MOST_COLUMNS)
+        return kti_cli_usage("evaluate", "at most %d times --mix", MOST_COLUMNS), false;
+    if (!is_mix(value))
+        return kti_cli_usage("evaluate", "--mix takes the names of several data sets, a,b, not `%s`", value),
+               false;
+    r->mix[r->mixes++] = value;
+    return true;
+}
+
+static const char *const judged_rows[] = {"held-out", "all", NULL};
+
+/* clang-format off */
+#define AT(field) offsetof(request, field)
+
+static const kti_option option_table[] = {
+    {.kind = KTI_OPTION_OTHER, .flag = "data", .argument = "PATH", .group = "Data", .take = take_data,
+     .help = "folder with id_prop.csv and structure files, a table of crystals, or a name, togo15; a column "
+             "each"},
+    {.kind = KTI_OPTION_OTHER, .flag = "mix", .argument = "NAME,NAME...", .take = take_mix,
+     .help = "a further column: these of the data sets joined, each split on its own"},
+    {.kind = KTI_OPTION_CHOICE, .flag = "rows", .offset = AT(rows), .argument = "NAME", .choices = judged_rows,
+     .help = "held-out (default): the member of fold n is judged on the 20 % of a data set that split n keeps "
+             "from training, so that a run meets no row of its own set that it was trained on. Its own are "
+             "those of its recipe and of the stages it started from, unchanged; another set's cell is marked "
+             "*, since crystals that are in both are not looked for. all: on every row, also those that it "
+             "was trained on"},
+    {.kind = KTI_OPTION_OTHER, .flag = "csv", .group = "Output", .take = take_csv,
+     .help = "every fold of every model on every data set, for programs, as CSV"},
+    {.kind = KTI_OPTION_OTHER, .flag = "json", .take = take_json,
+     .help = "the same as JSON"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "quiet", .offset = AT(quiet),
+     .help = "no progress"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "progress", .offset = AT(progress),
+     .help = "a progress bar also where there is no terminal"},
+    {.kind = KTI_OPTION_END},
+};
+/* clang-format on */
+
+static int run(int argc, char **argv);
+
+const kti_command kti_evaluate_command = {
+    .name = "evaluate",
+    .summary = "scores of trained models on their own and other data sets",
+    .arguments = "RUN... --data DIR_OR_TABLE [--data ...]",
+    .about =
+        "Judges trained models on data sets, their own and others: one row a model, one column a data set.\n"
+        "\n"
+        "RUN is a run folder, RUN/stages/NAME, a run of several stages (all of its finished ones), a folder "
+        "of weights, or a model's name: togo15-hh143.",
+    .notes =
+        "The table shows MAPE, median error and kappa_SRE: the mean over the folds and, in brackets, their "
+        "population standard deviation. kappa in W/(m K). Exit status: 0 done, 1 failed, 2 wrong usage, 3 "
+        "done with some rows of the data sets rejected, each of them named.\n"
+        "\n"
+        "Example:\n"
+        "  kappatune evaluate runs/a runs/b --data togo15 --data hh143 --mix togo15,hh143",
+    .options = {option_table},
+    .run = run,
+};
+
 /* Returns an exit status, or -1 to go on. */
 static int read_options(int argc, char **argv, request *r)
 {
-    static const char *const rows[] = {"held-out", "all", NULL};
-    int option, choice;
-    while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
-        switch (option) {
-        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case OPTION_DATA:
-            if (r->sets == KT_MOST_DATA_SETS)
-                return kti_cli_usage(argv[0], "at most %d data sets at a time", KT_MOST_DATA_SETS);
-            r->data[r->sets++] = optarg;
-            break;
-        case OPTION_MIX:
-            if (r->mixes == MOST_COLUMNS)
-                return kti_cli_usage(argv[0], "at most %d times --mix", MOST_COLUMNS);
-            if (!is_mix(optarg))
-                return kti_cli_usage(argv[0], "--mix takes the names of several data sets, a,b, not `%s`",
-                                     optarg);
-            r->mix[r->mixes++] = optarg;
-            break;
-        case OPTION_ROWS:
-            choice = kti_option_choice("--rows", optarg, rows);
-            if (choice < 0)
-                return KTI_EXIT_USAGE;
-            r->rows = (kti_judged_rows)choice;
-            break;
-        case OPTION_CSV:
-        case OPTION_JSON: {
-            const kti_output asked = option == OPTION_CSV ? KTI_OUTPUT_CSV : KTI_OUTPUT_JSON;
-            if (r->format != KTI_OUTPUT_TABLE && r->format != asked)
-                return kti_cli_usage(argv[0], "either --csv or --json");
-            r->format = asked;
-            break;
-        }
-        case OPTION_QUIET: r->quiet = true; break;
-        case OPTION_PROGRESS: r->progress = true; break;
-        default: return KTI_EXIT_USAGE;
-        }
-    }
+    const int exit_status = kti_command_read(&kti_evaluate_command, argc, argv, r);
+    if (exit_status >= 0)
+        return exit_status;
     if (optind == argc)
         return kti_cli_usage(argv[0], "name at least one run");
     if (r->sets == 0)
@@ -549,7 +555,7 @@ static kt_status evaluate(request *r, bool *rejected, kt_error *error)
     return status;
 }
 
-int kti_cli_evaluate(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     request r = {0};
     kt_error error = KT_ERROR_NONE;

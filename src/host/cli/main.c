@@ -12,6 +12,7 @@
 #include "cli/collect.h"
 #include "cli/compare.h"
 #include "cli/data.h"
+#include "cli/describe.h"
 #include "cli/evaluate.h"
 #include "cli/options.h"
 #include "cli/predict.h"
@@ -23,30 +24,14 @@
 #include "cli/train.h"
 #include "cli/weights.h"
 
-typedef struct command {
-    const char *name, *summary;
-    int (*run)(int argc, char **argv);
-} command;
-
-static const command commands[] = {
-    {"train", "train or fine-tune nine folds on a data set", kti_cli_train},
-    {"predict", "thermal conductivity or formation energy of crystals", kti_cli_predict},
-    {"scan", "the same for a folder, an archive or a list of many crystals, as rows of a file", kti_cli_scan},
-    {"analyze", "what a scan's predictions and their spread go with", kti_cli_analyze},
-    {"report", "one HTML file of what a run, a data set, a scan or a reproduction shows", kti_cli_report},
-    {"evaluate", "scores of trained models on their own and other data sets", kti_cli_evaluate},
-    {"reproduce", "the paper's tables and figures beside ours, under both protocols", kti_cli_reproduce},
-    {"submit", "hand a training to a cluster's queue", kti_cli_submit},
-    {"collect", "one run of folds that were trained apart", kti_cli_collect},
-    {"compare", "scores of runs beside each other, and where their recipes differ", kti_cli_compare},
-    {"status", "how far runs are", kti_cli_status},
-    {"calibrate", "make or renew what a model's intervals and warnings come from", kti_cli_calibrate},
-    {"weights", "import, inspect and fetch weights", kti_cli_weights},
-    {"data", "check, describe and fetch data sets", kti_cli_data},
-    {"bench", "time the steps of training on this machine", kti_cli_bench},
+static const kti_command *const commands[] = {
+    &kti_train_command,   &kti_predict_command,  &kti_scan_command,      &kti_analyze_command,
+    &kti_report_command,  &kti_evaluate_command, &kti_reproduce_command, &kti_submit_command,
+    &kti_collect_command, &kti_compare_command,  &kti_status_command,    &kti_calibrate_command,
+    &kti_weights_command, &kti_data_command,     &kti_bench_command,     NULL,
 };
 
-enum { COMMANDS = sizeof commands / sizeof commands[0] };
+enum { COMMANDS = sizeof commands / sizeof commands[0] - 1 };
 
 static void print_help(FILE *out)
 {
@@ -55,29 +40,32 @@ static void print_help(FILE *out)
           "commands:\n",
           out);
     for (int i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
-    fputs("  help      what a command does and its options: kappatune help COMMAND\n\n"
+        fprintf(out, "  %-10s  %s\n", commands[i]->name, commands[i]->summary);
+    fputs("  help        what a command does and its options: kappatune help COMMAND\n"
+          "  completion  a script that completes commands and options: completion bash\n"
+          "\n"
           "options:\n"
           "  -h, --help     this text; after a command, the command's\n"
-          "      --version  the version\n\n"
-          "A model, weights, a recipe or a data set is given as a path, or by name: one of those that come "
-          "with "
-          "kappatune,\n"
-          "or of the folders that KAPPATUNE_PATH lists (docs/install.md).\n\n"
+          "      --version  the version\n"
+          "\n"
+          "A model, weights, a recipe or a data set is given as a path, or by name: one of\n"
+          "those that come with kappatune, or of the folders that KAPPATUNE_PATH lists\n"
+          "(docs/install.md).\n"
+          "\n"
           "example:\n"
-          "  kappatune predict togo15-hh143 crystal.cif\n\n"
-          "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some inputs rejected (each is named "
-          "with its\n"
-          "reason), 4 stopped by a signal, to be gone on with. Results go to standard output, errors to "
-          "standard error.\n",
+          "  kappatune predict togo15-hh143 crystal.cif\n"
+          "\n"
+          "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some inputs rejected\n"
+          "(each is named with its reason), 4 stopped by a signal, to be resumed. Results\n"
+          "go to standard output, errors to standard error.\n",
           out);
 }
 
-static const command *find(const char *name)
+static const kti_command *find(const char *name)
 {
     for (int i = 0; i < COMMANDS; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
     return NULL;
 }
 
@@ -85,7 +73,7 @@ static int unknown_command(const char *name)
 {
     const char *names[COMMANDS + 1] = {0};
     for (int i = 0; i < COMMANDS; i++)
-        names[i] = commands[i].name;
+        names[i] = commands[i]->name;
     const char *near = kti_cli_nearest(name, names);
     if (name[0] == '-')
         kti_cli_warn("there is no option %s before a command", name);
@@ -104,11 +92,23 @@ static int help(const char *name)
         print_help(stdout);
         return KTI_EXIT_DONE;
     }
-    const command *found = find(name);
+    if (strcmp(name, "--markdown") == 0) {
+        kti_print_options(commands, stdout);
+        return KTI_EXIT_DONE;
+    }
+    const kti_command *found = find(name);
     if (!found)
         return unknown_command(name);
     snprintf(copy, sizeof copy, "%s", name);
     return found->run(2, arguments);
+}
+
+static int complete(const char *shell)
+{
+    if (!shell || strcmp(shell, "bash") != 0)
+        return kti_cli_usage("completion", "name the shell: bash");
+    kti_print_completion(commands, stdout);
+    return KTI_EXIT_DONE;
 }
 
 static int run(int argc, char **argv)
@@ -121,11 +121,13 @@ static int run(int argc, char **argv)
         return help(NULL);
     if (strcmp(argv[1], "help") == 0)
         return help(argv[2]);
+    if (strcmp(argv[1], "completion") == 0)
+        return complete(argv[2]);
     if (strcmp(argv[1], "--version") == 0) {
         puts("kappatune " KAPPATUNE_VERSION);
         return KTI_EXIT_DONE;
     }
-    const command *found = find(argv[1]);
+    const kti_command *found = find(argv[1]);
     return found ? found->run(argc - 1, argv + 1) : unknown_command(argv[1]);
 }
 

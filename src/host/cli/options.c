@@ -14,6 +14,16 @@
 
 enum { MESSAGE = 2048 };
 
+const char *const kti_output_names[] = {"table", "csv", "json", NULL};
+const char *const kti_property_names[] = {"kappa", "eform", NULL};
+const char *const kti_device_names[] = {"cpu", "cuda", "cuda-cublas", "cuda-cudnn", NULL};
+
+int kti_cli_processors(void)
+{
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online < 1 ? 1 : online > 1024 ? 1024 : (int)online;
+}
+
 static void print_message(const char *begin, const char *format, va_list arguments)
 {
     char text[MESSAGE];
@@ -50,58 +60,6 @@ int kti_cli_fail(const kt_error *error)
     kt_error_format(error, text, sizeof text);
     kti_cli_warn("%s", text);
     return error->status == KT_INTERRUPTED ? KTI_EXIT_STOPPED : KTI_EXIT_FAILED;
-}
-
-/* Long options in which an unknown one may be found again when it is misspelt. */
-static const char *nearest_option(const char *written, const struct option *longs)
-{
-    const char *names[64] = {0};
-    char name[64];
-    for (int i = 0; longs[i].name && i < 63; i++)
-        names[i] = longs[i].name;
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(written + 2, "="), written + 2);
-    return kti_cli_nearest(name, names);
-}
-
-static int unknown_option(char **argv, const char *written, const struct option *longs)
-{
-    if (strncmp(written, "--", 2) != 0) {
-        kti_cli_usage(argv[0], "there is no option -%c", optopt);
-        return '?';
-    }
-    const int length = (int)strcspn(written, "=");
-    for (int i = 0; longs[i].name; i++)
-        if (optopt != 0 && longs[i].val == optopt) {
-            kti_cli_usage(argv[0], "--%s takes no value", longs[i].name);
-            return '?';
-        }
-    int begins = 0;
-    for (int i = 0; longs[i].name; i++)
-        begins += strncmp(written + 2, longs[i].name, (size_t)length - 2) == 0;
-    const char *near = nearest_option(written, longs);
-    if (begins > 1)
-        kti_cli_usage(argv[0], "%.*s may be one of several options: write it out", length, written);
-    else if (near)
-        kti_cli_usage(argv[0], "there is no option %.*s; did you mean --%s?", length, written, near);
-    else
-        kti_cli_usage(argv[0], "there is no option %.*s", length, written);
-    return '?';
-}
-
-int kti_cli_next(int argc, char **argv, const char *shorts, const struct option *longs)
-{
-    opterr = 0;
-    const int got = getopt_long(argc, argv, shorts, longs, NULL);
-    if (got != ':' && got != '?')
-        return got;
-    /* optind stands behind the option, but for a cluster of letters that goes on. */
-    const char *written = argv[optind > 1 ? optind - 1 : 1];
-    if (got == '?')
-        return unknown_option(argv, written, longs);
-    for (int i = 0; longs[i].name; i++)
-        if (longs[i].val == optopt)
-            kti_cli_usage(argv[0], "--%s needs a value", longs[i].name);
-    return '?';
 }
 
 bool kti_option_integer(const char *option, const char *text, int64_t least, int64_t most, int64_t *value)
@@ -181,6 +139,16 @@ bool kti_option_plot_formats(const char *option, const char *list, unsigned *for
         return false;
     for (unsigned i = 0; i < 3; i++)
         *formats |= (unsigned)chosen[i] << i;
+    return true;
+}
+
+bool kti_option_output(kti_output *format, kti_output asked)
+{
+    if (*format != KTI_OUTPUT_TABLE && *format != asked) {
+        kti_cli_warn("either --csv or --json");
+        return false;
+    }
+    *format = asked;
     return true;
 }
 

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <getopt.h>
+#include <unistd.h>
 
 #include <kappatune/error.h>
 
@@ -24,11 +24,13 @@ enum {
 
 typedef enum kti_output { KTI_OUTPUT_TABLE, KTI_OUTPUT_CSV, KTI_OUTPUT_JSON } kti_output;
 
-/* getopt_long for a command, with messages of ours: the option's `val`, -1 at the end, '?' after a usage
- * error that has been printed. `shorts` begins with ':'. The `val` of every long option is a letter, or above
- * 255. Options and arguments may stand in any order; what is left begins at argv[optind]. The first call is
- * made with optind 0 or 1. */
-int kti_cli_next(int argc, char **argv, const char *shorts, const struct option *longs);
+/* Words of options that several commands have, ended by NULL. */
+extern const char *const kti_output_names[];   /* of kti_output */
+extern const char *const kti_property_names[]; /* of kt_property */
+extern const char *const kti_device_names[];   /* that predict */
+
+/* Processors of this machine, 1 to 1,024: the default of --threads. */
+int kti_cli_processors(void);
 
 /* Prints "kappatune: COMMAND: message" and how to get help; returns KTI_EXIT_USAGE. */
 int kti_cli_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -56,6 +58,9 @@ bool kti_option_list(const char *option, const char *text, const char *const *na
 
 /* "png,pdf" as bits of kti_plot_format; false after printing a usage error. */
 bool kti_option_plot_formats(const char *option, const char *list, unsigned *formats);
+
+/* Sets one of --csv and --json; false after printing that both were given. */
+bool kti_option_output(kti_output *format, kti_output asked);
 
 /* The choice nearest in spelling; NULL if none is near. choices[] ends with NULL. */
 const char *kti_cli_nearest(const char *text, const char *const *choices);

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,54 +14,12 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/command.h"
 #include "cli/names.h"
 #include "cli/options.h"
 #include "cli/text.h"
 #include "crystal/reader.h"
 #include "predictor/prediction_table.h"
-
-static const char help[] =
-    "usage: kappatune predict MODEL FILE... [OPTION...]\n"
-    "\n"
-    "Predicts the lattice thermal conductivity at 300 K, or the formation energy, of crystals.\n"
-    "\n"
-    "  MODEL                 a run folder (each of its folds is a member), a weights file: safetensors, "
-    "matgl's\n"
-    "                        state.pt or its folder; or the name of a model, togo15-hh143\n"
-    "  FILE                  .cif, .vasp, .poscar, POSCAR, CONTCAR, .xyz, .extxyz, or a folder: its "
-    "structure files\n"
-    "                        in the order of their names\n"
-    "\n"
-    "  --property NAME       kappa (default), W/(m K), or eform, the formation energy, eV/atom\n"
-    "  --format NAME         table (default), csv or json\n"
-    "  --members             each member's value in the table too\n"
-    "  --no-quotient         full graphs instead of their exact symmetry quotients: the same values, slower\n"
-    "  --device NAME         cpu (default), cuda, cuda-cublas or cuda-cudnn\n"
-    "  -h, --help            this text\n"
-    "\n"
-    "For a model of several members the prediction is their mean; std is their population standard "
-    "deviation.\n"
-    "Where every member is a Gaussian process, low and high bound the 68 % in which kappa is expected: one "
-    "standard\n"
-    "deviation of its logarithm, by the members' mean variance and by how far they are apart.\n"
-    "A model with a calibration.csv (every trained run has one) also says between which bounds 90 % of such "
-    "crystals\n"
-    "lie, which training crystal is the nearest (its kappa in brackets), at which distance (in standard "
-    "deviations of\n"
-    "its features), and warns (!) of what speaks against the prediction; the table shows these bounds "
-    "instead of "
-    "the 68 %.\n"
-    "csv and json have the columns file, formula, atoms, kappa_mean, kappa_std, kappa_min, kappa_max, "
-    "kappa_low and\n"
-    "kappa_high of such a model, kappa_low_90, kappa_high_90, distance, warnings, nearest (three of them in "
-    "json), and\n"
-    "fold_1 ... (eform_... for energies). A file that cannot be used is named with its reason on standard "
-    "error; the\n"
-    "others are predicted, and the exit status is 3.\n"
-    "\n"
-    "Examples:\n"
-    "  kappatune predict togo15-hh143 crystal.cif\n"
-    "  kappatune predict runs/demo my_crystals/ --format csv >kappa.csv\n";
 
 typedef struct request {
     const char *model;
@@ -481,49 +440,71 @@ static int predict(request *r)
 
 /* ---- the command ---- */
 
-enum { OPTION_PROPERTY = 256, OPTION_FORMAT, OPTION_MEMBERS, OPTION_NO_QUOTIENT, OPTION_DEVICE };
+/* clang-format off */
+#define AT(field) offsetof(request, field)
 
-static const struct option long_options[] = {
-    {"property", required_argument, NULL, OPTION_PROPERTY},
-    {"format", required_argument, NULL, OPTION_FORMAT},
-    {"members", no_argument, NULL, OPTION_MEMBERS},
-    {"no-quotient", no_argument, NULL, OPTION_NO_QUOTIENT},
-    {"device", required_argument, NULL, OPTION_DEVICE},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+static const kti_option option_table[] = {
+    {.kind = KTI_OPTION_CHOICE, .flag = "property", .offset = AT(options.property), .argument = "NAME",
+     .choices = kti_property_names,
+     .help = "kappa (default), W/(m K), or eform, the formation energy, eV/atom"},
+    {.kind = KTI_OPTION_CHOICE, .flag = "format", .offset = AT(format), .argument = "NAME",
+     .choices = kti_output_names,
+     .help = "table (default), csv or json"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "members", .offset = AT(members),
+     .help = "each member's value in the table too"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "no-quotient", .offset = AT(options.quotient),
+     .help = "full graphs instead of their exact symmetry quotients: the same values, slower"},
+    {.kind = KTI_OPTION_WORD, .flag = "device", .offset = AT(options.device), .argument = "NAME",
+     .choices = kti_device_names,
+     .help = "cpu (default), cuda, cuda-cublas or cuda-cudnn"},
+    {.kind = KTI_OPTION_END},
+};
+/* clang-format on */
+
+static int run(int argc, char **argv);
+
+const kti_command kti_predict_command = {
+    .name = "predict",
+    .summary = "thermal conductivity or formation energy of crystals",
+    .arguments = "MODEL FILE...",
+    .about =
+        "Predicts the lattice thermal conductivity at 300 K, or the formation energy, of crystals.\n"
+        "\n"
+        "MODEL is a run folder (each of its folds is a member), a weights file (safetensors, matgl's "
+        "state.pt or its folder), or the name of a model, togo15-hh143.\n"
+        "FILE is a .cif, .vasp, .poscar, POSCAR, CONTCAR, .xyz, .extxyz, or a folder: its structure files "
+        "in the order of their names.",
+    .notes =
+        "For a model of several members the prediction is their mean; std is their population standard "
+        "deviation. Where every member is a Gaussian process, low and high bound the 68 % in which kappa "
+        "is expected: one standard deviation of its logarithm, by the members' mean variance and by how "
+        "far they are apart.\n"
+        "\n"
+        "A model with a calibration.csv (every trained run has one) also says between which bounds 90 % of "
+        "such crystals lie, which training crystal is the nearest (its kappa in brackets), at which "
+        "distance (in standard deviations of its features), and warns (!) of what speaks against the "
+        "prediction; the table shows these bounds instead of the 68 %.\n"
+        "\n"
+        "csv and json have the columns file, formula, atoms, kappa_mean, kappa_std, kappa_min, kappa_max, "
+        "kappa_low and kappa_high of such a model, kappa_low_90, kappa_high_90, distance, warnings, "
+        "nearest (three of them in json), and fold_1 ... (eform_... for energies). A file that cannot be "
+        "used is named with its reason on standard error; the others are predicted, and the exit status is "
+        "3.\n"
+        "\n"
+        "Examples:\n"
+        "  kappatune predict togo15-hh143 crystal.cif\n"
+        "  kappatune predict runs/demo my_crystals/ --format csv >kappa.csv",
+    .options = {option_table},
+    .run = run,
 };
 
 /* Returns an exit status, or -1 to go on. */
 static int read_options(int argc, char **argv, request *r)
 {
-    static const char *const properties[] = {"kappa", "eform", NULL};
-    static const char *const formats[] = {"table", "csv", "json", NULL};
-    static const char *const devices[] = {"cpu", "cuda", "cuda-cublas", "cuda-cudnn", NULL};
-    int option, choice;
     r->options = kt_model_options_default();
-    while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
-        choice = 0;
-        switch (option) {
-        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case OPTION_PROPERTY:
-            choice = kti_option_choice("--property", optarg, properties);
-            r->options.property = (kt_property)choice;
-            break;
-        case OPTION_FORMAT:
-            choice = kti_option_choice("--format", optarg, formats);
-            r->format = (kti_output)choice;
-            break;
-        case OPTION_MEMBERS: r->members = true; break;
-        case OPTION_NO_QUOTIENT: r->options.quotient = false; break;
-        case OPTION_DEVICE:
-            choice = kti_option_choice("--device", optarg, devices);
-            r->options.device = optarg;
-            break;
-        default: return KTI_EXIT_USAGE;
-        }
-        if (choice < 0)
-            return KTI_EXIT_USAGE;
-    }
+    const int exit_status = kti_command_read(&kti_predict_command, argc, argv, r);
+    if (exit_status >= 0)
+        return exit_status;
     if (optind == argc)
         return kti_cli_usage(argv[0], "name a model and at least one structure file");
     if (optind + 1 == argc)
@@ -534,7 +515,7 @@ static int read_options(int argc, char **argv, request *r)
     return -1;
 }
 
-int kti_cli_predict(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     request r = {0};
     kt_error error = KT_ERROR_NONE;

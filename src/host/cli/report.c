@@ -2,6 +2,7 @@
 #include "cli/report.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,42 +10,11 @@
 
 #include "base/fail.h"
 #include "base/file.h"
+#include "cli/command.h"
 #include "cli/names.h"
 #include "cli/options.h"
 #include "paper/published.h"
 #include "report/report.h"
-
-static const char help[] =
-    "usage: kappatune report RUN|DATA|SCAN.csv|REPRODUCTION [OPTION...]\n"
-    "\n"
-    "Writes what a run, a data set or a scan shows as one HTML file, which needs no other file and no "
-    "network.\n"
-    "\n"
-    "  RUN                   a run folder, of one stage or several: scores, parity, residuals, losses, the "
-    "published\n"
-    "                        folds beside ours, recipe, environment\n"
-    "  DATA                  a folder with id_prop.csv, a table of crystals, or the name of one, togo15: "
-    "kappa, "
-    "elements,\n"
-    "                        duplicates, rejects\n"
-    "  SCAN.csv              rows of `kappatune scan`: distribution, extremes, spread, correlations, "
-    "rejects\n"
-    "  REPRODUCTION          a folder of `kappatune reproduce`: its tables, figures and scans\n"
-    "\n"
-    "  --out FILE            the report (default report.html)\n"
-    "  --with DATA           of a data set: another one to hold it against; can be repeated\n"
-    "  --rejects FILE        of a scan: its rejects (default: FILE.rejects.csv of FILE.csv, where that is)\n"
-    "  --figures DIR         leave every figure there too, as a file, with gnuplot's script\n"
-    "  --format LIST         of svg (default), png, pdf: the files of --figures\n"
-    "  --threads N           that read a data set (default: all processors)\n"
-    "  -h, --help            this text\n"
-    "\n"
-    "Figures need gnuplot (Debian: gnuplot-nox); without it the report has its tables alone, and says so.\n"
-    "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some rows of the data set rejected.\n"
-    "\n"
-    "Examples:\n"
-    "  kappatune report runs/togo15 --out togo15.html\n"
-    "  kappatune report togo15 --with my_crystals/ --figures figures --format png,pdf\n";
 
 enum { MOST_THREADS = 1024, MOST_OTHERS = 16 };
 
@@ -57,60 +27,83 @@ typedef struct request {
 
 /* ---- options ---- */
 
-enum { OPTION_OUT = 256, OPTION_WITH, OPTION_REJECTS, OPTION_FIGURES, OPTION_FORMAT, OPTION_THREADS };
-
-static const struct option long_options[] = {
-    {"out", required_argument, NULL, OPTION_OUT},
-    {"with", required_argument, NULL, OPTION_WITH},
-    {"rejects", required_argument, NULL, OPTION_REJECTS},
-    {"figures", required_argument, NULL, OPTION_FIGURES},
-    {"format", required_argument, NULL, OPTION_FORMAT},
-    {"threads", required_argument, NULL, OPTION_THREADS},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
-static bool add_other(const char *argument, request *r)
+static bool take_other(void *target, const char *flag, const char *value)
 {
-    if (r->report.other_count == MOST_OTHERS) {
-        kti_cli_usage("report", "--with can be given %d times", MOST_OTHERS);
-        return false;
-    }
-    r->others[r->report.other_count++] = argument;
+    request *r = target;
+    if (r->report.other_count == MOST_OTHERS)
+        return kti_cli_usage("report", "%s can be given %d times", flag, MOST_OTHERS), false;
+    r->others[r->report.other_count++] = value;
     return true;
 }
+
+static bool take_formats(void *target, const char *flag, const char *value)
+{
+    request *r = target;
+    r->formatted = true;
+    return kti_option_plot_formats(flag, value, &r->report.formats);
+}
+
+/* clang-format off */
+#define AT(field) offsetof(request, field)
+
+static const kti_option option_table[] = {
+    {.kind = KTI_OPTION_TEXT, .flag = "out", .offset = AT(report.out), .argument = "FILE",
+     .help = "the report (default report.html)"},
+    {.kind = KTI_OPTION_OTHER, .flag = "with", .argument = "DATA", .take = take_other,
+     .help = "of a data set: another one to hold it against; can be repeated"},
+    {.kind = KTI_OPTION_TEXT, .flag = "rejects", .offset = AT(report.rejects), .argument = "FILE",
+     .help = "of a scan: its rejects (default: FILE.rejects.csv of FILE.csv, where that is)"},
+    {.kind = KTI_OPTION_TEXT, .flag = "figures", .offset = AT(figures), .argument = "DIR",
+     .help = "leave every figure there too, as a file, with gnuplot's script"},
+    {.kind = KTI_OPTION_OTHER, .flag = "format", .argument = "LIST", .take = take_formats,
+     .help = "of svg (default), png, pdf: the files of --figures"},
+    {.kind = KTI_OPTION_INTEGER, .flag = "threads", .offset = AT(report.threads), .argument = "N", .min = 1,
+     .max = MOST_THREADS,
+     .help = "that read a data set (default: all processors)"},
+    {.kind = KTI_OPTION_END},
+};
+/* clang-format on */
+
+static int run(int argc, char **argv);
+
+const kti_command kti_report_command = {
+    .name = "report",
+    .summary = "a run, a data set, a scan or a reproduction as one HTML file",
+    .arguments = "RUN|DATA|SCAN.csv|REPRODUCTION",
+    .about =
+        "Writes what a run, a data set or a scan shows as one HTML file, which needs no other file and no "
+        "network.\n"
+        "\n"
+        "RUN is a run folder, of one stage or several: scores, parity, residuals, losses, the published "
+        "folds beside ours, recipe, environment.\n"
+        "DATA is a folder with id_prop.csv, a table of crystals, or the name of one, togo15: kappa, "
+        "elements, duplicates, rejects.\n"
+        "SCAN.csv has rows of `kappatune scan`: distribution, extremes, spread, correlations, rejects.\n"
+        "REPRODUCTION is a folder of `kappatune reproduce`: its tables, figures and scans.",
+    .notes =
+        "Figures need gnuplot (Debian: gnuplot-nox); without it the report has its tables alone, and says "
+        "so. Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some rows of the data set rejected.\n"
+        "\n"
+        "Examples:\n"
+        "  kappatune report runs/togo15 --out togo15.html\n"
+        "  kappatune report togo15 --with my_crystals/ --figures figures --format png,pdf",
+    .options = {option_table},
+    .run = run,
+};
 
 /* Returns an exit status, or -1 to go on. */
 static int read_options(int argc, char **argv, request *r)
 {
-    bool good = true;
-    int option;
-    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t threads = processors < 1 ? 1 : processors > MOST_THREADS ? MOST_THREADS : processors;
-    while (good && (option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
-        switch (option) {
-        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case OPTION_OUT: r->report.out = optarg; break;
-        case OPTION_WITH: good = add_other(optarg, r); break;
-        case OPTION_REJECTS: r->report.rejects = optarg; break;
-        case OPTION_FIGURES: r->figures = optarg; break;
-        case OPTION_FORMAT:
-            r->formatted = true;
-            good = kti_option_plot_formats("--format", optarg, &r->report.formats);
-            break;
-        case OPTION_THREADS: good = kti_option_integer("--threads", optarg, 1, MOST_THREADS, &threads); break;
-        default: return KTI_EXIT_USAGE;
-        }
-    }
-    if (!good)
-        return KTI_EXIT_USAGE;
+    r->report.threads = kti_cli_processors();
+    const int exit_status = kti_command_read(&kti_report_command, argc, argv, r);
+    if (exit_status >= 0)
+        return exit_status;
     if (r->formatted && !r->figures)
         return kti_cli_usage(argv[0], "--format is of the files of --figures DIR");
     if (argc - optind != 1)
         return kti_cli_usage(argv[0], "name one run, data set, scan or reproduction");
     r->report.subject = argv[optind];
     r->report.others = r->others;
-    r->report.threads = (int)threads;
     return -1;
 }
 
@@ -165,7 +158,7 @@ static int finish(const request *r, const kti_report_result *result)
     return result->rejected > 0 ? KTI_EXIT_REJECTS : KTI_EXIT_DONE;
 }
 
-int kti_cli_report(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     kt_error error = KT_ERROR_NONE;
     kti_report_result result = {0};

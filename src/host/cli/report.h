@@ -2,6 +2,8 @@
 #ifndef KTI_CLI_REPORT_H
 #define KTI_CLI_REPORT_H
 
-int kti_cli_report(int argc, char **argv);
+#include "cli/command.h"
+
+extern const kti_command kti_report_command;
 
 #endif

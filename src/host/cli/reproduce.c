@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "base/fail.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "cli/command.h"
 #include "cli/names.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -25,121 +27,15 @@
 #include "train/recipe.h"
 #include "train/stages.h"
 
-static const char help[] =
-    "usage: kappatune reproduce --out DIR [OPTION...]\n"
-    "\n"
-    "Trains the models of the paper under both protocols and writes its tables and figures beside ours:\n"
-    "Step 1 from random weights, Step 2 from formation energies, Step 3 from a model of AFLOW. Then an "
-    "ablation on\n"
-    "Togo15 of the published code's faults, one switch at a time.\n"
-    "\n"
-    "  --out DIR              gets published/ and sound/, runs of several stages, tables.md, tables.json, "
-    "figures/,\n"
-    "                         scans/, scans.md, and report.html, all on one page\n"
-    "  --data-root DIR        holds togo15, hh143 and aflow_agl: folders, or tables togo15.csv, ... "
-    "(default: togo15\n"
-    "                         and hh143, which come with kappatune, and aflow: kappatune data fetch aflow "
-    "--out aflow)\n"
-    "  --weights W            formation-energy weights, for Steps 2 and 3: megnet-eform.safetensors, by "
-    "kappatune\n"
-    "                         weights fetch megnet-eform\n"
-    "  --steps LIST           of 1,2,3 (default: all)\n"
-    "  --sets LIST            of togo15,hh143,mix,aflow (default: all); Step 3 trains the models of AFLOW "
-    "that "
-    "it starts\n"
-    "                         from in any case\n"
-    "  --scan SOURCE          what the models of Togo15 and AFLOW are let loose on, in place of the paper's "
-    "34,000\n"
-    "                         crystals, as kappatune scan takes it (default: aflow_agl of the data root, or "
-    "aflow, if\n"
-    "                         it is a folder); Togo15's own crystals are scanned too, if they are one\n"
-    "  --no-scan              nothing is scanned\n"
-    "  --protocol NAME        both (default), published or sound\n"
-    "  --quick                minutes instead of hours: 3 folds of 60 epochs, AFLOW 10; every table says so\n"
-    "  --folds N              1 to 9 (default 9)\n"
-    "  --epochs N             of the small sets (default 300)\n"
-    "  --aflow-epochs N       of AFLOW (default 300)\n"
-    "  --seed N               default 42\n"
-    "  --threads N            workers; each takes folds (default: all processors)\n"
-    "  --resume               go on where a killed or stopped run was, with the same options; finished "
-    "stages "
-    "are kept,\n"
-    "                         and sets and steps can be added\n"
-    "  --force                write into a folder that holds something, and no reproduction\n"
-    "  --dry-run              list the stages, and stop\n"
-    "  --quiet, --progress    no progress; a bar also where there is no terminal\n"
-    "  -h, --help             this text\n"
-    "\n"
-    "Figures need gnuplot (Debian: gnuplot-nox); without it the tables are written all the same. Ctrl-C, "
-    "SIGTERM,\n"
-    "SIGHUP and SIGUSR1 checkpoint, then stop. Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with "
-    "some "
-    "rows\n"
-    "rejected (six of AFLOW's crystals have no two atoms within 4 Å), 4 stopped by a signal.\n";
-
 enum { QUICK_FOLDS = 3, QUICK_EPOCHS = 60, QUICK_AFLOW_EPOCHS = 10 };
 
 typedef struct request {
     kti_reproduce_options options;
-    bool quiet, progress, dry_run, no_scan;
+    bool quiet, progress, dry_run, no_scan, quick;
     const char *scan;
 } request;
 
 /* ---- options ---- */
-
-enum {
-    OPTION_OUT = 256,
-    OPTION_DATA_ROOT,
-    OPTION_WEIGHTS,
-    OPTION_STEPS,
-    OPTION_SETS,
-    OPTION_PROTOCOL,
-    OPTION_SCAN,
-    OPTION_NO_SCAN,
-    OPTION_QUICK,
-    OPTION_FOLDS,
-    OPTION_EPOCHS,
-    OPTION_AFLOW_EPOCHS,
-    OPTION_SEED,
-    OPTION_THREADS,
-    OPTION_RESUME,
-    OPTION_FORCE,
-    OPTION_DRY_RUN,
-    OPTION_QUIET,
-    OPTION_PROGRESS
-};
-
-static const struct option long_options[] = {
-    {"out", required_argument, NULL, OPTION_OUT},
-    {"data-root", required_argument, NULL, OPTION_DATA_ROOT},
-    {"weights", required_argument, NULL, OPTION_WEIGHTS},
-    {"scan", required_argument, NULL, OPTION_SCAN},
-    {"no-scan", no_argument, NULL, OPTION_NO_SCAN},
-    {"steps", required_argument, NULL, OPTION_STEPS},
-    {"sets", required_argument, NULL, OPTION_SETS},
-    {"protocol", required_argument, NULL, OPTION_PROTOCOL},
-    {"quick", no_argument, NULL, OPTION_QUICK},
-    {"folds", required_argument, NULL, OPTION_FOLDS},
-    {"epochs", required_argument, NULL, OPTION_EPOCHS},
-    {"aflow-epochs", required_argument, NULL, OPTION_AFLOW_EPOCHS},
-    {"seed", required_argument, NULL, OPTION_SEED},
-    {"threads", required_argument, NULL, OPTION_THREADS},
-    {"resume", no_argument, NULL, OPTION_RESUME},
-    {"force", no_argument, NULL, OPTION_FORCE},
-    {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
-    {"quiet", no_argument, NULL, OPTION_QUIET},
-    {"progress", no_argument, NULL, OPTION_PROGRESS},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
-static bool read_count(const char *option, const char *text, int most, int *value)
-{
-    int64_t read = 0;
-    const bool fine = kti_option_integer(option, text, 1, most, &read);
-    *value = fine ? (int)read : *value;
-    return fine;
-}
 
 static bool read_protocol(const char *text, bool *protocols)
 {
@@ -150,72 +46,127 @@ static bool read_protocol(const char *text, bool *protocols)
     return choice >= 0;
 }
 
-/* One option; false: wrong usage. --quick, which changes defaults, was read before. */
-static bool apply(request *r, int option)
+static bool take_no_scan(void *target, const char *flag, const char *value)
 {
-    static const char *const steps[] = {"1", "2", "3", NULL};
-    kti_reproduce_options *o = &r->options;
-    int64_t seed = 0;
-    bool fine = true;
-    switch (option) {
-    case OPTION_OUT: o->out = optarg; break;
-    case OPTION_DATA_ROOT: o->data_root = optarg; break;
-    case OPTION_WEIGHTS: o->weights = optarg; break;
-    case OPTION_STEPS: fine = kti_option_list("--steps", optarg, steps, o->step + 1); break;
-    case OPTION_SETS: fine = kti_option_list("--sets", optarg, kti_paper_set_names, o->set); break;
-    case OPTION_PROTOCOL: fine = read_protocol(optarg, o->protocol); break;
-    case OPTION_QUICK: break;
-    case OPTION_FOLDS: fine = read_count("--folds", optarg, KTI_PAPER_RUNS, &o->folds); break;
-    case OPTION_EPOCHS: fine = read_count("--epochs", optarg, 1000000, &o->epochs); break;
-    case OPTION_AFLOW_EPOCHS: fine = read_count("--aflow-epochs", optarg, 1000000, &o->aflow_epochs); break;
-    case OPTION_SEED:
-        fine = kti_option_integer("--seed", optarg, 0, INT64_MAX - 1, &seed);
-        o->seed = (uint64_t)seed;
-        break;
-    case OPTION_THREADS: fine = read_count("--threads", optarg, 1024, &o->threads); break;
-    case OPTION_RESUME: o->resume = true; break;
-    case OPTION_FORCE: o->force = true; break;
-    case OPTION_DRY_RUN: r->dry_run = true; break;
-    case OPTION_SCAN: r->scan = optarg; break;
-    case OPTION_NO_SCAN: r->no_scan = true; break;
-    case OPTION_QUIET: r->quiet = true; break;
-    case OPTION_PROGRESS: r->progress = true; break;
-    default: fine = false; /* getopt has said what is wrong */
-    }
-    return fine;
+    (void)flag, (void)value;
+    return ((request *)target)->no_scan = true;
 }
 
-static int processors(void)
+static bool take_steps(void *target, const char *flag, const char *value)
 {
-    const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online < 1 ? 1 : online > 1024 ? 1024 : (int)online;
+    static const char *const steps[] = {"1", "2", "3", NULL};
+    return kti_option_list(flag, value, steps, ((request *)target)->options.step + 1);
 }
+
+static bool take_sets(void *target, const char *flag, const char *value)
+{
+    return kti_option_list(flag, value, kti_paper_set_names, ((request *)target)->options.set);
+}
+
+static bool take_protocol(void *target, const char *flag, const char *value)
+{
+    (void)flag;
+    return read_protocol(value, ((request *)target)->options.protocol);
+}
+
+/* clang-format off */
+#define AT(field) offsetof(request, field)
+
+static const kti_option option_table[] = {
+    {.kind = KTI_OPTION_TEXT, .flag = "out", .offset = AT(options.out), .argument = "DIR", .group = "Files",
+     .help = "gets published/ and sound/, runs of several stages, tables.md, tables.json, figures/, scans/, "
+             "scans.md, and report.html, all on one page"},
+    {.kind = KTI_OPTION_TEXT, .flag = "data-root", .offset = AT(options.data_root), .argument = "DIR",
+     .help = "holds togo15, hh143 and aflow_agl: folders, or tables togo15.csv, ... (default: togo15 and "
+             "hh143, which come with kappatune, and aflow: kappatune data fetch aflow --out aflow)"},
+    {.kind = KTI_OPTION_TEXT, .flag = "weights", .offset = AT(options.weights), .argument = "W",
+     .help = "formation-energy weights, for Steps 2 and 3: megnet-eform.safetensors, by kappatune weights "
+             "fetch megnet-eform"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "resume", .offset = AT(options.resume),
+     .help = "go on where a killed or stopped run was, with the same options; finished stages are kept, and "
+             "sets and steps can be added"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "force", .offset = AT(options.force),
+     .help = "write into a folder that holds something, and no reproduction"},
+    {.kind = KTI_OPTION_OTHER, .flag = "steps", .argument = "LIST", .group = "What is reproduced",
+     .take = take_steps,
+     .help = "of 1,2,3 (default: all)"},
+    {.kind = KTI_OPTION_OTHER, .flag = "sets", .argument = "LIST", .take = take_sets,
+     .help = "of togo15,hh143,mix,aflow (default: all); Step 3 trains the models of AFLOW that it starts from "
+             "in any case"},
+    {.kind = KTI_OPTION_TEXT, .flag = "scan", .offset = AT(scan), .argument = "SOURCE",
+     .help = "what the models of Togo15 and AFLOW are let loose on, in place of the paper's 34,000 crystals, "
+             "as kappatune scan takes it (default: aflow_agl of the data root, or aflow, if it is a folder); "
+             "Togo15's own crystals are scanned too, if they are one"},
+    {.kind = KTI_OPTION_OTHER, .flag = "no-scan", .take = take_no_scan,
+     .help = "nothing is scanned"},
+    {.kind = KTI_OPTION_OTHER, .flag = "protocol", .argument = "NAME", .take = take_protocol,
+     .help = "both (default), published or sound"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "quick", .offset = AT(quick), .group = "Training",
+     .help = "minutes instead of hours: 3 folds of 60 epochs, AFLOW 10; every table says so"},
+    {.kind = KTI_OPTION_INTEGER, .flag = "folds", .offset = AT(options.folds), .argument = "N", .min = 1,
+     .max = KTI_PAPER_RUNS,
+     .help = "1 to 9 (default 9)"},
+    {.kind = KTI_OPTION_INTEGER, .flag = "epochs", .offset = AT(options.epochs), .argument = "N", .min = 1,
+     .max = 1000000,
+     .help = "of the small sets (default 300)"},
+    {.kind = KTI_OPTION_INTEGER, .flag = "aflow-epochs", .offset = AT(options.aflow_epochs), .argument = "N",
+     .min = 1, .max = 1000000,
+     .help = "of AFLOW (default 300)"},
+    {.kind = KTI_OPTION_LONG, .flag = "seed", .offset = AT(options.seed), .argument = "N", .min = 0,
+     .max = 9e18,
+     .help = "default 42"},
+    {.kind = KTI_OPTION_INTEGER, .flag = "threads", .offset = AT(options.threads), .argument = "N", .min = 1,
+     .max = 1024,
+     .help = "workers; each takes folds (default: all processors)"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "dry-run", .offset = AT(dry_run), .group = "Messages",
+     .help = "list the stages, and stop"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "quiet", .offset = AT(quiet),
+     .help = "no progress"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "progress", .offset = AT(progress),
+     .help = "a progress bar also where there is no terminal"},
+    {.kind = KTI_OPTION_END},
+};
+/* clang-format on */
+
+static int run(int argc, char **argv);
+
+const kti_command kti_reproduce_command = {
+    .name = "reproduce",
+    .summary = "the paper's tables and figures beside ours, under both protocols",
+    .arguments = "--out DIR",
+    .about =
+        "Trains the models of the paper under both protocols and writes its tables and figures beside ours: "
+        "Step 1 from random weights, Step 2 from formation energies, Step 3 from a model of AFLOW. Then an "
+        "ablation on Togo15 of the published code's faults, one switch at a time.",
+    .notes =
+        "Figures need gnuplot (Debian: gnuplot-nox); without it the tables are written all the same. "
+        "Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 checkpoint, then stop. Exit status: 0 done, 1 failed, 2 wrong "
+        "usage, 3 done with some rows rejected (six of AFLOW's crystals have no two atoms within 4 Å), 4 "
+        "stopped by a signal.",
+    .options = {option_table},
+    .run = run,
+};
 
 /* Returns an exit status, or -1 to go on. */
 static int read_options(int argc, char **argv, request *r)
 {
-    int option;
+    kti_given_list list;
     r->options = kti_reproduce_options_default();
     r->options.find = kti_name_find_named;
-    r->options.threads = processors();
-    optind = 1;
-    while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
-        if (option == 'h') {
-            fputs(help, stdout);
-            return KTI_EXIT_DONE;
-        }
-        if (option == '?')
-            return KTI_EXIT_USAGE;
-        if (option == OPTION_QUICK) {
+    r->options.threads = kti_cli_processors();
+    int exit_status = kti_command_parse(&kti_reproduce_command, argc, argv, &list);
+    /* Wherever --quick stands, the other options go before it. */
+    for (int i = 0; i < list.size; i++)
+        if (strcmp(list.given[i].option->flag, "quick") == 0) {
             r->options.folds = QUICK_FOLDS;
             r->options.epochs = QUICK_EPOCHS;
             r->options.aflow_epochs = QUICK_AFLOW_EPOCHS;
         }
-    }
-    optind = 1;
-    while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1)
-        if (!apply(r, option))
-            return KTI_EXIT_USAGE;
+    for (int i = 0; i < list.size && exit_status < 0; i++)
+        if (!kti_option_set(&list.given[i], r))
+            exit_status = KTI_EXIT_USAGE;
+    if (exit_status >= 0)
+        return exit_status;
     if (optind < argc)
         return kti_cli_usage(argv[0], "`%s` is no option", argv[optind]);
     if (!r->options.out)
@@ -447,9 +398,8 @@ static int report(const request *asked, const kti_reproduction *r, screen *s)
     printf("%s\n", overview);
     free(overview);
     int exit_status = count_trouble(r);
-    if (kti_figures_draw(r, &drawn, &error) != KT_OK)
-        exit_status = kti_cli_fail(&error);
-    else if (!asked->no_scan && scan(asked, r, s, &drawn, &error) != KT_OK)
+    if (kti_figures_draw(r, &drawn, &error) != KT_OK ||
+        (!asked->no_scan && scan(asked, r, s, &drawn, &error) != KT_OK))
         exit_status = kti_cli_fail(&error);
     if (error.status == KT_OK && write_page(r, &error) != KT_OK)
         exit_status = kti_cli_fail(&error);
@@ -463,7 +413,7 @@ static int report(const request *asked, const kti_reproduction *r, screen *s)
     return exit_status;
 }
 
-int kti_cli_reproduce(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     request r = {0};
     kt_error error = KT_ERROR_NONE;

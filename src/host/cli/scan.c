@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/ranking.h"
+#include "cli/command.h"
 #include "cli/names.h"
 #include "cli/options.h"
 #include "cli/progress.h"
@@ -22,64 +24,13 @@
 #include "report/scan_summary.h"
 #include "scan/scan.h"
 
-static const char help[] =
-    "usage: kappatune scan MODEL SOURCE... [OPTION...]\n"
-    "\n"
-    "Predicts however many crystals, and writes a row each to a file as it goes.\n"
-    "\n"
-    "  MODEL                 a run folder (each of its folds is a member), a weights file, or a model's "
-    "name\n"
-    "  SOURCE                a folder, with all that is in it; a .zip, .tar, .tar.gz, ...; a structure file, "
-    "also a CIF\n"
-    "                        of many data blocks or an extended XYZ of many frames; a .txt or .list with a "
-    "path a line;\n"
-    "                        - for such a list on standard input\n"
-    "\n"
-    "  --out FILE            rows, CSV (default scan.csv)\n"
-    "  --rejects FILE        what could not be used, with the reason, CSV (default: FILE.rejects.csv of "
-    "--out FILE.csv)\n"
-    "  --resume              go on with a scan that was stopped or killed, to the same files\n"
-    "  --below K             a row only for crystals whose mean is below K\n"
-    "  --features            columns of what the crystal is too: volume (Å^3), density (g/cm^3), "
-    "atomic_density "
-    "(1/Å^3),\n"
-    "                        mean_mass (u), elements, space_group (number, by spglib)\n"
-    "  --top N, --lowest N   show the N rows with the greatest or the least mean when it is done\n"
-    "  --property NAME       kappa (default), W/(m K), or eform, the formation energy, eV/atom\n"
-    "  --threads N           workers (default: all processors)\n"
-    "  --no-quotient         full graphs instead of their exact symmetry quotients: the same values, slower\n"
-    "  --device NAME         cpu (default), cuda, cuda-cublas or cuda-cudnn\n"
-    "  --quiet, --progress   no progress; a bar also where there is no terminal\n"
-    "  -h, --help            this text\n"
-    "\n"
-    "Rows come in the order of the sources; in a folder, of the names. Columns: id, formula, atoms, "
-    "kappa_mean (the "
-    "members'\n"
-    "mean, W/(m K)), kappa_std, kappa_min, kappa_max, kappa_geometric and kappa_log_std (exp of their mean "
-    "logarithm, its\n"
-    "standard deviation), kappa_low and kappa_high (68 %, where every member is a Gaussian process); of a "
-    "model with a\n"
-    "calibration.csv kappa_low_90 and kappa_high_90 (90 % of such crystals lie between them), distance (of "
-    "the nearest\n"
-    "training crystal, in standard deviations of its features), warnings (element:Xx, isolated, range, far; "
-    "see\n"
-    "docs/uncertainty.md); fold_1 ... The files are the same for any number of\n"
-    "threads, and after a kill and --resume; scan.csv.state beside them says how far the scan is,\n"
-    "and scan.csv.lock, while one runs, keeps others from the same files.\n"
-    "Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 stop it with everything written that was done.\n"
-    "Under mpirun -n N, or srun with MPI, the processes share the crystals, to the same files "
-    "(docs/ranks.md).\n"
-    "Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some crystals rejected, 4 stopped by a "
-    "signal.\n"
-    "\n"
-    "Examples:\n"
-    "  kappatune scan togo15-hh143 my_crystals/ --out kappa.csv --lowest 20\n"
-    "  find . -name '*.cif' | kappatune scan runs/mine - --below 1\n";
+enum { MOST_SHOWN = 100000, MOST_THREADS = 1024 };
 
 typedef struct request {
     kti_scan_options scan;
     int64_t top, lowest;
     kti_progress bar;
+    bool quiet, progress;
     char *rejects; /* owned */
 } request;
 
@@ -235,41 +186,81 @@ static int scan(request *r)
 
 /* ---- the command ---- */
 
-enum {
-    OPTION_OUT = 256,
-    OPTION_REJECTS,
-    OPTION_RESUME,
-    OPTION_BELOW,
-    OPTION_FEATURES,
-    OPTION_TOP,
-    OPTION_LOWEST,
-    OPTION_PROPERTY,
-    OPTION_THREADS,
-    OPTION_NO_QUOTIENT,
-    OPTION_DEVICE,
-    OPTION_QUIET,
-    OPTION_PROGRESS
-};
+/* clang-format off */
+#define AT(field) offsetof(request, field)
 
-static const struct option long_options[] = {
-    {"out", required_argument, NULL, OPTION_OUT},
-    {"rejects", required_argument, NULL, OPTION_REJECTS},
-    {"resume", no_argument, NULL, OPTION_RESUME},
-    {"below", required_argument, NULL, OPTION_BELOW},
-    {"features", no_argument, NULL, OPTION_FEATURES},
-    {"top", required_argument, NULL, OPTION_TOP},
-    {"lowest", required_argument, NULL, OPTION_LOWEST},
-    {"property", required_argument, NULL, OPTION_PROPERTY},
-    {"threads", required_argument, NULL, OPTION_THREADS},
-    {"no-quotient", no_argument, NULL, OPTION_NO_QUOTIENT},
-    {"device", required_argument, NULL, OPTION_DEVICE},
-    {"quiet", no_argument, NULL, OPTION_QUIET},
-    {"progress", no_argument, NULL, OPTION_PROGRESS},
-    {"help", no_argument, NULL, 'h'},
-    {0},
+static const kti_option option_table[] = {
+    {.kind = KTI_OPTION_TEXT, .flag = "out", .offset = AT(scan.out), .argument = "FILE", .group = "Files",
+     .help = "rows, CSV (default scan.csv)"},
+    {.kind = KTI_OPTION_TEXT, .flag = "rejects", .offset = AT(scan.rejects), .argument = "FILE",
+     .help = "what could not be used, with the reason, CSV (default: FILE.rejects.csv of --out FILE.csv)"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "resume", .offset = AT(scan.resume),
+     .help = "go on with a scan that was stopped or killed, to the same files"},
+    {.kind = KTI_OPTION_NUMBER, .flag = "below", .offset = AT(scan.below), .argument = "K", .min = -INFINITY,
+     .max = INFINITY, .group = "Rows and columns",
+     .help = "a row only for crystals whose mean is below K"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "features", .offset = AT(scan.features),
+     .help = "columns of what the crystal is too: volume (Å^3), density (g/cm^3), atomic_density (1/Å^3), "
+             "mean_mass (u), elements, space_group (number, by spglib)"},
+    {.kind = KTI_OPTION_LONG, .flag = "top", .offset = AT(top), .argument = "N", .min = 1, .max = MOST_SHOWN,
+     .help = "show the N rows with the greatest mean when it is done"},
+    {.kind = KTI_OPTION_LONG, .flag = "lowest", .offset = AT(lowest), .argument = "N", .min = 1,
+     .max = MOST_SHOWN,
+     .help = "show the N rows with the least mean when it is done"},
+    {.kind = KTI_OPTION_CHOICE, .flag = "property", .offset = AT(scan.model_options.property),
+     .argument = "NAME", .choices = kti_property_names, .group = "Prediction",
+     .help = "kappa (default), W/(m K), or eform, the formation energy, eV/atom"},
+    {.kind = KTI_OPTION_INTEGER, .flag = "threads", .offset = AT(scan.threads), .argument = "N", .min = 1,
+     .max = MOST_THREADS,
+     .help = "workers (default: all processors)"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "no-quotient", .offset = AT(scan.model_options.quotient),
+     .help = "full graphs instead of their exact symmetry quotients: the same values, slower"},
+    {.kind = KTI_OPTION_WORD, .flag = "device", .offset = AT(scan.model_options.device), .argument = "NAME",
+     .choices = kti_device_names,
+     .help = "cpu (default), cuda, cuda-cublas or cuda-cudnn"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "quiet", .offset = AT(quiet), .group = "Messages",
+     .help = "no progress"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "progress", .offset = AT(progress),
+     .help = "a progress bar also where there is no terminal"},
+    {.kind = KTI_OPTION_END},
 };
+/* clang-format on */
 
-enum { MOST_SHOWN = 100000, MOST_THREADS = 1024 };
+static int run(int argc, char **argv);
+
+const kti_command kti_scan_command = {
+    .name = "scan",
+    .summary = "crystals of folders, archives and lists, a row of a table each",
+    .arguments = "MODEL SOURCE...",
+    .about =
+        "Predicts however many crystals, and writes a row each to a file as it goes.\n"
+        "\n"
+        "MODEL is a run folder (each of its folds is a member), a weights file, or a model's name.\n"
+        "SOURCE is a folder, with all that is in it; a .zip, .tar, .tar.gz, ...; a structure file, also a "
+        "CIF of many data blocks or an extended XYZ of many frames; a .txt or .list with a path a line; - "
+        "for such a list on standard input.",
+    .notes =
+        "Rows come in the order of the sources; in a folder, of the names. Columns: id, formula, atoms, "
+        "kappa_mean (the members' mean, W/(m K)), kappa_std, kappa_min, kappa_max, kappa_geometric and "
+        "kappa_log_std (exp of their mean logarithm, its standard deviation), kappa_low and kappa_high (68 "
+        "%, where every member is a Gaussian process); of a model with a calibration.csv kappa_low_90 and "
+        "kappa_high_90 (90 % of such crystals lie between them), distance (of the nearest training "
+        "crystal, in standard deviations of its features), warnings (element:Xx, isolated, range, far; see "
+        "docs/uncertainty.md); fold_1 ...\n"
+        "\n"
+        "The files are the same for any number of threads, and after a kill and --resume; scan.csv.state "
+        "beside them says how far the scan is, and scan.csv.lock, while one runs, keeps others from the "
+        "same files. Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 stop it with everything written that was done. "
+        "Under mpirun -n N, or srun with MPI, the processes share the crystals, to the same files "
+        "(docs/ranks.md). Exit status: 0 done, 1 failed, 2 wrong usage, 3 done with some crystals "
+        "rejected, 4 stopped by a signal.\n"
+        "\n"
+        "Examples:\n"
+        "  kappatune scan togo15-hh143 my_crystals/ --out kappa.csv --lowest 20\n"
+        "  find . -name '*.cif' | kappatune scan runs/mine - --below 1",
+    .options = {option_table},
+    .run = run,
+};
 
 /* One of several that is missing is a reject; if all are, there is nothing to write a file about. */
 static bool some_are_there(char *const *sources, int count)
@@ -284,43 +275,11 @@ static bool some_are_there(char *const *sources, int count)
 /* Returns an exit status, or -1 to go on; what is wrong is printed or in *error. */
 static int read_options(int argc, char **argv, request *r, kt_error *error)
 {
-    static const char *const properties[] = {"kappa", "eform", NULL};
-    static const char *const devices[] = {"cpu", "cuda", "cuda-cublas", "cuda-cudnn", NULL};
-    bool quiet = false, progress = false, good = true;
-    int option, choice = 0;
-    int64_t threads = 0;
     r->scan =
         (kti_scan_options){.model_options = kt_model_options_default(), .out = "scan.csv", .below = INFINITY};
-    while (good && (option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
-        switch (option) {
-        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case OPTION_OUT: r->scan.out = optarg; break;
-        case OPTION_REJECTS: r->scan.rejects = optarg; break;
-        case OPTION_RESUME: r->scan.resume = true; break;
-        case OPTION_BELOW:
-            good = kti_option_number("--below", optarg, -INFINITY, INFINITY, &r->scan.below);
-            break;
-        case OPTION_FEATURES: r->scan.features = true; break;
-        case OPTION_TOP: good = kti_option_integer("--top", optarg, 1, MOST_SHOWN, &r->top); break;
-        case OPTION_LOWEST: good = kti_option_integer("--lowest", optarg, 1, MOST_SHOWN, &r->lowest); break;
-        case OPTION_PROPERTY:
-            choice = kti_option_choice("--property", optarg, properties);
-            r->scan.model_options.property = (kt_property)choice;
-            break;
-        case OPTION_THREADS: good = kti_option_integer("--threads", optarg, 1, MOST_THREADS, &threads); break;
-        case OPTION_NO_QUOTIENT: r->scan.model_options.quotient = false; break;
-        case OPTION_DEVICE:
-            choice = kti_option_choice("--device", optarg, devices);
-            r->scan.model_options.device = optarg;
-            break;
-        case OPTION_QUIET: quiet = true; break;
-        case OPTION_PROGRESS: progress = true; break;
-        default: return KTI_EXIT_USAGE;
-        }
-        good = good && choice >= 0;
-    }
-    if (!good)
-        return KTI_EXIT_USAGE;
+    const int exit_status = kti_command_read(&kti_scan_command, argc, argv, r);
+    if (exit_status >= 0)
+        return exit_status;
     if (argc - optind < 2)
         return kti_cli_usage(argv[0],
                              optind == argc ? "name a model and what to scan"
@@ -336,12 +295,11 @@ static int read_options(int argc, char **argv, request *r, kt_error *error)
         kti_fail_file(error, KT_IO, r->scan.sources[0], "there is no such file or folder");
         return KTI_EXIT_FAILED;
     }
-    r->scan.threads = (int)threads;
-    r->bar = kti_progress_create(quiet, progress);
+    r->bar = kti_progress_create(r->quiet, r->progress);
     return -1;
 }
 
-int kti_cli_scan(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     request r = {0};
     kt_error error = KT_ERROR_NONE;

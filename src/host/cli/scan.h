@@ -2,7 +2,8 @@
 #ifndef KTI_CLI_SCAN_H
 #define KTI_CLI_SCAN_H
 
-/* argv[0] is the command's name; returns the program's exit status. */
-int kti_cli_scan(int argc, char **argv);
+#include "cli/command.h"
+
+extern const kti_command kti_scan_command;
 
 #endif

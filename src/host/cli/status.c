@@ -2,6 +2,7 @@
 #include "cli/status.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "base/json.h"
 #include "base/lock.h"
 #include "base/memory.h"
+#include "cli/command.h"
 #include "cli/options.h"
 #include "cli/numbers.h"
 #include "cli/progress.h"
@@ -25,22 +27,6 @@
 #include "train/recipe.h"
 #include "train/stages.h"
 #include "train/sweep.h"
-
-static const char help[] = "usage: kappatune status RUN... [OPTION...]\n"
-                           "\n"
-                           "How far runs are, from their folders alone: of one stage or several, of an "
-                           "array, of a sweep, of several "
-                           "seeds; also\n"
-                           "while they are trained.\n"
-                           "\n"
-                           "  --json                 for programs\n"
-                           "  -h, --help             this text\n"
-                           "\n"
-                           "A row is a fold: the state of its run, its epochs as far as they are kept, the "
-                           "best of them and its error "
-                           "(MAPE) on\n"
-                           "the rows that choose it. The time left is that of the run. Exit status: 0 done, "
-                           "1 failed, 2 wrong usage.\n";
 
 enum { LOG_LIMIT = 1 << 28, JOBS_LIMIT = 1 << 16, PATH_LENGTH = 4096 };
 
@@ -87,8 +73,8 @@ static double time_of(const char *stamp)
         return NAN;
     /* Years that begin in March have their leap day at the end. */
     const int y = month > 2 ? year : year - 1, m = (month + 9) % 12;
-    const double days = 365.0 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
-    return 86400 * days + 3600 * hour + 60 * minute + second;
+    const int leap_days = y / 4 - y / 100 + y / 400, day_of_year = (153 * m + 2) / 5 + day - 1;
+    return 86400.0 * (365 * y + leap_days + day_of_year - 719468) + 3600 * hour + 60 * minute + second;
 }
 
 /* When training began last, and the epochs of all folds that were done then. */
@@ -317,28 +303,51 @@ static void print_json(const list *l)
     json_decref(all);
 }
 
-int kti_cli_status(int argc, char **argv)
+typedef struct request {
+    bool json;
+} request;
+
+/* clang-format off */
+#define AT(field) offsetof(request, field)
+
+static const kti_option option_table[] = {
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "json", .offset = AT(json),
+     .help = "for programs"},
+    {.kind = KTI_OPTION_END},
+};
+/* clang-format on */
+
+static int run(int argc, char **argv);
+
+const kti_command kti_status_command = {
+    .name = "status",
+    .summary = "how far runs are",
+    .arguments = "RUN...",
+    .about =
+        "How far runs are, from their folders alone: of one stage or several, of an array, of a sweep, of "
+        "several seeds; also while they are trained.",
+    .notes =
+        "A row is a fold: the state of its run, its epochs as far as they are kept, the best of them and "
+        "its error (MAPE) on the rows that choose it. The time left is that of the run. Exit status: 0 "
+        "done, 1 failed, 2 wrong usage.",
+    .options = {option_table},
+    .run = run,
+};
+
+static int run(int argc, char **argv)
 {
-    enum { OPTION_JSON = 256 };
-    static const struct option longs[] = {
-        {"json", no_argument, NULL, OPTION_JSON}, {"help", no_argument, NULL, 'h'}, {0}};
     kt_error error = KT_ERROR_NONE;
     kt_status status = KT_OK;
     list l = {0};
-    bool json = false;
-    int option;
-    while ((option = kti_cli_next(argc, argv, ":h", longs)) != -1) {
-        if (option == 'h')
-            fputs(help, stdout);
-        if (option != OPTION_JSON)
-            return option == 'h' ? KTI_EXIT_DONE : KTI_EXIT_USAGE;
-        json = true;
-    }
+    request r = {0};
+    const int exit_status = kti_command_read(&kti_status_command, argc, argv, &r);
+    if (exit_status >= 0)
+        return exit_status;
     if (optind == argc)
         return kti_cli_usage(argv[0], "name a run folder");
     for (int i = optind; i < argc && status == KT_OK; i++)
         status = add_folder(&l, argv[i], &error);
-    if (status == KT_OK && json)
+    if (status == KT_OK && r.json)
         print_json(&l);
     else if (status == KT_OK)
         print_table(&l);

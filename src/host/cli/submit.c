@@ -2,6 +2,7 @@
 #include "cli/submit.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "cli/cluster.h"
+#include "cli/command.h"
 #include "cli/names.h"
 #include "cli/options.h"
 #include "cli/slurm.h"
@@ -21,41 +23,8 @@
 #include "train/stages.h"
 #include "train/sweep.h"
 
-static const char help[] =
-    "usage: kappatune submit RECIPE --slurm [OPTION...]\n"
-    "\n"
-    "Hands a training to a cluster's queue. One job trains all folds side by side, one stage after another; "
-    "before its\n"
-    "wall-time it checkpoints and goes back into the queue, to go on to the same bits.\n"
-    "\n"
-    "  RECIPE                 a JSON file, or the name of one that comes with kappatune\n"
-    "  --slurm                the queue, by sbatch\n"
-    "  --out RUN              run folder (default: runs/NAME of the recipe); the script, a copy of the "
-    "recipe "
-    "and the logs\n"
-    "                         stand in RUN/submit\n"
-    "  --array                an array of jobs: of a sweep a task each point, else a task each fold, in "
-    "RUN/parts, and a job\n"
-    "                         after them that makes them one run (kappatune collect)\n"
-    "  --at-once N            so many tasks of the array at a time (default: as the cluster can)\n"
-    "  --after ID[,ID...]     start when these jobs have ended well\n"
-    "  --cluster FILE         account, partition, wall-time, ... (default:\n"
-    "                         ~/.config/kappatune/cluster.json; without it the cluster's defaults)\n"
-    "  --device NAME          of train (default: the cluster file's, else cpu)\n"
-    "  --resume               go on with a run that was submitted before\n"
-    "  --dry-run              print the script, and stop\n"
-    "  -h, --help             this text\n"
-    "\n"
-    "Standard output gets the number of the job that ends the run, for the --after of another. See "
-    "docs/cluster.md.\n"
-    "Exit status: 0 done, 1 failed, 2 wrong usage.\n"
-    "\n"
-    "Example:\n"
-    "  first=$(kappatune submit pretrain.json --slurm)\n"
-    "  kappatune submit finetune.json --slurm --array --after $first\n";
-
 typedef struct request {
-    const char *recipe, *after, *device, *cluster_file;
+    const char *recipe, *after, *device, *cluster_file, *asked_out;
     char *out, *found_file; /* owned */
     int at_once;
     bool slurm, array, resume, dry_run;
@@ -70,32 +39,6 @@ typedef struct request {
 static const char command[] = "submit";
 
 /* ---- options ---- */
-
-enum {
-    OPTION_SLURM = 256,
-    OPTION_OUT,
-    OPTION_ARRAY,
-    OPTION_AT_ONCE,
-    OPTION_AFTER,
-    OPTION_CLUSTER,
-    OPTION_DEVICE,
-    OPTION_RESUME,
-    OPTION_DRY_RUN
-};
-
-static const struct option long_options[] = {
-    {"slurm", no_argument, NULL, OPTION_SLURM},
-    {"out", required_argument, NULL, OPTION_OUT},
-    {"array", no_argument, NULL, OPTION_ARRAY},
-    {"at-once", required_argument, NULL, OPTION_AT_ONCE},
-    {"after", required_argument, NULL, OPTION_AFTER},
-    {"cluster", required_argument, NULL, OPTION_CLUSTER},
-    {"device", required_argument, NULL, OPTION_DEVICE},
-    {"resume", no_argument, NULL, OPTION_RESUME},
-    {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
 
 /* "12", "12,13"; a task of an array is "12_3". */
 static bool is_job_list(const char *text)
@@ -120,39 +63,73 @@ static char *default_out(const char *recipe)
     return kti_duplicate_text(name);
 }
 
+static bool take_after(void *target, const char *flag, const char *value)
+{
+    ((request *)target)->after = value;
+    return is_job_list(value) ||
+           (kti_cli_usage(command, "%s takes numbers of jobs, 12 or 12,13, not '%s'", flag, value), false);
+}
+
+/* clang-format off */
+#define AT(field) offsetof(request, field)
+
+static const kti_option option_table[] = {
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "slurm", .offset = AT(slurm), .group = "Jobs",
+     .help = "the queue, by sbatch"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "array", .offset = AT(array),
+     .help = "an array of jobs: of a sweep a task each point, else a task each fold, in RUN/parts, and a job "
+             "after them that makes them one run (kappatune collect)"},
+    {.kind = KTI_OPTION_INTEGER, .flag = "at-once", .offset = AT(at_once), .argument = "N", .min = 1,
+     .max = 100000,
+     .help = "so many tasks of the array at a time (default: as the cluster can)"},
+    {.kind = KTI_OPTION_OTHER, .flag = "after", .argument = "ID[,ID...]", .take = take_after,
+     .help = "start when these jobs have ended well"},
+    {.kind = KTI_OPTION_TEXT, .flag = "cluster", .offset = AT(cluster_file), .argument = "FILE",
+     .help = "account, partition, wall-time, ... (default: ~/.config/kappatune/cluster.json; without it the "
+             "cluster's defaults)"},
+    {.kind = KTI_OPTION_WORD, .flag = "device", .offset = AT(device), .argument = "NAME",
+     .choices = kti_cluster_devices,
+     .help = "of train (default: the cluster file's, else cpu)"},
+    {.kind = KTI_OPTION_TEXT, .flag = "out", .offset = AT(asked_out), .argument = "RUN", .group = "Run",
+     .help = "run folder (default: runs/NAME of the recipe); the script, a copy of the recipe and the logs "
+             "stand in RUN/submit"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "resume", .offset = AT(resume),
+     .help = "go on with a run that was submitted before"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "dry-run", .offset = AT(dry_run),
+     .help = "print the script, and stop"},
+    {.kind = KTI_OPTION_END},
+};
+/* clang-format on */
+
+static int run(int argc, char **argv);
+
+const kti_command kti_submit_command = {
+    .name = "submit",
+    .summary = "hand a training to a cluster's queue",
+    .arguments = "RECIPE --slurm",
+    .about =
+        "Hands a training to a cluster's queue. One job trains all folds side by side, one stage after "
+        "another; before its wall-time it checkpoints and goes back into the queue, to go on to the same "
+        "bits.\n"
+        "\n"
+        "RECIPE is a JSON file, or the name of one that comes with kappatune.",
+    .notes = "Standard output gets the number of the job that ends the run, for the --after of another. See "
+             "docs/cluster.md. Exit status: 0 done, 1 failed, 2 wrong usage.\n"
+             "\n"
+             "Example:\n"
+             "  first=$(kappatune submit pretrain.json --slurm)\n"
+             "  kappatune submit finetune.json --slurm --array --after $first",
+    .options = {option_table},
+    .run = run,
+};
+
 /* Returns an exit status, or -1 to go on. */
 static int read_options(int argc, char **argv, request *r)
 {
-    const char *out = NULL;
-    int64_t integer = 0;
-    int option;
-    while ((option = kti_cli_next(argc, argv, ":h", long_options)) != -1) {
-        switch (option) {
-        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case OPTION_SLURM: r->slurm = true; break;
-        case OPTION_OUT: out = optarg; break;
-        case OPTION_ARRAY: r->array = true; break;
-        case OPTION_AT_ONCE:
-            if (!kti_option_integer("--at-once", optarg, 1, 100000, &integer))
-                return KTI_EXIT_USAGE;
-            break;
-        case OPTION_AFTER:
-            if (!is_job_list(optarg))
-                return kti_cli_usage(command, "--after takes numbers of jobs, 12 or 12,13, not '%s'", optarg);
-            r->after = optarg;
-            break;
-        case OPTION_CLUSTER: r->cluster_file = optarg; break;
-        case OPTION_DEVICE:
-            if (kti_option_choice("--device", optarg, kti_cluster_devices) < 0)
-                return KTI_EXIT_USAGE;
-            r->device = optarg;
-            break;
-        case OPTION_RESUME: r->resume = true; break;
-        case OPTION_DRY_RUN: r->dry_run = true; break;
-        default: return KTI_EXIT_USAGE;
-        }
-    }
-    r->at_once = (int)integer;
+    const int exit_status = kti_command_read(&kti_submit_command, argc, argv, r);
+    const char *out = r->asked_out;
+    if (exit_status >= 0)
+        return exit_status;
     if (argc - optind != 1)
         return kti_cli_usage(command, "name one recipe");
     if (!r->slurm)
@@ -194,21 +171,21 @@ static kt_status check_recipe(request *r, int point, kt_error *error)
 {
     kt_recipe recipe = {0};
     kt_train_options common = kt_train_options_default(KT_SOUND);
-    common.device = r->cluster.device;
-    common.find = kti_name_find_named;
+    common.run.device = r->cluster.device;
+    common.run.find = kti_name_find_named;
     json_t *root = r->points > 0 ? kti_sweep_point(r->root, r->points, point) : json_incref(r->root);
     kt_status status = root ? kti_recipe_read(root, r->recipe, &common, &recipe, error)
                             : kti_fail_memory(error, "the recipe");
     for (int i = 0; i < recipe.stages && r->cluster.gpus > 0 && r->cluster.ranks == 0; i++)
-        recipe.stage[i].options.gpus = r->cluster.gpus;
+        recipe.stage[i].options.run.gpus = r->cluster.gpus;
     if (status == KT_OK)
         status = kti_stages_check(&recipe, error);
     for (int i = 0; i < recipe.stages && status == KT_OK; i++) {
         kt_train_options *o = &recipe.stage[i].options;
         status = check_paths(r, o, error);
         r->folds = i == 0 ? o->folds : o->folds == r->folds ? r->folds : 0;
-        o->out = r->out;
-        o->resume = r->resume;
+        o->run.out = r->out;
+        o->run.resume = r->resume;
     }
     if (status == KT_OK && r->points == 0 && !r->array)
         status = recipe.staged ? kti_stages_check_run(&recipe, r->out, r->resume, error)
@@ -505,7 +482,7 @@ static kt_status submit(const request *r, kt_error *error)
     return status;
 }
 
-int kti_cli_submit(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     kt_error error = KT_ERROR_NONE;
     request r = {0};

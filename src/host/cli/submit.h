@@ -1,7 +1,9 @@
 #ifndef KTI_CLI_SUBMIT_H
 #define KTI_CLI_SUBMIT_H
 
+#include "cli/command.h"
+
 /* argv[0] is the command's name; returns an exit status (cli/options.h). */
-int kti_cli_submit(int argc, char **argv);
+extern const kti_command kti_submit_command;
 
 #endif

@@ -1,6 +1,8 @@
 #ifndef KTI_CLI_TRAIN_H
 #define KTI_CLI_TRAIN_H
 
-int kti_cli_train(int argc, char **argv);
+#include "cli/command.h"
+
+extern const kti_command kti_train_command;
 
 #endif

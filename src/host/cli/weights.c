@@ -2,12 +2,14 @@
 #include "cli/weights.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fail.h"
 #include "base/file.h"
+#include "cli/command.h"
 #include "cli/fetch.h"
 #include "cli/names.h"
 #include "cli/options.h"
@@ -16,57 +18,6 @@
 #include "model/matgl.h"
 #include "model/safetensors.h"
 #include "model/spec.h"
-
-static const char help[] =
-    "usage: kappatune weights import SRC --out W.safetensors [--force]\n"
-    "       kappatune weights inspect W [--format table|json]\n"
-    "       kappatune weights export RUN --out DIR [--half] [--licence TEXT] [--force]\n"
-    "       kappatune weights fetch NAME [--out W.safetensors] [--force] [--url BASE] [--quiet]\n"
-    "\n"
-    "import reads matgl's pretrained MEGNet (state.pt with model.json beside it, or their folder) and writes "
-    "it as\n"
-    "safetensors. Every key is accounted for; a file that holds anything else is refused.\n"
-    "\n"
-    "  -o, --out FILE        the file to write\n"
-    "      --force           overwrite it if it exists\n"
-    "\n"
-    "inspect lists what a weights file holds: each tensor with its shape, type, part (body, eform, head or "
-    "other) and\n"
-    "the least, greatest, mean and standard deviation of its values; totals; metadata. W is a safetensors "
-    "file, or\n"
-    "matgl's state.pt or its folder.\n"
-    "\n"
-    "      --format NAME     table (default) or json\n"
-    "\n"
-    "export makes a model to hand on of a finished run, or of the last of its stages (RUN/stages/NAME is "
-    "any\n"
-    "of them): each fold's weights without the optimiser's state, recipe.json, metrics.json, calibration.csv "
-    "and a\n"
-    "model card, README.md. DIR is then a MODEL for predict and WEIGHTS for train --from. The run's data set "
-    "is\n"
-    "read for the range that the card states.\n"
-    "\n"
-    "  -o, --out DIR         the folder to write\n"
-    "      --half            the network's weights in half the size, F16; the card says what that changes\n"
-    "      --licence TEXT    of the weights, for the card\n"
-    "      --force           replace an exported model of that name\n"
-    "\n"
-    "fetch downloads published weights, checks their SHA-256 and imports them. NAME is megnet-eform, which\n"
-    "is matgl's MEGNet-MP-2018.6.1-Eform, the formation energies that training starts from (BSD 3-Clause;\n"
-    "Chen et al., Chem. Mater. 31 (2019) 3564). What a broken connection has brought stays in\n"
-    "W.safetensors.fetch/, and the same command goes on with it. Proxies as in https_proxy and no_proxy.\n"
-    "\n"
-    "  -o, --out FILE        the file to write (default: NAME.safetensors)\n"
-    "      --force           overwrite it if it exists\n"
-    "      --url BASE        take state.pt and model.json from this address; they must be the same files\n"
-    "      --quiet           no progress\n"
-    "  -h, --help            this text\n"
-    "\n"
-    "Examples:\n"
-    "  kappatune weights import MEGNet-MP-2018.6.1-Eform/ --out megnet.safetensors\n"
-    "  kappatune weights fetch megnet-eform\n"
-    "  kappatune weights inspect runs/demo/folds/1/best.safetensors\n"
-    "  kappatune weights export runs/demo --out models/mine --half\n";
 
 enum { OTHER = KTI_PART_PHYSICS + 1, PARTS };
 
@@ -365,20 +316,6 @@ static int inspect(const char *name, kti_output format)
 
 /* ---- the command ---- */
 
-enum { OPTION_FORCE = 256, OPTION_FORMAT, OPTION_URL, OPTION_QUIET, OPTION_HALF, OPTION_LICENCE };
-
-static const struct option long_options[] = {
-    {"out", required_argument, NULL, 'o'},
-    {"force", no_argument, NULL, OPTION_FORCE},
-    {"format", required_argument, NULL, OPTION_FORMAT},
-    {"url", required_argument, NULL, OPTION_URL},
-    {"quiet", no_argument, NULL, OPTION_QUIET},
-    {"half", no_argument, NULL, OPTION_HALF},
-    {"licence", required_argument, NULL, OPTION_LICENCE},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
-
 enum { IMPORT, INSPECT, FETCH, EXPORT };
 
 typedef struct request {
@@ -386,6 +323,80 @@ typedef struct request {
     bool force, quiet, formatted, half;
     kti_output format;
 } request;
+
+static const char *const actions[] = {"import", "inspect", "fetch", "export", NULL};
+
+static const char *const formats[] = {"table", "json", NULL};
+
+static bool take_format(void *target, const char *flag, const char *value)
+{
+    request *r = target;
+    const int choice = kti_option_choice(flag, value, formats);
+    r->format = choice == 1 ? KTI_OUTPUT_JSON : KTI_OUTPUT_TABLE;
+    r->formatted = true;
+    return choice >= 0;
+}
+
+/* clang-format off */
+#define AT(field) offsetof(request, field)
+
+static const kti_option option_table[] = {
+    {.kind = KTI_OPTION_TEXT, .flag = "out", .letter = 'o', .offset = AT(out), .argument = "PATH",
+     .group = "import, export and fetch",
+     .help = "the file to write, of export the folder (fetch, default: NAME.safetensors)"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "force", .offset = AT(force),
+     .help = "overwrite it if it exists; of export, replace an exported model"},
+    {.kind = KTI_OPTION_OTHER, .flag = "format", .argument = "NAME", .choices = formats, .group = "inspect",
+     .take = take_format,
+     .help = "table (default) or json"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "half", .offset = AT(half), .group = "export",
+     .help = "the network's weights in half the size, F16; the card says what that changes"},
+    {.kind = KTI_OPTION_TEXT, .flag = "licence", .offset = AT(licence), .argument = "TEXT",
+     .help = "of the weights, for the card"},
+    {.kind = KTI_OPTION_TEXT, .flag = "url", .offset = AT(url), .argument = "BASE", .group = "fetch",
+     .help = "take state.pt and model.json from this address; they must be the same files"},
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "quiet", .offset = AT(quiet),
+     .help = "no progress"},
+    {.kind = KTI_OPTION_END},
+};
+/* clang-format on */
+
+static int run(int argc, char **argv);
+
+const kti_command kti_weights_command = {
+    .name = "weights",
+    .summary = "import, inspect, export and fetch weights",
+    .arguments = "import SRC --out W.safetensors\n"
+                 "inspect W\n"
+                 "export RUN --out DIR\n"
+                 "fetch NAME",
+    .about =
+        "import reads matgl's pretrained MEGNet (state.pt with model.json beside it, or their folder) and "
+        "writes it as safetensors. Every key is accounted for; a file that holds anything else is refused.\n"
+        "\n"
+        "inspect lists what a weights file holds: each tensor with its shape, type, part (body, eform, head "
+        "or other) and the least, greatest, mean and standard deviation of its values; totals; metadata. W "
+        "is a safetensors file, or matgl's state.pt or its folder.\n"
+        "\n"
+        "export makes a model to hand on of a finished run, or of the last of its stages (RUN/stages/NAME "
+        "is any of them): each fold's weights without the optimiser's state, recipe.json, metrics.json, "
+        "calibration.csv and a model card, README.md. DIR is then a MODEL for predict and WEIGHTS for "
+        "train --from. The run's data set is read for the range that the card states.\n"
+        "\n"
+        "fetch downloads published weights, checks their SHA-256 and imports them. NAME is megnet-eform, "
+        "which is matgl's MEGNet-MP-2018.6.1-Eform, the formation energies that training starts from (BSD "
+        "3-Clause; Chen et al., Chem. Mater. 31 (2019) 3564). What a broken connection has brought stays "
+        "in W.safetensors.fetch/, and the same command goes on with it. Proxies as in https_proxy and "
+        "no_proxy.",
+    .notes = "Examples:\n"
+             "  kappatune weights import MEGNet-MP-2018.6.1-Eform/ --out megnet.safetensors\n"
+             "  kappatune weights fetch megnet-eform\n"
+             "  kappatune weights inspect runs/demo/folds/1/best.safetensors\n"
+             "  kappatune weights export runs/demo --out models/mine --half",
+    .options = {option_table},
+    .actions = actions,
+    .run = run,
+};
 
 /* KTI_EXIT_USAGE after naming an option of another action. */
 static int check_options(const char *command, int action, const request *r)
@@ -419,32 +430,12 @@ static int act(int action, const request *r)
     return fetch(r->argument, r->out, r->force, r->url, r->quiet);
 }
 
-int kti_cli_weights(int argc, char **argv)
+static int run(int argc, char **argv)
 {
-    static const char *const actions[] = {"import", "inspect", "fetch", "export", NULL};
-    static const char *const formats[] = {"table", "json", NULL};
     request r = {.format = KTI_OUTPUT_TABLE};
-    int option;
-    while ((option = kti_cli_next(argc, argv, ":ho:", long_options)) != -1) {
-        switch (option) {
-        case 'h': fputs(help, stdout); return KTI_EXIT_DONE;
-        case 'o': r.out = optarg; break;
-        case OPTION_FORCE: r.force = true; break;
-        case OPTION_FORMAT: {
-            const int choice = kti_option_choice("--format", optarg, formats);
-            if (choice < 0)
-                return KTI_EXIT_USAGE;
-            r.format = choice == 1 ? KTI_OUTPUT_JSON : KTI_OUTPUT_TABLE;
-            r.formatted = true;
-            break;
-        }
-        case OPTION_URL: r.url = optarg; break;
-        case OPTION_QUIET: r.quiet = true; break;
-        case OPTION_HALF: r.half = true; break;
-        case OPTION_LICENCE: r.licence = optarg; break;
-        default: return KTI_EXIT_USAGE;
-        }
-    }
+    const int exit_status = kti_command_read(&kti_weights_command, argc, argv, &r);
+    if (exit_status >= 0)
+        return exit_status;
     if (optind == argc)
         return kti_cli_usage(argv[0], "say what to do: import, export, inspect or fetch");
     const int action = kti_option_choice("weights", argv[optind], actions);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
@@ -472,8 +471,7 @@ kt_status kti_dataset_write_rejects(const kti_dataset *dataset, const char *path
         kti_text_add_csv(&text, reject->error.message);
         kti_text_add(&text, "\n");
     }
-    kt_status status = text.failed ? kti_fail_memory(error, "a list of rejects")
-                                   : kti_file_write(path, text.data, text.size, error);
+    kt_status status = kti_text_write(&text, path, "a list of rejects", error);
     kti_text_destroy(&text);
     return status;
 }

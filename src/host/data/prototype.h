@@ -29,7 +29,7 @@ typedef struct kti_prototype_cell {
 
 /* Builds the primitive structure; the caller's: kt_structure_destroy. KT_BAD_FORMAT for an unknown prototype,
  * a formula that does not fit it, and a number that is missing, superfluous or out of range. */
-kt_status kti_prototype_create(const char *prototype, const char *formula, const kti_prototype_cell *cell,
+kt_status kti_prototype_create(const char *name, const char *formula, const kti_prototype_cell *cell,
                                kt_structure *structure, kt_error *error);
 
 #endif

@@ -98,12 +98,6 @@ static kti_cost segment_sum_cost(const kt_segment_sum *a, const double rows[KT_R
                  (1 + weighted) * entries * a->channels);
 }
 
-static kti_cost segment_spread_cost(const kt_segment_spread *a, const double rows[KT_ROW_KINDS])
-{
-    const double size = of(a->rows, rows) * a->channels;
-    return moved(3 * size + 2 * of(a->rows, rows), 2 * size);
-}
-
 static kti_cost lstm_forward_cost(const kt_lstm_forward *a, const double rows[KT_ROW_KINDS])
 {
     /* Writes four gates, cell and hidden; reads the gates and the cell before. */
@@ -133,27 +127,27 @@ static kti_cost attention_backward_cost(const kt_attention_backward *a, const do
                  (8 + a->accumulate) * entries * a->channels + 5 * entries);
 }
 
-static kti_cost add_cost(const kt_add *a, const double rows[KT_ROW_KINDS])
+static kti_cost nothing(void)
 {
-    const double size = of(a->rows, rows) * a->channels;
-    return moved(3 * size, size);
+    return (kti_cost){0, 0, 0};
 }
 
 static kti_cost link_cost(const kt_link *l, const double rows[KT_ROW_KINDS])
 {
     switch (l->kind) {
-    case KT_LINK_LAYER_FORWARD: return layer_forward_cost(&l->of.layer_forward, rows);
-    case KT_LINK_LAYER_BACKWARD: return layer_backward_cost(&l->of.layer_backward, rows);
-    case KT_LINK_LINEAR_BACKWARD: return linear_backward_cost(&l->of.linear_backward, rows);
-    case KT_LINK_SEGMENT_SUM: return segment_sum_cost(&l->of.segment_sum, rows);
-    case KT_LINK_SEGMENT_SPREAD: return segment_spread_cost(&l->of.segment_spread, rows);
-    case KT_LINK_ADD: return add_cost(&l->of.add, rows);
-    case KT_LINK_LSTM_FORWARD: return lstm_forward_cost(&l->of.lstm_forward, rows);
-    case KT_LINK_LSTM_BACKWARD: return lstm_backward_cost(&l->of.lstm_backward, rows);
-    case KT_LINK_ATTENTION_FORWARD: return attention_forward_cost(&l->of.attention_forward, rows);
-    case KT_LINK_ATTENTION_BACKWARD: return attention_backward_cost(&l->of.attention_backward, rows);
+#define LINK_IF(condition) KT_KEEP
+#define NO_LINK KT_DROP
+#define OF(count) of(count, rows)
+#define MOVES(numbers, flops) moved(numbers, flops)
+#define OPERATION(NAME, member, type, kernels, cpu, counts, uses, cost, link, by_row)                        \
+    link(case KT_LINK_##NAME                                                                                 \
+         : {                                                                                                 \
+             const type *a = &l->of.member;                                                                  \
+             return cost;                                                                                    \
+         })
+#include "kernels/operations.inc"
     }
-    return (kti_cost){0, 0, 0};
+    return nothing();
 }
 
 static kti_cost chain_cost(const kt_chain *a, const double rows[KT_ROW_KINDS])
@@ -167,66 +161,18 @@ static kti_cost chain_cost(const kt_chain *a, const double rows[KT_ROW_KINDS])
 static kti_cost cost_of(const kti_operation *operation, const double rows[KT_ROW_KINDS])
 {
     switch (operation->kind) {
-    case KTI_OP_GEMM: return gemm_cost(&operation->arguments.gemm, rows);
-    case KTI_OP_PICK: {
-        const kt_pick *a = &operation->arguments.pick;
-        return moved(11 * rows[KT_NODES] + 15 * rows[KT_EDGES] + 2 * a->physics * of(a->graphs, rows), 0);
+#define OF(count) of(count, rows)
+#define MOVES(numbers, flops) moved(numbers, flops)
+#define OPERATION(NAME, member, type, kernels, cpu, counts, uses, cost, link, by_row)                        \
+    case KTI_OP_##NAME: {                                                                                    \
+        const type *a = &operation->arguments.member;                                                        \
+        (void)a;                                                                                             \
+        return cost;                                                                                         \
     }
-    case KTI_OP_PICK_TYPES: {
-        const double n = rows[KT_NODES];
-        return moved(n + n * (n + operation->arguments.pick.types), 0);
-    }
-    case KTI_OP_GAUSSIAN_EXPANSION: {
-        const kt_gaussian_expansion *a = &operation->arguments.gaussian_expansion;
-        const double size = of(a->rows, rows) * a->channels;
-        return moved(size + of(a->rows, rows) + a->channels, 4 * size);
-    }
-    case KTI_OP_EMBEDDING: {
-        const kt_embedding *a = &operation->arguments.embedding;
-        return moved(of(a->rows, rows) * (2 * a->channels + 1), 0);
-    }
-    case KTI_OP_EMBEDDING_GRADIENT: {
-        const kt_embedding_gradient *a = &operation->arguments.embedding_gradient;
-        return moved((rows[KT_NODES] + a->types) * a->channels + rows[KT_NODES] + a->types,
-                     rows[KT_NODES] * a->channels);
-    }
-    case KTI_OP_LINEAR_FORWARD: return linear_forward_cost(&operation->arguments.linear_forward, 1, rows);
-    case KTI_OP_LINEAR_BACKWARD: return linear_backward_cost(&operation->arguments.linear_backward, rows);
-    case KTI_OP_LAYER_FORWARD: return layer_forward_cost(&operation->arguments.layer_forward, rows);
-    case KTI_OP_LAYER_GROUP: return layer_group_cost(&operation->arguments.layer_group, rows);
-    case KTI_OP_LAYER_BACKWARD: return layer_backward_cost(&operation->arguments.layer_backward, rows);
-    case KTI_OP_GEMM_GROUP: return gemm_group_cost(&operation->arguments.gemm_group, rows);
-    case KTI_OP_CHAIN: return chain_cost(&operation->arguments.chain, rows);
-    case KTI_OP_SEGMENT_SUM: return segment_sum_cost(&operation->arguments.segment_sum, rows);
-    case KTI_OP_SEGMENT_SPREAD: return segment_spread_cost(&operation->arguments.segment_spread, rows);
-    case KTI_OP_ADD: return add_cost(&operation->arguments.add, rows);
-    case KTI_OP_LSTM_FORWARD: return lstm_forward_cost(&operation->arguments.lstm_forward, rows);
-    case KTI_OP_LSTM_BACKWARD: return lstm_backward_cost(&operation->arguments.lstm_backward, rows);
-    case KTI_OP_LSTM_BIAS_GRADIENT: {
-        const kt_lstm_bias_gradient *a = &operation->arguments.lstm_bias_gradient;
-        return moved(2 * a->channels * (of(a->graphs, rows) + 1), 2 * of(a->graphs, rows) * a->channels);
-    }
-    case KTI_OP_ATTENTION_FORWARD:
-        return attention_forward_cost(&operation->arguments.attention_forward, rows);
-    case KTI_OP_ATTENTION_BACKWARD:
-        return attention_backward_cost(&operation->arguments.attention_backward, rows);
-    case KTI_OP_MAPE_LOSS:
-    case KTI_OP_LOG_LOSS: return moved(4 * rows[KT_GRAPHS] + KT_STEP_VALUES, 8 * rows[KT_GRAPHS]);
-    case KTI_OP_ALL_REDUCE: break; /* between GPUs, and measured on none alone */
-    case KTI_OP_GRADIENT_NORM:
-        return moved((double)operation->arguments.gradient_norm.size,
-                     2 * (double)operation->arguments.gradient_norm.size);
-    case KTI_OP_WEIGHT_DECAY:
-        return moved(3 * (double)operation->arguments.weight_decay.size,
-                     3 * (double)operation->arguments.weight_decay.size);
-    case KTI_OP_ADAM:
-        return moved(7 * (double)operation->arguments.adam.size, 12 * (double)operation->arguments.adam.size);
-    case KTI_OP_WEIGHT_AVERAGE:
-        return moved(3 * (double)operation->arguments.weight_average.size,
-                     3 * (double)operation->arguments.weight_average.size);
+#include "kernels/operations.inc"
     case KTI_OP_KINDS: break;
     }
-    return (kti_cost){0, 0, 0};
+    return nothing();
 }
 
 kti_cost kti_operation_cost(const kti_operation *operation, const double rows[KT_ROW_KINDS])

@@ -3,18 +3,8 @@
 
 #include "device/cpu_gemm.h"
 
-#include "kernels/adam.cu"
-#include "kernels/add.cu"
-#include "kernels/attention.cu"
-#include "kernels/embedding.cu"
-#include "kernels/gaussian_expansion.cu"
-#include "kernels/linear.cu"
-#include "kernels/log_loss.cu"
-#include "kernels/lstm.cu"
-#include "kernels/mape_loss.cu"
-#include "kernels/pick.cu"
-#include "kernels/segment.cu"
-#include "kernels/weights.cu"
+#define KERNEL_FILES
+#include "kernels/operations.inc"
 
 static int round_up(int columns)
 {
@@ -78,20 +68,20 @@ static void layer_back(const kt_layer_backward *a, int fold, kt_real *scratch)
                                                     .activation = KT_LINEAR});
 }
 
-static void link(const kt_link *l, int fold, kt_real *scratch)
+static void run_link(const kt_link *l, int fold, kt_real *scratch)
 {
     const kt_dim3 block = {0, 0, fold};
     switch (l->kind) {
-    case KT_LINK_LAYER_FORWARD: layer(&l->of.layer_forward, fold, scratch); break;
-    case KT_LINK_LAYER_BACKWARD: layer_back(&l->of.layer_backward, fold, scratch); break;
-    case KT_LINK_LINEAR_BACKWARD: linear_backward(block, l->of.linear_backward); break;
-    case KT_LINK_SEGMENT_SUM: segment_sum(block, l->of.segment_sum); break;
-    case KT_LINK_SEGMENT_SPREAD: segment_spread(block, l->of.segment_spread); break;
-    case KT_LINK_ADD: add(block, l->of.add); break;
-    case KT_LINK_LSTM_FORWARD: lstm_forward(block, l->of.lstm_forward); break;
-    case KT_LINK_LSTM_BACKWARD: lstm_backward(block, l->of.lstm_backward); break;
-    case KT_LINK_ATTENTION_FORWARD: attention_forward(block, l->of.attention_forward); break;
-    case KT_LINK_ATTENTION_BACKWARD: attention_backward(block, l->of.attention_backward); break;
+#define LINK_IF(condition) KT_KEEP
+#define NO_LINK KT_DROP
+#define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row)                          \
+    link(case KT_LINK_##NAME                                                                                 \
+         : {                                                                                                 \
+             const type *a = &l->of.member;                                                                  \
+             cpu;                                                                                            \
+             break;                                                                                          \
+         })
+#include "kernels/operations.inc"
     }
 }
 
@@ -99,46 +89,13 @@ static void run(const kti_operation *operation, int fold, kt_real *scratch)
 {
     const kt_dim3 block = {0, 0, fold};
     switch (operation->kind) {
-    case KTI_OP_GEMM: gemm(&operation->arguments.gemm, fold, scratch); break;
-    case KTI_OP_PICK: pick(block, operation->arguments.pick); break;
-    case KTI_OP_PICK_TYPES: pick_types(block, operation->arguments.pick); break;
-    case KTI_OP_GAUSSIAN_EXPANSION: gaussian_expansion(block, operation->arguments.gaussian_expansion); break;
-    case KTI_OP_EMBEDDING: embedding(block, operation->arguments.embedding); break;
-    case KTI_OP_EMBEDDING_GRADIENT: embedding_gradient(block, operation->arguments.embedding_gradient); break;
-    case KTI_OP_LINEAR_FORWARD: linear_forward(block, operation->arguments.linear_forward); break;
-    case KTI_OP_LINEAR_BACKWARD: linear_backward(block, operation->arguments.linear_backward); break;
-    case KTI_OP_LAYER_FORWARD: layer(&operation->arguments.layer_forward, fold, scratch); break;
-    case KTI_OP_LAYER_GROUP:
-        for (int i = 0; i < operation->arguments.layer_group.size; i++)
-            layer(&operation->arguments.layer_group.layer[i], fold, scratch);
-        break;
-    case KTI_OP_LAYER_BACKWARD: layer_back(&operation->arguments.layer_backward, fold, scratch); break;
-    case KTI_OP_GEMM_GROUP:
-        for (int i = 0; i < operation->arguments.gemm_group.size; i++)
-            layer_back(&operation->arguments.gemm_group.part[i], fold, scratch);
-        break;
-    case KTI_OP_CHAIN:
-        for (int i = 0; i < operation->arguments.chain.size; i++)
-            link(&operation->arguments.chain.link[i], fold, scratch);
-        break;
-    case KTI_OP_SEGMENT_SUM: segment_sum(block, operation->arguments.segment_sum); break;
-    case KTI_OP_SEGMENT_SPREAD: segment_spread(block, operation->arguments.segment_spread); break;
-    case KTI_OP_ADD: add(block, operation->arguments.add); break;
-    case KTI_OP_LSTM_FORWARD: lstm_forward(block, operation->arguments.lstm_forward); break;
-    case KTI_OP_LSTM_BACKWARD: lstm_backward(block, operation->arguments.lstm_backward); break;
-    case KTI_OP_LSTM_BIAS_GRADIENT: lstm_bias_gradient(block, operation->arguments.lstm_bias_gradient); break;
-    case KTI_OP_ATTENTION_FORWARD: attention_forward(block, operation->arguments.attention_forward); break;
-    case KTI_OP_ATTENTION_BACKWARD: attention_backward(block, operation->arguments.attention_backward); break;
-    case KTI_OP_MAPE_LOSS: mape_loss(block, operation->arguments.mape_loss); break;
-    case KTI_OP_LOG_LOSS: log_loss(block, operation->arguments.log_loss); break;
-    case KTI_OP_ALL_REDUCE: break; /* the CPU is one device */
-    case KTI_OP_GRADIENT_NORM:
-        gradient_norm_partial(block, operation->arguments.gradient_norm);
-        gradient_norm(block, operation->arguments.gradient_norm);
-        break;
-    case KTI_OP_WEIGHT_DECAY: weight_decay(block, operation->arguments.weight_decay); break;
-    case KTI_OP_ADAM: adam(block, operation->arguments.adam); break;
-    case KTI_OP_WEIGHT_AVERAGE: weight_average(block, operation->arguments.weight_average); break;
+#define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row)                          \
+    case KTI_OP_##NAME: {                                                                                    \
+        const type *a = &operation->arguments.member;                                                        \
+        cpu;                                                                                                 \
+        break;                                                                                               \
+    }
+#include "kernels/operations.inc"
     case KTI_OP_KINDS: break;
     }
 }

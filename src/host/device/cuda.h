@@ -124,7 +124,7 @@ kt_status kti_cuda_blas_multiply(kti_cuda *cuda, const kt_gemm *gemm, int first,
 
 /* ---- cuda_nccl.c ---- */
 
-kt_status kti_cuda_connect(kti_device *const *devices, int count, double patience, kt_error *error);
+kt_status kti_cuda_connect(kti_device *const *devices, int count, double seconds, kt_error *error);
 void kti_cuda_disconnect(kti_cuda *cuda); /* its graphs must be gone */
 kt_status kti_cuda_broadcast(kti_device *device, void *memory, size_t bytes, kt_error *error);
 void kti_cuda_abandon(kti_device *device);

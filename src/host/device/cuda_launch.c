@@ -8,10 +8,20 @@ enum { ARGUMENT_BYTES = 4096 - 8 }; /* that a kernel may have on every architect
 _Static_assert(sizeof(kt_gemm_group) <= ARGUMENT_BYTES, "a group of products is a kernel's argument");
 _Static_assert(sizeof(kt_chain) <= ARGUMENT_BYTES, "a chain is a kernel's argument");
 
-KT_KERNELS(KT_DECLARE_STUB)
+/* The kernels' host stubs, which nvcc makes. */
+#define NONE
+#define KERNEL(name, type, launch) void KT_STUB(name)(type, int);
+#define CHOICE(id, alternatives) alternatives
+#define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) kernels
+#include "kernels/operations.inc"
 
-#define STUB(name, arguments) (const void *)KT_STUB(name),
-static const void *const stubs[KT_KERNEL_IDS] = {KT_KERNELS(STUB)};
+static const void *const stubs[KT_KERNEL_IDS] = {
+#define NONE
+#define KERNEL(name, type, launch) (const void *)KT_STUB(name),
+#define CHOICE(id, alternatives) alternatives
+#define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) kernels
+#include "kernels/operations.inc"
+};
 
 static kt_status start(kti_cuda *cuda, kt_kernel_id kernel, const void *arguments, int first, int count,
                        kt_error *error)

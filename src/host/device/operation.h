@@ -11,35 +11,10 @@
 
 #include "kernels/arguments.h"
 
+/* KTI_OP_GEMM, ...: the rows of kernels/operations.inc. */
 typedef enum kti_operation_kind {
-    KTI_OP_GEMM,
-    KTI_OP_PICK,
-    KTI_OP_PICK_TYPES, /* of the same arguments */
-    KTI_OP_GAUSSIAN_EXPANSION,
-    KTI_OP_EMBEDDING,
-    KTI_OP_EMBEDDING_GRADIENT,
-    KTI_OP_LINEAR_FORWARD,
-    KTI_OP_LINEAR_BACKWARD,
-    KTI_OP_LAYER_FORWARD,
-    KTI_OP_LAYER_GROUP,
-    KTI_OP_LAYER_BACKWARD,
-    KTI_OP_GEMM_GROUP,
-    KTI_OP_CHAIN,
-    KTI_OP_SEGMENT_SUM,
-    KTI_OP_SEGMENT_SPREAD,
-    KTI_OP_ADD,
-    KTI_OP_LSTM_FORWARD,
-    KTI_OP_LSTM_BACKWARD,
-    KTI_OP_LSTM_BIAS_GRADIENT,
-    KTI_OP_ATTENTION_FORWARD,
-    KTI_OP_ATTENTION_BACKWARD,
-    KTI_OP_MAPE_LOSS,
-    KTI_OP_LOG_LOSS,
-    KTI_OP_ALL_REDUCE,
-    KTI_OP_GRADIENT_NORM,
-    KTI_OP_WEIGHT_DECAY,
-    KTI_OP_ADAM,
-    KTI_OP_WEIGHT_AVERAGE,
+#define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) KTI_OP_##NAME,
+#include "kernels/operations.inc"
     KTI_OP_KINDS
 } kti_operation_kind;
 
@@ -74,33 +49,8 @@ typedef struct kti_operation {
      * known of `waits` 0, which is for all before it. */
     int waits, back[KTI_WAITS_MOST];
     union {
-        kt_gemm gemm;
-        kt_pick pick;
-        kt_gaussian_expansion gaussian_expansion;
-        kt_embedding embedding;
-        kt_embedding_gradient embedding_gradient;
-        kt_linear_forward linear_forward;
-        kt_linear_backward linear_backward;
-        kt_layer_forward layer_forward;
-        kt_layer_group layer_group;
-        kt_layer_backward layer_backward;
-        kt_gemm_group gemm_group;
-        kt_chain chain;
-        kt_segment_sum segment_sum;
-        kt_segment_spread segment_spread;
-        kt_add add;
-        kt_lstm_forward lstm_forward;
-        kt_lstm_backward lstm_backward;
-        kt_lstm_bias_gradient lstm_bias_gradient;
-        kt_attention_forward attention_forward;
-        kt_attention_backward attention_backward;
-        kt_mape_loss mape_loss;
-        kt_log_loss log_loss;
-        kti_all_reduce all_reduce;
-        kt_gradient_norm gradient_norm;
-        kt_weight_decay weight_decay;
-        kt_adam adam;
-        kt_weight_average weight_average;
+#define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) type member;
+#include "kernels/operations.inc"
     } arguments;
 } kti_operation;
 

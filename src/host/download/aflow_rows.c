@@ -27,7 +27,7 @@ static kt_status rows_of_object(const char *url, json_t *object, json_t *rows, i
     json_object_foreach(object, key, row)
     {
         long long place, all;
-        if (!json_is_object(row) || sscanf(key, "%lld of %lld", &place, &all) != 2)
+        if (!json_is_object(row) || sscanf(key, "%18lld of %18lld", &place, &all) != 2)
             return no_page(url, key, error);
         if (json_array_append(rows, row) != 0)
             return kti_fail_memory(error, "a page");

@@ -115,7 +115,7 @@ static size_t take_header(char *line, size_t one, size_t size, void *user)
     } else if (header_is(line, size, "Content-Range")) {
         long long start;
         trimmed_copy(text, sizeof text, line + 14, size - 14);
-        if (sscanf(text, "bytes %lld-", &start) == 1)
+        if (sscanf(text, "bytes %18lld-", &start) == 1)
             t->range_start = start;
     }
     return size;
@@ -235,10 +235,12 @@ static void sleep_for(double seconds)
 static kt_status wait_for(const transfer *t, double seconds, const char *reason)
 {
     const double end = kti_seconds() + seconds;
-    for (double left = seconds; left > 0; left = end - kti_seconds()) {
+    double left = seconds;
+    while (left > 0) {
         if (!go_on(t, -1, left, reason))
             return kti_fail_file(t->error, KT_INTERRUPTED, t->url, "stopped before it was downloaded");
         sleep_for(left < 0.1 ? left : 0.1);
+        left = end - kti_seconds();
     }
     return KT_OK;
 }

@@ -148,7 +148,7 @@ static kt_status add_training(kti_text *text, const kti_card *card, kt_error *er
     static const char *const keys[] = {
         "folds",  "epochs",         "batch", "seed",        "learning_rate", "least_learning_rate", "loss",
         "freeze", "physics_inputs", "head",  "gp_features", "gp_kernel",     "readout_components"};
-    json_t *recipe = kti_recipe_to_json(card->options);
+    json_t *recipe = kti_keys_to_json(card->options);
     if (!recipe)
         return kti_fail_memory(error, "a model card");
     const json_t *from = json_object_get(recipe, "from");

@@ -70,8 +70,8 @@ static kt_status read_recipe(job *j, kt_error *error)
         file ? kti_json_read(file, KTI_RECIPE_LIMIT, &j->recipe, error) : kti_fail_memory(error, "a path");
     j->train = kt_train_options_default(KT_SOUND);
     if (j->options) {
-        j->train.find = j->options->find;
-        j->train.find_user = j->options->find_user;
+        j->train.run.find = j->options->find;
+        j->train.run.find_user = j->options->find_user;
     }
     if (status == KT_OK)
         status = kti_recipe_parse(j->recipe, file, &j->train, error);
@@ -576,7 +576,7 @@ static kt_status write_card(const job *j, const kti_coverage *coverage, const kt
     if (status == KT_OK)
         status = kti_card_write(&card, &text, error);
     if (status == KT_OK)
-        status = kti_file_write(file, text.data, text.size, error);
+        status = kti_text_write(&text, file, "a model card", error);
     kti_text_destroy(&credits);
     kti_text_destroy(&text);
     free(file);

@@ -205,7 +205,7 @@ kt_status kti_results_write(const kti_run *run, const kti_calibration *calibrati
                             kt_error *error)
 {
     json_t *root = json_object();
-    char *path = kti_path_join(run->options->out, "metrics.json");
+    char *path = kti_path_join(run->options->run.out, "metrics.json");
     kt_status status = root && path ? KT_OK : kti_fail_memory(error, "metrics.json");
     if (status == KT_OK)
         status = fill_root(root, run, result, error);

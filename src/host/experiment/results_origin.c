@@ -31,7 +31,7 @@ bool kti_results_are_of(const json_t *metrics, const kti_dataset *dataset)
 
 static kt_status has_files(const kt_train_options *options, const json_t *fold, bool *found, kt_error *error)
 {
-    const char *run = options->out;
+    const char *run = options->run.out;
     const int number = (int)json_integer_value(json_object_get(fold, "fold"));
     char *best = kti_checkpoint_path(run, number, "best.safetensors"),
          *last = kti_checkpoint_path(run, number, "last.safetensors");
@@ -51,7 +51,7 @@ kt_status kti_results_are_current(const kt_train_options *options, uint64_t data
     json_t *root = NULL, *fold;
     size_t i;
     kt_status status = KT_OK;
-    char *path = kti_path_join(options->out, "metrics.json");
+    char *path = kti_path_join(options->run.out, "metrics.json");
     *current = false;
     if (!path)
         return kti_fail_memory(error, "a path");
@@ -63,7 +63,7 @@ kt_status kti_results_are_current(const kt_train_options *options, uint64_t data
             is_fingerprint(root, "data_fingerprint", data_fingerprint) && json_array_size(folds) == asked;
         json_array_foreach(folds, i, fold)
         {
-            const int number = options->only_fold ? options->only_fold : (int)i + 1;
+            const int number = options->run.only_fold ? options->run.only_fold : (int)i + 1;
             bool found = false;
             if (status != KT_OK || !*current)
                 break;

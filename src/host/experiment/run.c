@@ -58,7 +58,7 @@ static kt_status write_epochs(const kti_run *run, kt_error *error)
             }
             kti_text_add(&text, "\n");
         }
-    kt_status status = write_text(run->options->out, "epochs.csv", &text, error);
+    kt_status status = write_text(run->options->run.out, "epochs.csv", &text, error);
     kti_text_destroy(&text);
     return status;
 }
@@ -81,7 +81,7 @@ static kt_status write_predictions(const kti_run *run, kt_error *error)
             kti_text_add(&text, "\n");
         }
     }
-    kt_status status = write_text(run->options->out, "predictions.csv", &text, error);
+    kt_status status = write_text(run->options->run.out, "predictions.csv", &text, error);
     kti_text_destroy(&text);
     return status;
 }
@@ -94,19 +94,19 @@ static void say(const kt_train_options *options, const char *format, ...)
 {
     char text[1024];
     va_list arguments;
-    if (!options->message)
+    if (!options->run.message)
         return;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    options->message(options->user, text);
+    options->run.message(options->run.user, text);
 }
 
 static kt_status write_rejects(const kt_train_options *options, const kti_dataset *dataset, kt_error *error)
 {
-    if (dataset->rejected == 0 || !options->out)
+    if (dataset->rejected == 0 || !options->run.out)
         return KT_OK;
-    char *path = kti_path_join(options->out, "rejects.csv");
+    char *path = kti_path_join(options->run.out, "rejects.csv");
     kt_status status =
         path ? kti_dataset_write_rejects(dataset, path, error) : kti_fail_memory(error, "a path");
     free(path);
@@ -150,9 +150,9 @@ static void describe_gpus(const kti_run *run, char text[96])
 /* Who has which folds: what is to be known when one of them is lost. */
 static void announce_ranks(const kt_train_options *options)
 {
-    for (int i = 0; i < kti_communicator_size(options->ranks) && options->ranks; i++) {
+    for (int i = 0; i < kti_communicator_size(options->run.ranks) && options->run.ranks; i++) {
         char who[256], share[160];
-        kti_communicator_describe(options->ranks, i, who, sizeof who);
+        kti_communicator_describe(options->run.ranks, i, who, sizeof who);
         kti_together_describe_share(options, i, share, sizeof share);
         say(options, "%s: %s", who, share);
     }
@@ -167,8 +167,8 @@ static void announce(const kt_train_options *options, const kti_run *run)
     int64_t done = 0;
     for (int i = 0; i < run->folds; i++)
         done += run->fold[i].epoch;
-    if (options->ranks)
-        snprintf(ranks, sizeof ranks, " in each of %d ranks", kti_communicator_size(options->ranks));
+    if (options->run.ranks)
+        snprintf(ranks, sizeof ranks, " in each of %d ranks", kti_communicator_size(options->run.ranks));
     char work[64] = "";
     if (options->epochs > 0)
         snprintf(work, sizeof work, " of %d epochs", options->epochs);
@@ -184,14 +184,14 @@ static void announce(const kt_train_options *options, const kti_run *run)
                                          : " of a Gaussian process",
         kti_device_description(device), gpus, threads, threads == 1 ? "" : "s", ranks);
     announce_ranks(options);
-    if (options->gpus > run->places.size)
+    if (options->run.gpus > run->places.size)
         say(options, "%d of the %d GPUs %s not used: %d fold%s can be trained on %d, or on a multiple",
-            options->gpus - run->places.size, options->gpus,
-            options->gpus - run->places.size == 1 ? "is" : "are", run->folds, run->folds == 1 ? "" : "s",
+            options->run.gpus - run->places.size, options->run.gpus,
+            options->run.gpus - run->places.size == 1 ? "is" : "are", run->folds, run->folds == 1 ? "" : "s",
             run->folds);
     if (done > 0)
         say(options, "resumed: %lld of %lld epochs%s are done", (long long)done,
-            (long long)run->folds * options->epochs, options->ranks ? " of rank 0" : "");
+            (long long)run->folds * options->epochs, options->run.ranks ? " of rank 0" : "");
     if (options->from && kti_start_fingerprint(&run->start, run->fold[0].number) == 0)
         say(options, "the weights %s are checked but not used: the published code never loads them",
             options->from);
@@ -224,7 +224,7 @@ static bool has_member(const kt_train_result *result)
 /* What a run leaves when it has ended or was stopped; `finished`: it has a result. */
 static kt_status write_run(const kti_run *run, bool finished, kt_train_result *result, kt_error *error)
 {
-    const bool writes = run->options->out != NULL;
+    const bool writes = run->options->run.out != NULL;
     kti_calibration calibration = {0};
     kt_status status = writes ? write_epochs(run, error) : KT_OK;
     if (status == KT_OK && finished)
@@ -232,7 +232,8 @@ static kt_status write_run(const kti_run *run, bool finished, kt_train_result *r
     if (status == KT_OK && finished && writes)
         status = write_predictions(run, error);
     if (status == KT_OK && finished && writes && has_member(result))
-        status = kti_calibrate(run->options->out, run->dataset, run->options->quotient, &calibration, error);
+        status =
+            kti_calibrate(run->options->run.out, run->dataset, run->options->quotient, &calibration, error);
     /* Last, since it says that the run has finished. */
     if (status == KT_OK && finished && writes)
         status = kti_results_write(run, &calibration, result, error);
@@ -257,15 +258,15 @@ static kt_status set_out(const kt_train_options *options, kti_lock *locks, int r
                          const kti_dataset *dataset, const kti_start *start, kt_status status,
                          kt_error *error)
 {
-    const bool root = kti_communicator_is_root(options->ranks);
-    status = kti_communicator_agree(options->ranks, status, NULL, NULL, error);
+    const bool root = kti_communicator_is_root(options->run.ranks);
+    status = kti_communicator_agree(options->run.ranks, status, NULL, NULL, error);
     if (status == KT_OK)
-        status = kti_communicator_compare(options->ranks, kti_dataset_fingerprint(dataset),
+        status = kti_communicator_compare(options->run.ranks, kti_dataset_fingerprint(dataset),
                                           "reads other data there than rank 0", error);
     if (status == KT_OK)
-        status = kti_communicator_compare(options->ranks, hash_starts(start, options->folds),
+        status = kti_communicator_compare(options->run.ranks, hash_starts(start, options->folds),
                                           "finds other start weights there than rank 0", error);
-    for (int i = 0; i < replicas && status == KT_OK && options->out && root; i++) {
+    for (int i = 0; i < replicas && status == KT_OK && options->run.out && root; i++) {
         status = kti_recipe_store(&options[i], &locks[i], error);
         if (status == KT_OK)
             status = write_rejects(&options[i], dataset, error);
@@ -274,7 +275,7 @@ static kt_status set_out(const kt_train_options *options, kti_lock *locks, int r
         say_rejects(options, dataset);
         status = warn_of_shared(options, dataset, error);
     }
-    return kti_communicator_agree(options->ranks, status, NULL, NULL, error);
+    return kti_communicator_agree(options->run.ranks, status, NULL, NULL, error);
 }
 
 /* What all ranks have trained, into rank 0's results and files. `trained`, KT_OK or KT_INTERRUPTED, is returned, with what *error says of it,
@@ -284,13 +285,13 @@ static kt_status finish(kti_run *run, kt_status trained, kt_train_result *result
     kti_run whole;
     kt_error own = KT_ERROR_NONE; /* the ranks agree on it, and must not forget that they were stopped */
     kt_status status = kti_together_collect(run, &whole, &own);
-    for (int i = 0; i < run->replicas && status == KT_OK && kti_communicator_is_root(run->options->ranks);
+    for (int i = 0; i < run->replicas && status == KT_OK && kti_communicator_is_root(run->options->run.ranks);
          i++) {
         const kti_run one = replica_of(&whole, i);
         status = write_run(&one, trained == KT_OK, &results[i], &own);
     }
     kti_together_release(&whole);
-    status = kti_communicator_agree(run->options->ranks, status, NULL, NULL, &own);
+    status = kti_communicator_agree(run->options->run.ranks, status, NULL, NULL, &own);
     if (status == KT_OK)
         return trained;
     *error = own;
@@ -311,7 +312,7 @@ static kt_status train_together(const kt_train_options *options, kti_lock *locks
     }
     status = set_out(options, locks, replicas, dataset, &run.start, status, error);
     if (status == KT_OK) {
-        if (kti_communicator_is_root(options->ranks))
+        if (kti_communicator_is_root(options->run.ranks))
             announce(options, &run);
         kti_together_begin(&together, &run);
         if (run.folds > 0)
@@ -343,7 +344,7 @@ kt_status kti_run_read_data(const kt_train_options *options, kti_dataset *datase
     const char *path[KT_MOST_DATA_SETS] = {0};
     kt_status status = KT_OK;
     read.graph.quotient = options->quotient;
-    read.threads = options->threads;
+    read.threads = options->run.threads;
     for (int i = 0; i < KT_MOST_DATA_SETS && options->data[i] && status == KT_OK; i++)
         status = kti_recipe_find(options, KT_NAMED_DATA, options->data[i], &path[i], error);
     return status == KT_OK ? kti_dataset_read_all(path, &read, dataset, error) : status;
@@ -356,11 +357,11 @@ kt_status kt_train(const kt_train_options *options, kt_train_result *result, kt_
     error = error ? error : &unwanted;
     *result = (kt_train_result){0};
     kt_status status = kti_recipe_check(options, error);
-    if (status == KT_OK && options->out && kti_communicator_is_root(options->ranks))
+    if (status == KT_OK && options->run.out && kti_communicator_is_root(options->run.ranks))
         status = kti_recipe_check_run(options, error);
     if (status == KT_OK)
         status = kti_run_read_data(options, &dataset, error);
-    status = kti_communicator_agree(options->ranks, status, NULL, NULL, error);
+    status = kti_communicator_agree(options->run.ranks, status, NULL, NULL, error);
     if (status == KT_OK)
         status = kti_run_stage(options, &dataset, result, error);
     kti_dataset_destroy(&dataset);
@@ -399,34 +400,34 @@ kt_status kt_train_replicas(const kt_train_options *options, int replicas, kt_tr
     kti_dataset dataset = {0};
     kt_error unwanted = KT_ERROR_NONE;
     error = error ? error : &unwanted;
-    const bool root = kti_communicator_is_root(options->ranks);
+    const bool root = kti_communicator_is_root(options->run.ranks);
     kt_train_options *each = kti_allocate((size_t)replicas, sizeof *each);
     kti_lock *locks = kti_allocate((size_t)replicas, sizeof *locks);
     kt_status status =
         each && locks ? kti_recipe_check(options, error) : kti_fail_memory(error, "the replicas");
     memset(results, 0, (size_t)replicas * sizeof *results);
-    if (status == KT_OK && options->out && root)
-        status = check_folder(options->out, error);
+    if (status == KT_OK && options->run.out && root)
+        status = check_folder(options->run.out, error);
     for (int i = 0; i < replicas && each && locks; i++) {
         locks[i] = none;
         each[i] = *options;
         each[i].seed += (uint64_t)i;
-        each[i].out = replica_folder(options->out, each[i].seed);
-        if (status == KT_OK && options->out && !each[i].out)
+        each[i].run.out = replica_folder(options->run.out, each[i].seed);
+        if (status == KT_OK && options->run.out && !each[i].run.out)
             status = kti_fail_memory(error, "a path");
-        if (status == KT_OK && options->out && root)
+        if (status == KT_OK && options->run.out && root)
             status = kti_recipe_check_run(&each[i], error);
     }
     if (status == KT_OK)
         status = kti_run_read_data(options, &dataset, error);
-    status = kti_communicator_agree(options->ranks, status, NULL, NULL, error);
+    status = kti_communicator_agree(options->run.ranks, status, NULL, NULL, error);
     if (status == KT_OK)
         status = train_together(each, locks, replicas, &dataset, results, error);
     for (int i = 0; i < replicas && each && locks; i++) {
         if (status != KT_OK)
             kt_train_result_destroy(&results[i]);
         kti_lock_release(&locks[i]);
-        free((char *)each[i].out);
+        free((char *)each[i].run.out);
     }
     free(each);
     free(locks);

@@ -50,14 +50,14 @@ static int tell_progress(void *user, const kt_train_progress *progress)
     p.rows_total = w->rows_total;
     p.seconds = kti_seconds() - w->started;
     p.seconds_left = p.seconds / (double)trained * (double)(p.rows_total - p.rows_done);
-    return stage->options.progress(stage->options.user, &p);
+    return stage->options.run.progress(stage->options.run.user, &p);
 }
 
 static void tell_message(void *user, const char *text)
 {
     const work *w = user;
     const kt_train_options *options = &w->recipe->stage[w->stage].options;
-    options->message(options->user, text);
+    options->run.message(options->run.user, text);
 }
 
 /* ---- before training ---- */
@@ -128,18 +128,18 @@ static kt_status run_stage(work *w, const kt_train_options *options, kt_train_re
 {
     kti_start start = {0};
     const kti_dataset *dataset = data_of(w, w->stage);
-    const bool root = kti_communicator_is_root(options->ranks);
+    const bool root = kti_communicator_is_root(options->run.ranks);
     kt_status status = kti_start_open(options, &start, error);
     if (status == KT_OK && root)
         status = kti_results_are_current(options, kti_dataset_fingerprint(dataset), &start, reused, error);
     kti_start_close(&start);
-    status = kti_communicator_agree(options->ranks, status, NULL, NULL, error);
+    status = kti_communicator_agree(options->run.ranks, status, NULL, NULL, error);
     if (status == KT_OK)
-        status = kti_communicator_broadcast(options->ranks, reused, sizeof *reused, error);
+        status = kti_communicator_broadcast(options->run.ranks, reused, sizeof *reused, error);
     if (status != KT_OK)
         return status;
     if (*reused)
-        return root ? kt_train_result_read(options->out, result, error) : KT_OK;
+        return root ? kt_train_result_read(options->run.out, result, error) : KT_OK;
     if (w->started == 0)
         w->started = kti_seconds();
     status = kti_run_stage(options, dataset, result, error);
@@ -160,13 +160,13 @@ static kt_status place_stage(work *w, kt_train_result *result, bool *reused, kt_
         status = from ? KT_OK : kti_fail_memory(&own, "a path");
         options.from = from;
     }
-    options.out = out;
-    options.resume = w->resume;
-    options.progress = options.progress ? tell_progress : NULL;
-    options.message = options.message ? tell_message : NULL;
-    options.user = w;
+    options.run.out = out;
+    options.run.resume = w->resume;
+    options.run.progress = options.run.progress ? tell_progress : NULL;
+    options.run.message = options.run.message ? tell_message : NULL;
+    options.run.user = w;
     w->rows_at_once = -1;
-    status = kti_communicator_agree(options.ranks, status, NULL, NULL, &own);
+    status = kti_communicator_agree(options.run.ranks, status, NULL, NULL, &own);
     if (status == KT_OK)
         status = run_stage(w, &options, result, reused, &own);
     w->rows_before += w->rows[w->stage];
@@ -218,7 +218,7 @@ static kt_status train_stages(work *w, kt_recipe_result *result, kt_error *error
 {
     kti_lock lock = KTI_LOCK_NONE;
     const int stages = w->recipe->stages;
-    kt_communicator *ranks = w->recipe->stage[0].options.ranks;
+    kt_communicator *ranks = w->recipe->stage[0].options.run.ranks;
     const bool root = kti_communicator_is_root(ranks);
     kt_status status = root ? kti_stages_check_run(w->recipe, w->out, w->resume, error) : KT_OK;
     for (int i = 0; i < stages && status == KT_OK; i++) {
@@ -278,8 +278,8 @@ kt_status kt_train_recipe(const kt_recipe *recipe, const char *out, bool resume,
         status = train_several(recipe, out, resume, result, error);
     } else if (status == KT_OK) {
         kt_train_options options = recipe->stage[0].options;
-        options.out = out;
-        options.resume = resume;
+        options.run.out = out;
+        options.run.resume = resume;
         status = kt_train(&options, &result->stage[0], error);
     }
     if (status != KT_OK)

@@ -17,11 +17,11 @@ static void sum_up(const kti_together *t, kt_train_progress *p)
 {
     const kt_train_options *o = t->asked;
     const int64_t rows = p->rows_done / p->epochs_done; /* as many an epoch in every fold */
-    const int ranks = kti_communicator_size(o->ranks);
+    const int ranks = kti_communicator_size(o->run.ranks);
     p->folds = p->replicas * kti_fold_count(o);
     p->epochs_total = (int64_t)p->folds * kti_fold_reports(o);
     for (int i = 1; i < ranks; i++) {
-        const kti_news news = kti_communicator_hear(o->ranks, i);
+        const kti_news news = kti_communicator_hear(o->run.ranks, i);
         if (news.piece != t->piece)
             continue;
         p->epochs_done += news.done;
@@ -34,11 +34,11 @@ static void sum_up(const kti_together *t, kt_train_progress *p)
 static int show(kti_together *t)
 {
     kt_train_progress all = t->last;
-    if (kti_communicator_is_root(t->asked->ranks))
+    if (kti_communicator_is_root(t->asked->run.ranks))
         sum_up(t, &all);
-    if (t->asked->progress && t->asked->progress(t->asked->user, &all))
-        kti_communicator_stop(t->asked->ranks);
-    return kti_communicator_stops(t->asked->ranks);
+    if (t->asked->run.progress && t->asked->run.progress(t->asked->run.user, &all))
+        kti_communicator_stop(t->asked->run.ranks);
+    return kti_communicator_stops(t->asked->run.ranks);
 }
 
 static int tell_progress(void *user, const kt_train_progress *progress)
@@ -46,14 +46,14 @@ static int tell_progress(void *user, const kt_train_progress *progress)
     kti_together *t = user;
     t->last = *progress;
     const kti_news news = {t->piece, progress->epochs_done, progress->seconds_left};
-    kti_communicator_tell(t->asked->ranks, &news);
+    kti_communicator_tell(t->asked->run.ranks, &news);
     return show(t);
 }
 
 static void tell_message(void *user, const char *text)
 {
     const kti_together *t = user;
-    t->asked->message(t->asked->user, text);
+    t->asked->run.message(t->asked->run.user, text);
 }
 
 static void show_idly(void *user)
@@ -68,14 +68,15 @@ void kti_together_prepare(kti_together *t, const kt_train_options *asked, int re
 {
     *t = (kti_together){.asked = asked};
     /* Each stage has its folder. */
-    t->piece = (int64_t)(asked->out ? kti_hash(KTI_HASH_START, asked->out, strlen(asked->out)) : 0);
+    t->piece =
+        (int64_t)(asked->run.out ? kti_hash(KTI_HASH_START, asked->run.out, strlen(asked->run.out)) : 0);
     for (int i = 0; i < replicas; i++) {
         options[i] = asked[i];
-        if (!asked->ranks)
+        if (!asked->run.ranks)
             continue;
-        options[i].progress = tell_progress;
-        options[i].message = asked->message ? tell_message : NULL;
-        options[i].user = t;
+        options[i].run.progress = tell_progress;
+        options[i].run.message = asked->run.message ? tell_message : NULL;
+        options[i].run.user = t;
     }
 }
 
@@ -84,11 +85,11 @@ void kti_together_begin(kti_together *t, const kti_run *run)
     kti_news news = {.piece = t->piece};
     for (int i = 0; i < run->folds; i++)
         news.done += run->fold[i].epoch;
-    kti_communicator_tell(t->asked->ranks, &news);
-    for (int i = 0; i < kti_communicator_size(t->asked->ranks); i++) {
+    kti_communicator_tell(t->asked->run.ranks, &news);
+    for (int i = 0; i < kti_communicator_size(t->asked->run.ranks); i++) {
         char share[160];
         kti_together_describe_share(t->asked, i, share, sizeof share);
-        kti_communicator_set_duty(t->asked->ranks, i, share);
+        kti_communicator_set_duty(t->asked->run.ranks, i, share);
     }
 }
 
@@ -96,8 +97,8 @@ kt_status kti_together_end(kti_together *t, kt_status status, kt_error *error)
 {
     /* A fold that failed ends the run after the others' present epochs, whosever they are. */
     if (status != KT_OK)
-        kti_communicator_stop(t->asked->ranks);
-    return kti_communicator_agree(t->asked->ranks, status, show_idly, t, error);
+        kti_communicator_stop(t->asked->run.ranks);
+    return kti_communicator_agree(t->asked->run.ranks, status, show_idly, t, error);
 }
 
 void kti_together_describe_share(const kt_train_options *options, int rank, char *text, size_t capacity)
@@ -188,7 +189,7 @@ static kt_status receive_fold(kt_communicator *ranks, int from, kti_fold *fold, 
 kt_status kti_together_collect(kti_run *run, kti_run *whole, kt_error *error)
 {
     const kt_train_options *o = run->options;
-    kt_communicator *ranks = o->ranks;
+    kt_communicator *ranks = o->run.ranks;
     const int own = kti_communicator_rank(ranks), size = kti_communicator_size(ranks),
               count = kti_fold_count(o);
     kt_status status = KT_OK;

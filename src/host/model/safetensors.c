@@ -340,8 +340,9 @@ static kt_status describe(const char *path, const kti_tensors *tensors, json_t *
         json_t *shape = json_array();
         for (int d = 0; shape && d < tensor->rank; d++)
             json_array_append_new(shape, json_integer(tensor->shape[d]));
-        json_t *about = json_pack("{s:s, s:o, s:[I, I]}", "dtype", kti_dtype_name(tensor->dtype), "shape",
-                                  shape, "data_offsets", (json_int_t)offset, (json_int_t)(offset + bytes));
+        json_t *about =
+            json_pack("{s:s, s:o, s:[I, I]}", "dtype", kti_dtype_name(tensor->dtype), "shape", shape,
+                      "data_offsets", (json_int_t)offset, (json_int_t)offset + (json_int_t)bytes);
         if (!about)
             return kti_fail_memory(error, "a safetensors header");
         if (json_object_set_new(header, tensor->name, about) != 0)

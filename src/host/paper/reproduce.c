@@ -117,11 +117,11 @@ static kt_status set_weights(const kti_reproduction *r, const char *model, kt_tr
 static kt_train_options common_options(const kti_reproduce_options *asked, kt_protocol protocol)
 {
     kt_train_options o = kt_train_options_default(protocol);
-    o.device = asked->device;
-    o.threads = asked->threads;
-    o.find = asked->find;
-    o.find_user = asked->find_user;
-    o.force = asked->force;
+    o.run.device = asked->device;
+    o.run.threads = asked->threads;
+    o.run.find = asked->find;
+    o.run.find_user = asked->find_user;
+    o.run.force = asked->force;
     o.seed = asked->seed;
     o.folds = asked->folds;
     o.batch = 8;
@@ -344,9 +344,9 @@ static kt_status train_run(kti_reproduction *r, work *w, kt_error *error)
     char *folder = kti_reproduction_folder(r, w->protocol);
     for (int i = 0; i < run->stages; i++) {
         kt_train_options *o = &run->stage[i].options;
-        o->progress = r->options.progress ? tell_progress : NULL;
-        o->message = r->options.message ? tell_message : NULL;
-        o->user = w;
+        o->run.progress = r->options.progress ? tell_progress : NULL;
+        o->run.message = r->options.message ? tell_message : NULL;
+        o->run.user = w;
     }
     const kt_recipe recipe = recipe_of(run);
     kt_status status = folder ? kt_train_recipe(&recipe, folder, r->options.resume, &run->result, error)

@@ -117,10 +117,8 @@ kt_status kti_reproduced_scans_describe(const kti_reproduction *r, const kti_sca
         for (int s = 0; s < size && status == KT_OK; s++)
             if (r->options.protocol[p])
                 status = describe(r, (kt_protocol)p, &sources[s], &text, drawn, error);
-    if (status == KT_OK && (text.failed || !path))
-        status = kti_fail_memory(error, "the tables");
     if (status == KT_OK)
-        status = kti_file_write(path, text.data, text.size, error);
+        status = kti_text_write(&text, path, "the tables", error);
     kti_text_destroy(&text);
     free(path);
     return status;

@@ -256,7 +256,7 @@ static kt_status write_markdown(const kti_reproduction *r, kt_error *error)
 {
     kti_text text = {0};
     char *path = kti_path_join(r->options.out, "tables.md");
-    kt_status status = path ? KT_OK : kti_fail_memory(error, "a path");
+    kt_status status = KT_OK;
     add_preface(&text, r);
     kti_text_add(&text, "\n## All models\n\n");
     if (status == KT_OK)
@@ -265,10 +265,8 @@ static kt_status write_markdown(const kti_reproduction *r, kt_error *error)
         status = add_set(&text, r, (kti_paper_set)set, error);
     if (status == KT_OK)
         status = add_ablation(&text, r, error);
-    if (status == KT_OK && text.failed)
-        status = kti_fail_memory(error, "the tables");
     if (status == KT_OK)
-        status = kti_file_write(path, text.data, text.size, error);
+        status = kti_text_write(&text, path, "the tables", error);
     kti_text_destroy(&text);
     free(path);
     return status;

@@ -13,7 +13,7 @@
 /* Writes both into options.out. The reproduction has been trained. */
 kt_status kti_tables_write(const kti_reproduction *reproduction, kt_error *error);
 
-/* The models in few lines, for a terminal, as Markdown's table: the caller frees *text. */
-kt_status kti_tables_overview(const kti_reproduction *reproduction, char **text, kt_error *error);
+/* The models in few lines, for a terminal, as Markdown's table: the caller frees *out. */
+kt_status kti_tables_overview(const kti_reproduction *reproduction, char **out, kt_error *error);
 
 #endif

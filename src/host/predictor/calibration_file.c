@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/fail.h"
-#include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "crystal/number.h"
@@ -89,10 +88,8 @@ kt_status kti_calibration_write(const kti_calibration *c, const char *path, kt_e
     kti_text_add(&text, "\n");
     for (size_t i = 0; i < c->size && status == KT_OK; i++)
         add_crystal(c, i, place, list, &text);
-    if (status == KT_OK && text.failed)
-        status = kti_fail_memory(error, "a calibration");
     if (status == KT_OK)
-        status = kti_file_write(path, text.data, text.size, error);
+        status = kti_text_write(&text, path, "a calibration", error);
     kti_text_destroy(&text);
     free(place);
     free(list);

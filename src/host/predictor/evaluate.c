@@ -67,13 +67,13 @@ kt_status kti_judged_rows_of(const kti_dataset *dataset, int fold, kti_judged_ro
 }
 
 kt_status kti_answers_score(const kti_answers *const *answers, int sets, const kt_model *model, int member,
-                            kti_judged_rows which, kt_scores *scores, kt_error *error)
+                            kti_judged_rows judged, kt_scores *scores, kt_error *error)
 {
     const int fold = kt_model_member_fold(model, member), members = kt_model_members(model);
     int total = 0, used = 0;
     kt_status status = KT_OK;
     *scores = (kt_scores){0};
-    if (fold == 0 && which == KTI_ROWS_HELD_OUT)
+    if (fold == 0 && judged == KTI_ROWS_HELD_OUT)
         return kti_fail(error, KT_BAD_ARGUMENT,
                         "a single weights file belongs to no fold, so nobody can tell which rows it was not "
                         "trained on; judge it on all rows");
@@ -86,7 +86,7 @@ kt_status kti_answers_score(const kti_answers *const *answers, int sets, const k
         status = kti_fail_memory(error, "the scores");
     for (int s = 0; s < sets && status == KT_OK; s++) {
         int size;
-        status = kti_judged_rows_of(answers[s]->dataset, fold, which, rows, &size, error);
+        status = kti_judged_rows_of(answers[s]->dataset, fold, judged, rows, &size, error);
         for (int i = 0; i < size && status == KT_OK; i++, used++) {
             truth[used] = answers[s]->dataset->crystals[rows[i]].kappa;
             found[used] = answers[s]->value[(size_t)rows[i] * (size_t)members + (size_t)member];

@@ -35,7 +35,7 @@ void kti_answers_destroy(kti_answers *answers);
 /* Scores of one member over several data sets joined, `sets` of them, each split on its own. KT_BAD_ARGUMENT for held-out rows of a
  * model without folds: nobody can tell which rows it has not been trained on. */
 kt_status kti_answers_score(const kti_answers *const *answers, int sets, const kt_model *model, int member,
-                            kti_judged_rows rows, kt_scores *scores, kt_error *error);
+                            kti_judged_rows judged, kt_scores *scores, kt_error *error);
 
 /* The runs of one stage that a path stands for: that of every stage, in order, of a run of several, else the path
  * alone. */

@@ -39,7 +39,7 @@ kt_status kti_model_predict_graphs(kt_model *model, const kti_graph *const *grap
                                    double *log_sd, kt_error *error);
 
 /* What one member says of them: value and log_sd [count]. */
-kt_status kti_model_predict_member(kt_model *model, int member, const kti_graph *const *graphs, int count,
+kt_status kti_model_predict_member(kt_model *model, int index, const kti_graph *const *graphs, int count,
                                    double *value, double *log_sd, kt_error *error);
 
 /* Whether a member needs the network, and with it neighbours within the cutoff. */

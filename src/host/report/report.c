@@ -79,10 +79,8 @@ kt_status kti_report_write(const kti_report_options *options, kti_report_result 
     if (status == KT_OK)
         status = pages[result->kind](&report, error);
     kti_html_end(&report.html, options->version);
-    if (status == KT_OK && report.html.failed)
-        status = kti_fail_memory(error, "the report");
     if (status == KT_OK)
-        status = kti_file_write(options->out, report.html.data, report.html.size, error);
+        status = kti_text_write(&report.html, options->out, "the report", error);
     result->figures = report.plots.drawn;
     result->no_gnuplot = report.plots.missing;
     kti_text_destroy(&report.html);

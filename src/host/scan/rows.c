@@ -20,7 +20,7 @@ void kti_rejects_add(const kti_item *item, const kt_error *reason, kti_text *rej
 {
     kti_add_line_field(rejects, item->id);
     if (reason->line > 0)
-        kti_text_add(rejects, ",%lld,", (long long)(reason->line + item->lines_before));
+        kti_text_add(rejects, ",%lld,", (long long)reason->line + item->lines_before);
     else
         kti_text_add(rejects, ",,");
     kti_add_line_field(rejects, reason->message);

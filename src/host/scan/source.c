@@ -250,12 +250,10 @@ static kt_status next_of_archive(kti_source *s, kti_item *item, bool *found, kt_
     FILE *file = NULL;
     if (name)
         snprintf(name, room, "%s:%s", s->archive_name, entry);
-    if (!name) {
+    if (!name || (data && !(file = fmemopen(data, size, "rb")))) {
         status = kti_fail_memory(error, "a file of an archive");
     } else if (!data) {
         status = complain(name, of_entry.message, item, found, error);
-    } else if (!(file = fmemopen(data, size, "rb"))) {
-        status = kti_fail_memory(error, "a file of an archive");
     } else {
         s->text = kti_text_source_create(file, name, kti_structure_format_of(entry));
         s->text_data = data;

@@ -24,10 +24,10 @@ enum { ROLES = sizeof roles / sizeof roles[0] };
 
 static const char history_name[] = "history";
 
-char *kti_checkpoint_path(const char *run, int number, const char *name)
+char *kti_checkpoint_path(const char *run, int fold, const char *name)
 {
     char relative[64];
-    snprintf(relative, sizeof relative, "folds/%d%s%s", number, *name ? "/" : "", name);
+    snprintf(relative, sizeof relative, "folds/%d%s%s", fold, *name ? "/" : "", name);
     return kti_path_join(run, relative);
 }
 

@@ -73,7 +73,7 @@ typedef struct kti_fold {
 /* How many folds a run trains, in all of its ranks. */
 static inline int kti_fold_count(const kt_train_options *options)
 {
-    return options->only_fold ? 1 : options->folds;
+    return options->run.only_fold ? 1 : options->folds;
 }
 
 /* How many rows of a data set each fold trains on, keeps for the selection and validates on. */
@@ -83,7 +83,7 @@ void kti_fold_sizes(const kti_dataset *dataset, const kt_train_options *options,
 /* How many of them are a rank's: fold i, from 0, is rank i % ranks's. */
 static inline int kti_fold_share(const kt_train_options *options, int rank)
 {
-    const int ranks = kti_communicator_size(options->ranks);
+    const int ranks = kti_communicator_size(options->run.ranks);
     return (kti_fold_count(options) + ranks - 1 - rank) / ranks;
 }
 

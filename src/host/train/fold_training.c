@@ -18,16 +18,16 @@
 static kt_status save(kti_worker *w, const kti_fold *fold, kt_error *error)
 {
     const kti_run *run = w->team->run;
-    if (!fold->options->out || fold->rank > 0)
+    if (!fold->options->run.out || fold->rank > 0)
         return KT_OK;
     const ptrdiff_t replica = fold->options - run->options;
     pthread_mutex_lock(&w->team->lock);
     const kt_status status =
-        kti_choices_write(fold->options->out, w->place->device, &w->team->choices[replica], error);
+        kti_choices_write(fold->options->run.out, w->place->device, &w->team->choices[replica], error);
     pthread_mutex_unlock(&w->team->lock);
     if (status != KT_OK)
         return status;
-    return kti_checkpoint_write(fold->options->out, fold, &w->place->parameters, fold->options,
+    return kti_checkpoint_write(fold->options->run.out, fold, &w->place->parameters, fold->options,
                                 run->dataset->name, error);
 }
 
@@ -87,7 +87,7 @@ static kt_status train_epochs(kti_worker *w, kti_fold *fold, kt_error *error)
         if (status != KT_OK)
             return status;
         const bool stop = kti_team_asked_to_stop(w->team, fold);
-        if (stop || fold->epoch == o->epochs || kti_seconds() - saved >= o->checkpoint_seconds) {
+        if (stop || fold->epoch == o->epochs || kti_seconds() - saved >= o->run.checkpoint_seconds) {
             status = save(w, fold, error);
             saved = kti_seconds();
         }

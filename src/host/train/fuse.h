@@ -2,16 +2,7 @@
 #ifndef KTI_TRAIN_FUSE_H
 #define KTI_TRAIN_FUSE_H
 
-#include <stdbool.h>
-
-#include "device/operation.h"
-
-/* Where the pieces of a workspace begin, in rising order; a matrix of an operation lies in one of them, or outside. */
-typedef struct kti_pieces {
-    const char **start; /* [size] */
-    size_t size, capacity;
-    const char *end; /* of the last one */
-} kti_pieces;
+#include "train/dependencies.h"
 
 /* Rewrites list[0 .. size), part of a forward or backward pass, which then computes the same:
  *     an input gradient and the linear_backward that follows it become one operation, whose bias is left to the weight

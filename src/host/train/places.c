@@ -22,10 +22,10 @@ void kti_places_find(const kti_places *places, int fold, int rank, int *place, i
 static kt_status check_gpus(const kt_train_options *options, kt_error *error)
 {
     int there;
-    kt_status status = kti_device_count(options->device, &there, error);
-    if (status == KT_OK && options->gpus > there)
-        status = kti_fail(error, KT_BAD_ARGUMENT, "%d GPUs were asked for, but there %s %d", options->gpus,
-                          there == 1 ? "is" : "are", there);
+    kt_status status = kti_device_count(options->run.device, &there, error);
+    if (status == KT_OK && options->run.gpus > there)
+        status = kti_fail(error, KT_BAD_ARGUMENT, "%d GPUs were asked for, but there %s %d",
+                          options->run.gpus, there == 1 ? "is" : "are", there);
     return status;
 }
 
@@ -36,8 +36,8 @@ static kt_status create_place(const kt_train_options *options, int ordinal, int 
     const unsigned use = KTI_TRAINED | (options->weight_average > 0 ? KTI_AVERAGED : 0) |
                          (options->weight_decay > 0 ? KTI_DECAYED : 0) |
                          (options->physics_inputs ? KTI_WITH_PHYSICS : 0);
-    const int lanes = kti_device_name_fuses(options->device) ? folds : options->threads;
-    kt_status status = kti_device_create_at(options->device, ordinal, lanes, &place->device, error);
+    const int lanes = kti_device_name_fuses(options->run.device) ? folds : options->run.threads;
+    kt_status status = kti_device_create_at(options->run.device, ordinal, lanes, &place->device, error);
     if (status == KT_OK)
         status = kti_parameters_create(place->device, folds, use, &place->parameters, error);
     place->average = place->parameters;
@@ -55,7 +55,7 @@ static kt_status connect(const kt_train_options *options, const kti_places *plac
     for (int first = 0; first < places->size && status == KT_OK; first += places->sharers) {
         for (int i = 0; i < places->sharers; i++)
             devices[i] = places->place[first + i].device;
-        status = kti_device_connect(devices, places->sharers, options->gpu_timeout, error);
+        status = kti_device_connect(devices, places->sharers, options->run.gpu_timeout, error);
     }
     free((void *)devices);
     return status;
@@ -64,11 +64,11 @@ static kt_status connect(const kt_train_options *options, const kti_places *plac
 kt_status kti_places_create(const kt_train_options *options, int replicas, kti_places *places,
                             kt_error *error)
 {
-    const int folds = replicas * kti_fold_share(options, kti_communicator_rank(options->ranks)),
-              sharers = replicas > 1 ? 1 : kti_places_sharers(options, options->gpus);
-    const int size = sharers > 1 ? sharers * folds : options->gpus < folds ? options->gpus : folds;
+    const int folds = replicas * kti_fold_share(options, kti_communicator_rank(options->run.ranks)),
+              sharers = replicas > 1 ? 1 : kti_places_sharers(options, options->run.gpus);
+    const int size = sharers > 1 ? sharers * folds : options->run.gpus < folds ? options->run.gpus : folds;
     *places = (kti_places){.sharers = sharers};
-    kt_status status = options->gpus > 1 ? check_gpus(options, error) : KT_OK;
+    kt_status status = options->run.gpus > 1 ? check_gpus(options, error) : KT_OK;
     if (status != KT_OK)
         return status;
     places->place = kti_allocate((size_t)size, sizeof *places->place);

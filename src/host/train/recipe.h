@@ -8,23 +8,12 @@
 #include <kappatune/train.h>
 
 #include "base/lock.h"
+#include "train/keys.h"
 
 enum { KTI_RECIPE_LIMIT = 1 << 20 }; /* bytes of a recipe file */
 
-/* The words that stand for the values of kt_protocol, kt_select, kt_loss and kt_freeze, in their order, ended by NULL. */
-extern const char *const kti_protocol_names[];
-extern const char *const kti_select_names[];
-extern const char *const kti_loss_names[];
-extern const char *const kti_freeze_names[];
-extern const char *const kti_head_names[];
-
-/* The options as JSON: everything that decides the result, nothing that does not (threads, progress). NULL
- * when memory is short. */
-json_t *kti_recipe_to_json(const kt_train_options *options);
-
-/* Sets the options that the keys of one stage name; unknown keys are refused, so that a misspelt one cannot pass. A
- * `protocol` key resets all others to that protocol's defaults first. The strings in `options` point into `object`,
- * which the caller keeps. `file` stands for it in errors. */
+/* Sets the options that the keys of one stage name, as kti_keys_read does; a Gaussian process that sees nothing of the network
+ * has no epochs unless `epochs` is named. */
 kt_status kti_recipe_parse(const json_t *object, const char *file, kt_train_options *options,
                            kt_error *error);
 

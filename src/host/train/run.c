@@ -31,14 +31,15 @@ static kt_status split_fold(kti_run *run, uint64_t data_fingerprint, const kt_tr
 
 int kti_run_fold_number(const kt_train_options *options, int rank, int share)
 {
-    return options->only_fold ? options->only_fold : share * kti_communicator_size(options->ranks) + rank + 1;
+    return options->run.only_fold ? options->run.only_fold
+                                  : share * kti_communicator_size(options->run.ranks) + rank + 1;
 }
 
 /* One of those who share a run's fold `first`. */
 static kt_status create_fold(kti_run *run, uint64_t data_fingerprint, int first, int sharer, kti_fold *fold,
                              kt_error *error)
 {
-    const int rank = kti_communicator_rank(run->options->ranks), own = kti_fold_share(run->options, rank);
+    const int rank = kti_communicator_rank(run->options->run.ranks), own = kti_fold_share(run->options, rank);
     const kt_train_options *options = &run->options[first / own];
     int place, index, found = 0;
     kti_places_find(&run->places, first, sharer, &place, &index);
@@ -49,8 +50,8 @@ static kt_status create_fold(kti_run *run, uint64_t data_fingerprint, int first,
     fold->place = place;
     fold->first = first;
     fold->rank = sharer;
-    if (options->out && options->resume)
-        status = kti_checkpoint_read(options->out, fold, &run->places.place[place].parameters, options,
+    if (options->run.out && options->run.resume)
+        status = kti_checkpoint_read(options->run.out, fold, &run->places.place[place].parameters, options,
                                      &found, error);
     return status;
 }
@@ -59,7 +60,7 @@ static kt_status create_fold(kti_run *run, uint64_t data_fingerprint, int first,
 static kt_status create_others(kti_run *run, uint64_t data_fingerprint, kt_error *error)
 {
     kt_status status = KT_OK;
-    for (int rank = 1; rank < kti_communicator_size(run->options->ranks); rank++)
+    for (int rank = 1; rank < kti_communicator_size(run->options->run.ranks); rank++)
         for (int i = 0; i < run->replicas; i++)
             for (int k = 0; k < kti_fold_share(run->options, rank) && status == KT_OK; k++)
                 status =
@@ -72,8 +73,8 @@ kt_status kti_run_create(const kt_train_options *options, int replicas, const kt
                          kti_run *run, kt_error *error)
 {
     *run = (kti_run){.options = options, .replicas = replicas, .dataset = dataset};
-    const int rank = kti_communicator_rank(options->ranks), folds = replicas * kti_fold_share(options, rank),
-              all = replicas * kti_fold_count(options);
+    const int rank = kti_communicator_rank(options->run.ranks),
+              folds = replicas * kti_fold_share(options, rank), all = replicas * kti_fold_count(options);
     kt_status status = kti_places_create(options, replicas, &run->places, error);
     if (status == KT_OK)
         status = kti_start_open(options, &run->start, error);
@@ -87,8 +88,9 @@ kt_status kti_run_create(const kt_train_options *options, int replicas, const kt
     }
     run->folds = folds;
     run->all = all;
-    for (int i = 0; i < replicas && status == KT_OK && folds > 0 && options->out && options->resume; i++)
-        status = kti_choices_read(options[i].out, run->places.place[0].device, error);
+    for (int i = 0; i < replicas && status == KT_OK && folds > 0 && options->run.out && options->run.resume;
+         i++)
+        status = kti_choices_read(options[i].run.out, run->places.place[0].device, error);
     const uint64_t data_fingerprint = kti_dataset_fingerprint(dataset);
     for (int sharer = 0; sharer < run->places.sharers; sharer++)
         for (int i = 0; i < folds && status == KT_OK; i++)

@@ -154,11 +154,11 @@ void kt_recipe_destroy(kt_recipe *recipe)
 json_t *kti_stages_to_json(const kt_recipe *recipe)
 {
     if (!recipe->staged)
-        return kti_recipe_to_json(&recipe->stage[0].options);
+        return kti_keys_to_json(&recipe->stage[0].options);
     json_t *list = json_array();
     for (int i = 0; i < recipe->stages && list; i++) {
         const kt_stage *stage = &recipe->stage[i];
-        json_t *keys = kti_recipe_to_json(&stage->options), *named = json_pack("{s:s}", "name", stage->name);
+        json_t *keys = kti_keys_to_json(&stage->options), *named = json_pack("{s:s}", "name", stage->name);
         const bool added =
             keys && named && json_object_update(named, keys) == 0 && json_array_append(list, named) == 0;
         json_decref(keys);
@@ -190,7 +190,7 @@ static bool is_name(const char *name)
 
 static bool trains_fold(const kt_train_options *options, int fold)
 {
-    return options->only_fold ? fold == options->only_fold : fold <= options->folds;
+    return options->run.only_fold ? fold == options->run.only_fold : fold <= options->folds;
 }
 
 /* That the stage which this one starts from comes before it and has its folds. */
@@ -294,8 +294,8 @@ static kt_status check_stage(const kt_stage *stage, const char *out, kt_error *e
     kt_error own = KT_ERROR_NONE;
     kt_train_options options = stage->options;
     char *folder = kti_stage_path(out, stage->name);
-    options.out = folder;
-    options.resume = true;
+    options.run.out = folder;
+    options.run.resume = true;
     kt_status status = folder ? kti_recipe_check_run(&options, &own) : kti_fail_memory(&own, "a path");
     free(folder);
     return status == KT_OK ? KT_OK : kti_stage_fail(error, stage->name, &own);
@@ -312,7 +312,7 @@ kt_status kti_stages_check_run(const kt_recipe *recipe, const char *out, bool re
             status = kti_fail_file(error, KT_BAD_ARGUMENT, out,
                                    "holds trained folds but no recipe.json; use another --out");
         else
-            status = kti_recipe_check_stranger(out, recipe->stage[0].options.force, error);
+            status = kti_recipe_check_stranger(out, recipe->stage[0].options.run.force, error);
         goto done;
     }
     if (status == KT_OK && !resume)

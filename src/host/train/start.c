@@ -167,9 +167,9 @@ kt_status kti_start_open(const kt_train_options *options, kti_start *start, kt_e
     }
     if (kti_is_folder(folds)) {
         start->run_folder = folder;
-        status = kti_members_check(folder, options->only_fold, error);
-        const int first = options->only_fold ? options->only_fold : 1;
-        const int last = options->only_fold ? options->only_fold : options->folds;
+        status = kti_members_check(folder, options->run.only_fold, error);
+        const int first = options->run.only_fold ? options->run.only_fold : 1;
+        const int last = options->run.only_fold ? options->run.only_fold : options->folds;
         for (int fold = first; fold <= last && status == KT_OK; fold++)
             status = examine_fold(start, options, fold, error);
     } else {

@@ -16,8 +16,9 @@ static kt_status open_journals(kti_team *t, kt_error *error)
     const kti_run *run = t->run;
     kt_status status = KT_OK;
     for (int i = 0; i < run->replicas && status == KT_OK; i++)
-        status = kti_journal_open(&t->journal[i], run->options[i].out,
-                                  kti_communicator_rank(run->options->ranks), run->options[i].resume, error);
+        status = kti_journal_open(&t->journal[i], run->options[i].run.out,
+                                  kti_communicator_rank(run->options->run.ranks), run->options[i].run.resume,
+                                  error);
     return status;
 }
 

@@ -17,8 +17,8 @@ void kti_team_report(kti_team *team, const kti_fold *fold, const char *event, in
     if (run->replicas > 1)
         snprintf(whole, sizeof whole, "seed %llu, %s", (unsigned long long)fold->options->seed, text);
     pthread_mutex_lock(&team->lock);
-    if (aloud && run->options->message)
-        run->options->message(run->options->user, run->replicas > 1 ? whole : text);
+    if (aloud && run->options->run.message)
+        run->options->run.message(run->options->run.user, run->replicas > 1 ? whole : text);
     kti_journal_event(&team->journal[fold->options - run->options], event, fold->number, fold->epoch + 1,
                       batch, text);
     pthread_mutex_unlock(&team->lock);
@@ -48,7 +48,7 @@ static void tell_environment(kti_team *t, int threads)
 {
     char text[512], rank[256] = "";
     const kti_places *places = &t->run->places;
-    const kt_communicator *ranks = t->run->options->ranks;
+    const kt_communicator *ranks = t->run->options->run.ranks;
     if (kti_communicator_size(ranks) > 1) {
         char name[200];
         kti_communicator_describe(ranks, kti_communicator_rank(ranks), name, sizeof name);
@@ -114,9 +114,9 @@ bool kti_team_count_epoch(kti_team *team, const kti_fold *fold)
     bool stop = false;
     pthread_mutex_lock(&team->lock);
     team->epochs_done++;
-    if (o->progress) {
+    if (o->run.progress) {
         const kt_train_progress progress = make_progress(team, fold);
-        stop = o->progress(o->user, &progress) != 0;
+        stop = o->run.progress(o->run.user, &progress) != 0;
     }
     pthread_mutex_unlock(&team->lock);
     return stop;

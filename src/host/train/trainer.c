@@ -32,7 +32,7 @@ static void say_where(const kti_worker *w, const kti_fold *fold, kt_error *error
     if (run->places.size == 1)
         return;
     snprintf(text, sizeof text, "fold %d on GPU %d: %.380s%s", fold->number, fold->place + 1, error->message,
-             run->options->out ? "; --resume goes on from the last checkpoint" : "");
+             run->options->run.out ? "; --resume goes on from the last checkpoint" : "");
     memcpy(error->message, text, sizeof text);
 }
 
