@@ -170,8 +170,8 @@ static void add_to_table(sink *s, const kti_prediction *p)
     add_value(&s->table, p->all.mean);
     if (s->ensemble) {
         add_value(&s->table, p->all.sd);
-        add_value(&s->table, p->all.least);
-        add_value(&s->table, p->all.greatest);
+        add_value(&s->table, p->all.min);
+        add_value(&s->table, p->all.max);
     }
     if (s->interval && !s->judged) {
         add_value(&s->table, p->all.low);

@@ -24,7 +24,7 @@
 #include "report/scan_summary.h"
 #include "scan/scan.h"
 
-enum { MOST_SHOWN = 100000, MOST_THREADS = 1024 };
+enum { MAX_SHOWN = 100000, MAX_THREADS = 1024 };
 
 typedef struct request {
     kti_scan_options scan;
@@ -68,9 +68,9 @@ static bool find_places(const kti_csv *csv, places *p)
 }
 
 /* Keeps a copy of the row if it belongs there. */
-static kt_status keep(kti_ranking *list, bool least, const kti_csv *csv, const places *p, kt_error *error)
+static kt_status keep(kti_ranking *list, bool min, const kti_csv *csv, const places *p, kt_error *error)
 {
-    const double mean = kti_number_or_nan(csv->field[p->mean]), value = least ? -mean : mean;
+    const double mean = kti_number_or_nan(csv->field[p->mean]), value = min ? -mean : mean;
     if (!kti_ranking_takes(list, value))
         return KT_OK;
     row *copy = kti_allocate(1, sizeof *copy);
@@ -89,7 +89,7 @@ static kt_status keep(kti_ranking *list, bool least, const kti_csv *csv, const p
 }
 
 /* The rows with the greatest means of a scan's file, or with the least. */
-static kt_status rank_rows(const char *path, bool least, kti_ranking *list, kt_error *error)
+static kt_status rank_rows(const char *path, bool min, kti_ranking *list, kt_error *error)
 {
     kti_csv csv;
     places p = {0};
@@ -106,18 +106,18 @@ static kt_status rank_rows(const char *path, bool least, kti_ranking *list, kt_e
     const int fields = csv.fields;
     while (status == KT_OK && (status = kti_csv_next(&csv, &found, error)) == KT_OK && found)
         if (csv.fields == fields)
-            status = keep(list, least, &csv, &p, error);
+            status = keep(list, min, &csv, &p, error);
     kti_csv_close(&csv);
     return status;
 }
 
-static kt_status show_some(const request *r, bool least, kt_error *error)
+static kt_status show_some(const request *r, bool min, kt_error *error)
 {
     kti_ranking list;
     kti_table table = {.columns = 5, .left = 2};
-    kt_status status = kti_ranking_create((int)(least ? r->lowest : r->top), destroy_row, &list, error);
+    kt_status status = kti_ranking_create((int)(min ? r->lowest : r->top), destroy_row, &list, error);
     if (status == KT_OK)
-        status = rank_rows(r->scan.out, least, &list, error);
+        status = rank_rows(r->scan.out, min, &list, error);
     const bool kappa = r->scan.model_options.property == KT_KAPPA;
     kti_table_add(&table, "id");
     kti_table_add(&table, "formula");
@@ -134,7 +134,7 @@ static kt_status show_some(const request *r, bool least, kt_error *error)
     if (status == KT_OK && table.out_of_memory)
         status = kti_fail_memory(error, "the rows to show");
     if (status == KT_OK) {
-        printf("%s:\n", least ? "least" : "greatest");
+        printf("%s:\n", min ? "least" : "greatest");
         kti_table_print(&table, 0);
     }
     kti_table_destroy(&table);
@@ -202,16 +202,16 @@ static const kti_option option_table[] = {
     {.kind = KTI_OPTION_BOOLEAN, .flag = "features", .offset = AT(scan.features),
      .help = "columns of what the crystal is too: volume (Å^3), density (g/cm^3), atomic_density (1/Å^3), "
              "mean_mass (u), elements, space_group (number, by spglib)"},
-    {.kind = KTI_OPTION_LONG, .flag = "top", .offset = AT(top), .argument = "N", .min = 1, .max = MOST_SHOWN,
+    {.kind = KTI_OPTION_LONG, .flag = "top", .offset = AT(top), .argument = "N", .min = 1, .max = MAX_SHOWN,
      .help = "show the N rows with the greatest mean when it is done"},
     {.kind = KTI_OPTION_LONG, .flag = "lowest", .offset = AT(lowest), .argument = "N", .min = 1,
-     .max = MOST_SHOWN,
+     .max = MAX_SHOWN,
      .help = "show the N rows with the least mean when it is done"},
     {.kind = KTI_OPTION_CHOICE, .flag = "property", .offset = AT(scan.model_options.property),
      .argument = "NAME", .choices = kti_property_names, .group = "Prediction",
      .help = "kappa (default), W/(m K), or eform, the formation energy, eV/atom"},
     {.kind = KTI_OPTION_INTEGER, .flag = "threads", .offset = AT(scan.threads), .argument = "N", .min = 1,
-     .max = MOST_THREADS,
+     .max = MAX_THREADS,
      .help = "workers (default: all processors)"},
     {.kind = KTI_OPTION_BOOLEAN, .flag = "no-quotient", .offset = AT(scan.model_options.quotient),
      .help = "full graphs instead of their exact symmetry quotients: the same values, slower"},

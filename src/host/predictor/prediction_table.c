@@ -28,8 +28,8 @@ TEXT(formula, p->formula)
 NUMBER(atoms, p->structure->sites)
 NUMBER(mean, p->all.mean)
 NUMBER(sd, p->all.sd)
-NUMBER(least, p->all.least)
-NUMBER(greatest, p->all.greatest)
+NUMBER(min, p->all.min)
+NUMBER(max, p->all.max)
 NUMBER(geometric, p->all.geometric)
 NUMBER(log_sd, p->all.log_sd)
 NUMBER(low, p->all.low)
@@ -62,9 +62,9 @@ static const kti_prediction_column list[] = {
     {"_std", NULL, "the members' population standard deviation", KTI_ROLE_SPREAD, EVERYWHERE, .digits = 9,
      .number = sd},
     {"_min", NULL, "the lowest prediction of a member", KTI_ROLE_STATISTIC, EVERYWHERE, .digits = 9,
-     .number = least},
+     .number = min},
     {"_max", NULL, "the highest prediction of a member", KTI_ROLE_STATISTIC, EVERYWHERE, .digits = 9,
-     .number = greatest},
+     .number = max},
     {"_geometric", NULL, "exp of the members' mean ln kappa", KTI_ROLE_STATISTIC, KTI_IN_SCAN,
      KTI_NEEDS_KAPPA, .digits = 9, .number = geometric},
     {"_log_std", "", "population standard deviation of the members' ln kappa", KTI_ROLE_STATISTIC,
