@@ -46,7 +46,7 @@ static const shape shapes[] = {
     {"head, 350 to 350", KT_FORWARD, 8, 350, 350},
 };
 
-enum { SHAPES = sizeof shapes / sizeof shapes[0], MOST_TURNS = 2000, LARGEST = 512 * 512 };
+enum { SHAPES = sizeof shapes / sizeof shapes[0], MAX_TURNS = 2000, LARGEST = 512 * 512 };
 
 typedef struct operands {
     float *features, *weights, *gradients, *result; /* strides are round_up16 of the columns */
@@ -135,7 +135,7 @@ static double median(double *values, int size)
 int main(int argc, char **argv)
 {
     static const char *const names[] = {"forward", "input gradient", "weight gradient"};
-    static double rate[3][MOST_TURNS];
+    static double rate[3][MAX_TURNS];
     const double budget = argc > 1 ? atof(argv[1]) : 0.3;
     kt_error error = KT_ERROR_NONE;
     kti_device *device;
@@ -165,7 +165,7 @@ int main(int argc, char **argv)
         clear_padding(o.weights, s->out, s->in);
         clear_padding(o.gradients, s->rows, s->out);
         const double started = kti_seconds();
-        while (turns < MOST_TURNS && (turns < 5 || kti_seconds() - started < budget)) {
+        while (turns < MAX_TURNS && (turns < 5 || kti_seconds() - started < budget)) {
             for (int library = 0; library < 3; library++) {
                 const double before = kti_seconds();
                 for (int r = 0; r < repeats; r++) {

@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-enum { KT_MOST_DATA_SETS = 8 };
+enum { KT_MAX_DATA_SETS = 8 };
 
 typedef enum kt_protocol {
     KT_SOUND, /* strict loading of weights, target transform of the training rows, nothing chosen on the 20 % */
@@ -117,7 +117,7 @@ typedef struct kt_run_options {
 typedef struct kt_train_options {
     /* Data sets: each a folder with id_prop.csv, a table of crystals, or a name (see `find`); the first NULL ends the list. Several are each
      * split by the fold's number on its own, then joined part by part. */
-    const char *data[KT_MOST_DATA_SETS];
+    const char *data[KT_MAX_DATA_SETS];
     /* Weights: safetensors, matgl's state.pt, or a run folder, fold by fold; NULL: random. */
     const char *from;
     /* Name of the earlier stage of a recipe whose fold n is where fold n starts; NULL: `from` decides. kt_train_recipe
@@ -142,9 +142,9 @@ typedef struct kt_train_options {
     int epochs;    /* of the network; 0 leaves it as it starts, for a Gaussian process */
     int batch;     /* crystals a step; the last, smaller batch is kept */
     uint64_t seed;
-    double learning_rate, least_learning_rate; /* cosine from the first to the second ... */
-    int schedule_period;                       /* ... over this many ticks (0: the run's length); */
-    int schedule_ticks;                        /* ticks an epoch: 2, as the published code steps */
+    double learning_rate, min_learning_rate; /* cosine from the first to the second ... */
+    int schedule_period;                     /* ... over this many ticks (0: the run's length); */
+    int schedule_ticks;                      /* ticks an epoch: 2, as the published code steps */
     kt_loss loss;          /* that is minimised; scores are those of kappa, whichever it is */
     kt_freeze freeze;      /* what keeps its start weights */
     double body_rate;      /* factor on the body's learning rate */
@@ -180,8 +180,8 @@ typedef struct kt_fold_result {
     int fold, train_rows, select_rows, validate_rows;
     int best_epoch;       /* 1-based; the last one with KT_SELECT_LAST; 0 if failed, or without epochs */
     kt_scores best, last; /* on the 20 %, with the selected epoch's weights and with the last epoch's */
-    kt_scores set_best[KT_MOST_DATA_SETS]; /* the same of each data set apart; rows 0 where there is none */
-    kt_scores set_last[KT_MOST_DATA_SETS];
+    kt_scores set_best[KT_MAX_DATA_SETS]; /* the same of each data set apart; rows 0 where there is none */
+    kt_scores set_last[KT_MAX_DATA_SETS];
     /* The same of the compressed kappa; rows 0 unless restore_target had an effect. */
     kt_scores published_best, published_last;
     int skipped_steps, rescues;
@@ -199,7 +199,7 @@ typedef struct kt_interval_scores {
 typedef struct kt_train_result {
     int crystals, rejected; /* usable rows, rejected rows */
     int data_sets;
-    char *data_set[KT_MOST_DATA_SETS]; /* their names; owned */
+    char *data_set[KT_MAX_DATA_SETS]; /* their names; owned */
     int folds;
     kt_fold_result *fold;        /* [folds]; owned */
     kt_interval_scores interval; /* of a run that was written to a folder, else all NaN */
@@ -221,7 +221,7 @@ typedef struct kt_train_result {
  * predictions.csv: fold, id, kappa, predicted, predicted_last_epoch, dataset; kappa in W/(m K). */
 KT_API kt_status kt_train(const kt_train_options *options, kt_train_result *result, kt_error *error);
 
-enum { KT_MOST_REPLICAS = 1000 };
+enum { KT_MAX_REPLICAS = 1000 };
 
 /* Trains the folds `replicas` times, all side by side: with options->seed, and with the seeds that follow. Each is a run of its
  * own, with the bits that kt_train gives for its seed, in out/seed-<seed> (nothing is written where `out` is NULL).

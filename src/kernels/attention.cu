@@ -59,14 +59,13 @@ KT_KERNEL(attention_forward, kt_attention_forward)
         for (int r = first + threadIdx.x; r < last; r += blockDim.x)
             score[(int64_t)r * score_stride] = dot(in + (int64_t)r * in_stride, hidden, channels);
         __syncthreads(); /* all scores of the graph are there */
-        kt_real greatest = first < last ? score[(int64_t)first * score_stride] : 0;
+        kt_real max = first < last ? score[(int64_t)first * score_stride] : 0;
         for (int r = first + 1; r < last; r++)
-            greatest =
-                score[(int64_t)r * score_stride] > greatest ? score[(int64_t)r * score_stride] : greatest;
+            max = score[(int64_t)r * score_stride] > max ? score[(int64_t)r * score_stride] : max;
         __syncthreads(); /* every thread has the maximum before scores are overwritten */
         for (int r = first + threadIdx.x; r < last; r += blockDim.x)
             score[(int64_t)r * score_stride] =
-                weight[(int64_t)r * weight_stride] * kt_exp(score[(int64_t)r * score_stride] - greatest);
+                weight[(int64_t)r * weight_stride] * kt_exp(score[(int64_t)r * score_stride] - max);
         __syncthreads(); /* every thread sums the same exponentials */
         kt_real total = 0;
         for (int r = first; r < last; r++)

@@ -112,13 +112,13 @@ KT_INLINE void attention_forward_graph(const kt_attention_forward *a, int fold, 
     const int first = start[graph], last = start[graph + 1];
     attention_dots(a->in, hidden, channels, fold, first, last, score, score_stride);
     __syncthreads(); /* all scores of the graph are there */
-    kt_real greatest = -INFINITY;
+    kt_real max = -INFINITY;
     for (int r = first + thread; r < last; r += KT_CHAIN_THREADS)
-        greatest = score[r * score_stride] > greatest ? score[r * score_stride] : greatest;
-    greatest = block_maximum(greatest, maximum);
+        max = score[r * score_stride] > max ? score[r * score_stride] : max;
+    max = block_maximum(max, maximum);
     kt_real total = 0;
     for (int r = first + thread; r < last; r += KT_CHAIN_THREADS) {
-        const kt_real power = weight[r * weight_stride] * kt_exp(score[r * score_stride] - greatest);
+        const kt_real power = weight[r * weight_stride] * kt_exp(score[r * score_stride] - max);
         score[r * score_stride] = power;
         total += power;
     }

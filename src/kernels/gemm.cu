@@ -59,7 +59,7 @@ KT_BUSY_KERNEL(gemm, kt_gemm, KT_THREADS, 2)
 KT_KERNEL(gemm_by_dots, kt_gemm)
 {
     const int fold = KT_FOLD, rows = kt_number(a.rows, fold), across = dots_across(&a),
-              units = (a.rows.most + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
+              units = (a.rows.max + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
         const int first = unit / across * KT_GEMM_ROWS, begin = unit % across * KT_GEMM_DOTS;
         const kt_real own = multiply_dots(&a, fold, first, begin);
@@ -75,7 +75,7 @@ KT_KERNEL(gemm_by_columns, kt_gemm)
 {
     const int fold = KT_FOLD, rows = kt_number(a.rows, fold), columns = (a.n + 15) / 16 * 16;
     const int across = columns / KT_GEMM_NARROW,
-              units = (a.rows.most + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
+              units = (a.rows.max + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
         const int first = unit / across * KT_GEMM_ROWS, begin = unit % across * KT_GEMM_NARROW;
         const kt_real own = multiply_columns(&a, fold, first, begin);

@@ -104,7 +104,7 @@ typedef enum kt_row_kind { KT_EDGES, KT_NODES, KT_GRAPHS, KT_ROW_KINDS } kt_row_
 typedef struct kt_count {
     const int32_t *data;
     int64_t fold_stride;
-    int32_t most;
+    int32_t max;
     kt_row_kind kind;
 } kt_count;
 

@@ -69,14 +69,14 @@ static inline kt_launch kt_launch_warps(int blocks)
 
 static inline kt_launch kt_launch_picking(const kt_pick *a)
 {
-    return (kt_launch){128, 1, kt_ceil_divide(a->graphs.most, 1), KT_ANY_LINE};
+    return (kt_launch){128, 1, kt_ceil_divide(a->graphs.max, 1), KT_ANY_LINE};
 }
 
 /* Threads share a column where they add it up. */
 static inline kt_launch kt_launch_linear_backward(const kt_linear_backward *a)
 {
     return a->bias_gradient.data ? kt_launch_block(kt_ceil_divide(a->channels, KT_WARP))
-                                 : kt_launch_rows(a->rows.most, a->channels);
+                                 : kt_launch_rows(a->rows.max, a->channels);
 }
 
 /* Large weights are read in other ways, whatever the number of rows, so that a row's bits don't depend on it. */
@@ -128,7 +128,7 @@ static inline int kt_is_chain_product(const kt_gemm *a)
 
 static inline kt_launch kt_launch_gemm(kt_kernel_id kernel, const kt_gemm *a)
 {
-    const int rows = a->rows.most, columns = kt_ceil_divide(a->n, 16) * 16;
+    const int rows = a->rows.max, columns = kt_ceil_divide(a->n, 16) * 16;
     if (kernel == KT_ID_gemm_by_dots)
         return kt_launch_block(kt_ceil_divide(rows, KT_GEMM_ROWS) * (columns / KT_GEMM_DOTS));
     if (kernel == KT_ID_gemm_by_columns)

@@ -74,7 +74,7 @@ KT_KERNEL(layer_forward_by_dots, kt_layer_forward)
 {
     const int fold = KT_FOLD, rows = kt_number(a.product.rows, fold);
     const int across = dots_across(&a.product),
-              units = (a.product.rows.most + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
+              units = (a.product.rows.max + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
         const int first = unit / across * KT_GEMM_ROWS, begin = unit % across * KT_GEMM_DOTS;
         const int row = first + dot_row(), column = begin + dot_column();
@@ -164,7 +164,7 @@ KT_KERNEL(layer_backward_by_columns, kt_layer_backward)
 {
     const int fold = KT_FOLD, rows = kt_number(a.product.rows, fold), columns = (a.product.n + 15) / 16 * 16;
     const int across = columns / KT_GEMM_NARROW,
-              units = (a.product.rows.most + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
+              units = (a.product.rows.max + KT_GEMM_ROWS - 1) / KT_GEMM_ROWS * across;
     for (int unit = blockIdx.x; unit < units; unit += gridDim.x) {
         const int first = unit / across * KT_GEMM_ROWS, begin = unit % across * KT_GEMM_NARROW;
         const kt_real own = multiply_columns(&a.product, fold, first, begin);

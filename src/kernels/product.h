@@ -71,7 +71,7 @@ KT_INLINE int tiles_across(const kt_gemm *a)
 /* Of the most rows that the launch is for. */
 KT_INLINE int tiles_of(const kt_gemm *a)
 {
-    const int weights = a->product == KT_WEIGHT_GRADIENT, height = weights ? a->m : a->rows.most,
+    const int weights = a->product == KT_WEIGHT_GRADIENT, height = weights ? a->m : a->rows.max,
               tall = weights ? KT_GEMM_TILE : KT_GEMM_ROWS;
     return (height + tall - 1) / tall * tiles_across(a);
 }
@@ -83,7 +83,7 @@ KT_INLINE tiling tiling_of(const kt_gemm *a, int fold)
                       kt_rows(a->b, fold),
                       a->a.stride,
                       a->b.stride,
-                      weights ? rows : a->rows.most,
+                      weights ? rows : a->rows.max,
                       weights ? a->m : rows,
                       (a->n + 15) / 16 * 16,
                       weights ? rows : a->k,
@@ -301,7 +301,7 @@ KT_INLINE kt_real multiply_dots(const kt_gemm *a, int fold, int first, int colum
         for (int load = block_thread(); load < KT_GEMM_ROWS * DOT_TERMS / 4; load += KT_THREADS) {
             const int r = load / (DOT_TERMS / 4), along = load % (DOT_TERMS / 4) * 4;
             *(kt_real4 *)&x[r][along] =
-                load4_within(from, a->a.stride, first + r, a->rows.most, begin + along, a->k);
+                load4_within(from, a->a.stride, first + r, a->rows.max, begin + along, a->k);
         }
         __syncthreads(); /* the rows are there */
         KT_UNROLLED
@@ -354,7 +354,7 @@ KT_INLINE kt_real multiply_columns(const kt_gemm *a, int fold, int row, int colu
         }
         for (int load = block_thread(); load < KT_GEMM_ROWS * COLUMN_TERMS / 4; load += KT_THREADS) {
             const int r = load % KT_GEMM_ROWS, along = load / KT_GEMM_ROWS * 4;
-            const kt_real4 four = load4_within(from, a->a.stride, row + r, a->rows.most, begin + along, a->k);
+            const kt_real4 four = load4_within(from, a->a.stride, row + r, a->rows.max, begin + along, a->k);
             for (int e = 0; e < 4; e++)
                 x[along + e][r] = four.v[e];
         }

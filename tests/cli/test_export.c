@@ -57,7 +57,7 @@ static void a_model_is_its_run(void **state)
 static double difference(const char *folder, const char *a, const char *b)
 {
     outcome r = {0};
-    double greatest = 0;
+    double max = 0;
     const char *const models[2] = {a, b};
     json_t *list[2];
     for (int i = 0; i < 2; i++) {
@@ -73,12 +73,12 @@ static double difference(const char *folder, const char *a, const char *b)
         const double x = json_number_value(json_object_get(json_array_get(left, i), "kappa_mean")),
                      y = json_number_value(json_object_get(json_array_get(right, i), "kappa_mean"));
         assert_true(isfinite(x) && isfinite(y) && x != 0);
-        greatest = fmax(greatest, fabs(y / x - 1));
+        max = fmax(max, fabs(y / x - 1));
     }
     json_decref(list[0]);
     json_decref(list[1]);
     outcome_destroy(&r);
-    return greatest;
+    return max;
 }
 
 static void half_precision_changes_little(void **state)

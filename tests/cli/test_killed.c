@@ -41,10 +41,10 @@ static void assert_whole(const char *folder, bool may_lack, const char *what, in
  * calls that one had. */
 static int end_exports(const char *folder, const char *what, int first, int status, bool may_lack)
 {
-    enum { MOST = 500 };
+    enum { MAX = 500 };
     outcome r = {0};
     int call = first;
-    for (; call < MOST; call++) {
+    for (; call < MAX; call++) {
         run(&r, folder, TROUBLE("%s=%d ") "$KT weights export $D/%s --out $D/m --force", what, call,
             call % 2 ? "two" : "one");
         assert_whole(folder, may_lack, what, call);
@@ -53,7 +53,7 @@ static int end_exports(const char *folder, const char *what, int first, int stat
         if (r.status != 0)
             assert_status(&r, status);
     }
-    assert_in_range(call, first + 4, MOST - 1);
+    assert_in_range(call, first + 4, MAX - 1);
     run(&r, folder, "! ls -A $D | grep kappatune-part");
     assert_status(&r, 0);
     outcome_destroy(&r);
@@ -92,12 +92,12 @@ static void a_failing_disk_leaves_a_whole_model(void **state)
 /* Somebody makes a folder of the model's name while the model is being made: it stays theirs. */
 static void what_comes_meanwhile_is_not_replaced(void **state)
 {
-    enum { MOST = 500 };
+    enum { MAX = 500 };
     const char *folder = *state;
     outcome r = {0};
     int call = 1, refused = 0;
     make_two_models(folder);
-    for (; call < MOST; call++) {
+    for (; call < MAX; call++) {
         run(&r, folder,
             "rm -rf $D/n; " TROUBLE(
                 "OTHER=$D/n OTHER_AT=%d ") "$KT weights export $D/one --out $D/n; s=$?; "
@@ -109,7 +109,7 @@ static void what_comes_meanwhile_is_not_replaced(void **state)
         refused++;
     }
     /* Until it stands there; what comes afterwards is beside it. */
-    assert_in_range(refused, LAST, MOST - 2);
+    assert_in_range(refused, LAST, MAX - 2);
     outcome_destroy(&r);
 }
 

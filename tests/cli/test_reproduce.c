@@ -216,8 +216,8 @@ static void the_tables_hold_what_the_runs_hold(void **state)
     free(text);
     char wanted[128];
     run(&r, folder, "cut -d, -f4 $D/out/scans/sound-scanned/FETG15.csv | sed 1d | sort -g | tail -n 1");
-    const double greatest = strtod(r.out, NULL);
-    snprintf(wanted, sizeof wanted, " | %.4g |\n| FEAFTG15 |", greatest);
+    const double max = strtod(r.out, NULL);
+    snprintf(wanted, sizeof wanted, " | %.4g |\n| FEAFTG15 |", max);
     text = read_text(in(folder, "out/scans.md"), NULL);
     assert_non_null(strstr(strstr(text, "protocol sound"), wanted));
     free(text);

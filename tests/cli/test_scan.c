@@ -588,11 +588,11 @@ static void rows_can_be_chosen_and_shown(void **state)
     assert_status(&r, 0);
     assert_string_equal(cell(in(folder, "rows.csv"), "silicon.cif", 1), "");
     assert_string_equal(cell(in(folder, "rows.csv"), "calcium_fluoride.cif", 1), "CaF2");
-    const char *greatest = strstr(r.out, "greatest:"), *least = strstr(r.out, "least:");
-    assert_non_null(greatest);
-    assert_non_null(least);
-    assert_true(greatest < least);
-    assert_int_equal(count_lines(least), 2 + 2); /* both rows, of five that were asked for */
+    const char *max = strstr(r.out, "greatest:"), *min = strstr(r.out, "least:");
+    assert_non_null(max);
+    assert_non_null(min);
+    assert_true(max < min);
+    assert_int_equal(count_lines(min), 2 + 2); /* both rows, of five that were asked for */
     outcome_destroy(&r);
 }
 

@@ -43,10 +43,10 @@ static void test_silicon(void **state)
     assert_close(f[KTI_LOG_SITES], log(2), 1e-12, 0);
     assert_close(f[KTI_ELECTRONEGATIVITY_MEAN], 1.90, 1e-12, 0);
     assert_close(f[KTI_ELECTRONEGATIVITY_DIFFERENCE], 0, 0, 1e-12);
-    assert_close(f[KTI_LEAST_ROW], 3, 0, 0);
-    assert_close(f[KTI_LEAST_GROUP], 14, 0, 0);
-    assert_close(f[KTI_MOST_RADIUS], 110, 0, 0);
-    assert_close(f[KTI_MOST_VALENCE], 4, 0, 0);
+    assert_close(f[KTI_MIN_ROW], 3, 0, 0);
+    assert_close(f[KTI_MIN_GROUP], 14, 0, 0);
+    assert_close(f[KTI_MAX_RADIUS], 110, 0, 0);
+    assert_close(f[KTI_MAX_VALENCE], 4, 0, 0);
     assert_close(exp(f[KTI_LOG_BULK_MODULUS]), 98.79, 1e-3, 0);
     /* rho = 2330 kg/m^3, v = 6511 m/s, (6 pi^2 / 20.01 Å^3)^(1/3) = 1.436 / Å */
     assert_close(exp(f[KTI_LOG_DEBYE_TEMPERATURE]), 714.1, 2e-3, 0);
@@ -62,22 +62,22 @@ static void test_binary(void **state)
     static const struct {
         int elements[2];
         double modulus_factor;
-        int least, most;
+        int min, max;
     } cases[] = {
         {{31, 33}, 1971 - 220, 31, 33}, {{16, 30}, 1971 - 440, 30, 16}, {{17, 11}, 1971 - 660, 11, 17}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         double f[KTI_FEATURES_OF_CRYSTAL];
         kt_structure s = make_structure(CELL, 2, cases[i].elements, ZINCBLENDE);
-        const int least = cases[i].least, most = cases[i].most;
+        const int min = cases[i].min, max = cases[i].max;
         features_of(&s, f);
         assert_close(exp(f[KTI_LOG_BULK_MODULUS]), cases[i].modulus_factor * pow(5.43 * sqrt(3) / 4, -3.5),
                      1e-9, 0);
-        assert_close(f[KTI_LEAST_ELECTRONEGATIVITY], kti_element_electronegativity(least), 0, 0);
-        assert_close(f[KTI_MOST_ELECTRONEGATIVITY], kti_element_electronegativity(most), 0, 0);
-        assert_close(f[KTI_LEAST_LOG_MASS], log(kti_element_mass(least)), 0, 0);
-        assert_close(f[KTI_MOST_LOG_MASS], log(kti_element_mass(most)), 0, 0);
-        assert_close(f[KTI_LOG_MASS_RATIO], fabs(log(kti_element_mass(least) / kti_element_mass(most))),
-                     1e-12, 0);
+        assert_close(f[KTI_MIN_ELECTRONEGATIVITY], kti_element_electronegativity(min), 0, 0);
+        assert_close(f[KTI_MAX_ELECTRONEGATIVITY], kti_element_electronegativity(max), 0, 0);
+        assert_close(f[KTI_MIN_LOG_MASS], log(kti_element_mass(min)), 0, 0);
+        assert_close(f[KTI_MAX_LOG_MASS], log(kti_element_mass(max)), 0, 0);
+        assert_close(f[KTI_LOG_MASS_RATIO], fabs(log(kti_element_mass(min) / kti_element_mass(max))), 1e-12,
+                     0);
         kt_structure_destroy(&s);
     }
 }
@@ -89,7 +89,7 @@ static void test_electrons(void **state)
     static const double sites[3][3] = {{0, 0, 0}, {0.5, 0.5, 0.5}, {0.25, 0.25, 0.25}};
     static const struct {
         int sites, elements[3];
-        double least_d, most_d, affinity, charge, outer, middle, row;
+        double min_d, max_d, affinity, charge, outer, middle, row;
     } cases[] = {
         /* NaCl: chlorine lacks one electron; (1 + 7) / 2; the two elements' means */
         {2, {11, 17}, 0, 0, 0.548, 1, 4, (0.93 + 3.16) / 2, 3},
@@ -116,9 +116,9 @@ static void test_electrons(void **state)
         double f[KTI_FEATURES_OF_CRYSTAL];
         kt_structure s = make_structure(CELL, cases[i].sites, cases[i].elements, sites);
         features_of(&s, f);
-        assert_close(f[KTI_LEAST_D_ELECTRONS], cases[i].least_d, 0, 0);
-        assert_close(f[KTI_MOST_D_ELECTRONS], cases[i].most_d, 0, 0);
-        assert_close(f[KTI_LEAST_ELECTRON_AFFINITY], cases[i].affinity, 0, 1e-12);
+        assert_close(f[KTI_MIN_D_ELECTRONS], cases[i].min_d, 0, 0);
+        assert_close(f[KTI_MAX_D_ELECTRONS], cases[i].max_d, 0, 0);
+        assert_close(f[KTI_MIN_ELECTRON_AFFINITY], cases[i].affinity, 0, 1e-12);
         assert_close(f[KTI_LOG_ANION_CHARGE], log(cases[i].charge), 0, 1e-12);
         assert_close(f[KTI_OUTER_ELECTRONS], cases[i].outer, 0, 1e-12);
         assert_close(f[KTI_MIDDLE_ELECTRONEGATIVITY], cases[i].middle, 0, 1e-12);
@@ -143,7 +143,7 @@ static void test_sparse(void **state)
             features_of(&s, f);
             assert_close(f[KTI_LOG_NEAREST_DISTANCE], log(fmin(apart[i], 12)), 1e-12, 0);
             assert_close(f[KTI_COORDINATION], apart[i] < 12 ? 6 : 0, 0, 0);
-            assert_true(f[KTI_LEAST_ELECTRONEGATIVITY] > 0 && f[KTI_LEAST_RADIUS] > 0);
+            assert_true(f[KTI_MIN_ELECTRONEGATIVITY] > 0 && f[KTI_MIN_RADIUS] > 0);
             for (kti_feature k = 0; k < KTI_FEATURES_OF_CRYSTAL; k++)
                 assert_true(isfinite(f[k]));
             kt_structure_destroy(&s);
@@ -213,8 +213,8 @@ static void test_invariance(void **state)
     kt_structure right = make_structure(CELL, 2, (const int[]){14, 32}, ZINCBLENDE);
     features_of(&left, f);
     features_of(&right, g);
-    for (kti_feature i = KTI_MOST_ELECTRONEGATIVITY; i <= KTI_MOST_LOG_MASS; i++)
-        if (i != KTI_MOST_GROUP)
+    for (kti_feature i = KTI_MAX_ELECTRONEGATIVITY; i <= KTI_MAX_LOG_MASS; i++)
+        if (i != KTI_MAX_GROUP)
             assert_false(close_to(f[i], g[i], 1e-9, 1e-9));
     kt_structure_destroy(&left);
     kt_structure_destroy(&right);

@@ -127,11 +127,11 @@ static kt_structure random_crystal(draws *d, int sites, double low, double high,
     return s;
 }
 
-static void compare_many(uint64_t seed, int crystals, int most_sites, double low, double high, int skew)
+static void compare_many(uint64_t seed, int crystals, int max_sites, double low, double high, int skew)
 {
     draws d = {seed};
     for (int i = 0; i < crystals; i++) {
-        kt_structure s = random_crystal(&d, 1 + (int)(draw(&d) % (uint64_t)most_sites), low, high, skew);
+        kt_structure s = random_crystal(&d, 1 + (int)(draw(&d) % (uint64_t)max_sites), low, high, skew);
         compare_with_images(&s, i % 3 == 0 ? 2.7 : 4.0);
         kt_structure_destroy(&s);
     }

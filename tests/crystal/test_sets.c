@@ -7,12 +7,12 @@
 
 typedef struct sums {
     double sites, edges, distance, square;
-    int least, most; /* in-degree */
+    int min, max; /* in-degree */
 } sums;
 
 static sums sum_graph(const kti_graph *graph)
 {
-    sums s = {.least = INT32_MAX};
+    sums s = {.min = INT32_MAX};
     double *degree = calloc((size_t)graph->nodes, sizeof *degree);
     assert_non_null(degree);
     for (int n = 0; n < graph->nodes; n++)
@@ -27,8 +27,8 @@ static sums sum_graph(const kti_graph *graph)
     for (int n = 0; n < graph->nodes; n++) {
         int d = (int)(degree[n] / graph->node_weight[n]);
         assert_close(d * graph->node_weight[n], degree[n], 0, 0);
-        s.least = d < s.least ? d : s.least;
-        s.most = d > s.most ? d : s.most;
+        s.min = d < s.min ? d : s.min;
+        s.max = d > s.max ? d : s.max;
     }
     free(degree);
     return s;
@@ -60,11 +60,11 @@ static void compare_row(const char *set, char *row)
         kti_graph graph = make_graph(&structure, quotient);
         sums s = sum_graph(&graph);
         if (s.sites != value[0] || s.edges != value[1] || !close_to(s.distance, value[2], 1e-6, 1e-9) ||
-            !close_to(s.square, value[3], 1e-6, 1e-9) || s.least != (int)value[4] || s.most != (int)value[5])
+            !close_to(s.square, value[3], 1e-6, 1e-9) || s.min != (int)value[4] || s.max != (int)value[5])
             fail_msg(
                 "%s, quotient %d: %g sites, %g edges, sums %.10f %.10f, degrees %d..%d; expected %g, %g, "
                 "%.10f %.10f, %g..%g",
-                id, quotient, s.sites, s.edges, s.distance, s.square, s.least, s.most, value[0], value[1],
+                id, quotient, s.sites, s.edges, s.distance, s.square, s.min, s.max, value[0], value[1],
                 value[2], value[3], value[4], value[5]);
         kti_graph_destroy(&graph);
     }

@@ -67,7 +67,7 @@ static void prepare(scene *s, kti_dnn_form form)
     s->out = memory(FOLDS * ROWS * N, 4);
     good(cudaMalloc(&s->workspace, WORKSPACE));
     s->layer.product = (kt_gemm){.product = KT_FORWARD,
-                                 .rows = {.most = ROWS},
+                                 .rows = {.max = ROWS},
                                  .n = N,
                                  .k = K,
                                  .a = {s->in, ROWS * K, K},

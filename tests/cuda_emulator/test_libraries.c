@@ -9,7 +9,7 @@
 #include "device/device.h"
 #include "device/threaded_kernels.h"
 
-enum { FOLDS = 3, ROWS = 40, MOST = 128, LIST = 4 };
+enum { FOLDS = 3, ROWS = 40, MAX = 128, LIST = 4 };
 
 /* Two layers one after the other and the input gradient of the second, in the memory of a device. */
 typedef struct network {
@@ -50,7 +50,7 @@ static int padded(int channels)
 }
 
 /* Numbers that depend on nothing but their place; zero in the padding. */
-static kt_status fill(network *n, kt_matrix m, int rows, int channels, double most, double phase,
+static kt_status fill(network *n, kt_matrix m, int rows, int channels, double max, double phase,
                       kt_error *error)
 {
     const size_t count = FOLDS * (size_t)m.fold_stride;
@@ -60,7 +60,7 @@ static kt_status fill(network *n, kt_matrix m, int rows, int channels, double mo
         for (int row = 0; row < rows; row++)
             for (int c = 0; c < channels; c++)
                 values[fold * m.fold_stride + row * m.stride + c] =
-                    (kt_real)(most * sin(phase + 1.7 * fold + 0.31 * row + 0.77 * c + 0.013 * row * c));
+                    (kt_real)(max * sin(phase + 1.7 * fold + 0.31 * row + 0.77 * c + 0.013 * row * c));
     const kt_status status = kti_device_upload(n->device, m.data, values, count * sizeof *values, error);
     free(values);
     return status;
@@ -89,7 +89,7 @@ static kti_operation layer(network *n, kt_matrix in, int k, kt_matrix weights, k
 
 static kt_status make(network *n, const char *device, const size *s, kt_error *error)
 {
-    *n = (network){.size = (size_t)(FOLDS * 2 * (3 * ROWS + 2 * MOST + 2) * (MOST + 16))};
+    *n = (network){.size = (size_t)(FOLDS * 2 * (3 * ROWS + 2 * MAX + 2) * (MAX + 16))};
     kt_status status = kti_device_create(device, FOLDS, &n->device, error);
     if (status == KT_OK)
         status = kti_device_allocate(n->device, n->size * sizeof(kt_real), "a network", (void **)&n->memory,
@@ -148,17 +148,17 @@ static kt_status run(network *n, int first, int count, int rows, kt_error *error
     return kti_device_run(n->device, 0, &job, error);
 }
 
-/* The rows that the batch has of the second layer's output and of the gradient: [FOLDS][ROWS][2 MOST], the rest zero. */
+/* The rows that the batch has of the second layer's output and of the gradient: [FOLDS][ROWS][2 MAX], the rest zero. */
 static kt_status results(network *n, const size *s, kt_real *to, kt_error *error)
 {
     const kt_matrix from[2] = {n->out, n->gradient};
     const int channels[2] = {s->out, s->hidden};
-    memset(to, 0, sizeof(kt_real) * FOLDS * ROWS * 2 * MOST);
+    memset(to, 0, sizeof(kt_real) * FOLDS * ROWS * 2 * MAX);
     for (int i = 0; i < 2; i++)
         for (int fold = 0; fold < FOLDS; fold++)
             for (int row = 0; row < fold_rows[fold]; row++) {
                 const kt_status status =
-                    kti_device_download(n->device, to + ((fold * ROWS + row) * 2 + i) * MOST,
+                    kti_device_download(n->device, to + ((fold * ROWS + row) * 2 + i) * MAX,
                                         from[i].data + fold * from[i].fold_stride + row * from[i].stride,
                                         (size_t)channels[i] * sizeof(kt_real), error);
                 if (status != KT_OK)
@@ -167,7 +167,7 @@ static kt_status results(network *n, const size *s, kt_real *to, kt_error *error
     return KT_OK;
 }
 
-typedef kt_real outcome[FOLDS * ROWS * 2 * MOST];
+typedef kt_real outcome[FOLDS * ROWS * 2 * MAX];
 
 /* All folds at once, or one after another with more rows than need be. */
 static void compute(const char *device, const size *s, bool fuses, bool alone, outcome to)
@@ -192,14 +192,14 @@ static const size sizes[] = {{64, 32, 48, KT_SOFTPLUS},
                              {7, 16, 96, KT_SOFTPLUS}};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
-static void compare_with_own(const char *device, bool fuses, const char *call, long least, bool other_order)
+static void compare_with_own(const char *device, bool fuses, const char *call, long min, bool other_order)
 {
     static outcome own, other, alone;
     for (int i = 0; i < SIZES; i++) {
         double away = 0;
         compute("cuda", &sizes[i], false, false, own);
         compute(device, &sizes[i], fuses, false, other);
-        assert_true(emulator_calls_of(call) >= least);
+        assert_true(emulator_calls_of(call) >= min);
         for (size_t j = 0; j < sizeof own / sizeof *own; j++)
             away = fmax(away, fabs((double)own[j] - (double)other[j]) / (1 + fabs((double)own[j])));
         if (!(away < 3e-6))

@@ -387,7 +387,7 @@ static void test_a_rescued_fold_is_where_it_stood(void **state)
     options.from = weights;
     options.epochs = 4;
     options.learning_rate = 1e-9;
-    options.least_learning_rate = 0.007;
+    options.min_learning_rate = 0.007;
     options.schedule_period = 1;
     options.schedule_ticks = 1;
     start_emulator(3);

@@ -371,8 +371,8 @@ static kt_status read_pair(const folder *one, const char *first, const folder *o
                            kti_dataset *set, kt_error *error)
 {
     char paths[2][256];
-    const char *list[KT_MOST_DATA_SETS] = {folder_path(one, first, paths[0]),
-                                           folder_path(other, second, paths[1])};
+    const char *list[KT_MAX_DATA_SETS] = {folder_path(one, first, paths[0]),
+                                          folder_path(other, second, paths[1])};
     const kti_dataset_options options = kti_dataset_options_default();
     return kti_dataset_read_all(list, &options, set, error);
 }
@@ -557,7 +557,7 @@ static void hh143_is_usable(void **state)
 
 static void togo15_and_hh143_share_no_crystal(void **state)
 {
-    const char *paths[KT_MOST_DATA_SETS] = {data_path("togo15"), data_path("hh143")};
+    const char *paths[KT_MAX_DATA_SETS] = {data_path("togo15"), data_path("hh143")};
     const kti_dataset_options options = kti_dataset_options_default();
     kti_dataset set;
     int count = -1;

@@ -9,7 +9,7 @@
 #include "device/threaded_kernels.h"
 #endif
 
-enum { MOST_ROWS = 1 << 20 }; /* no case has more */
+enum { MAX_ROWS = 1 << 20 }; /* no case has more */
 
 static kti_device *device;
 static const kti_cpu_backend *backends[MAX_RUNNERS - 1];
@@ -80,7 +80,7 @@ void runner_run(int runner, const kti_operation *list, int size, int first, int 
     if (runner == 0) {
         kti_job job = {.list = list, .size = size, .first = first, .count = count};
         for (int kind = 0; kind < KT_ROW_KINDS; kind++)
-            job.rows[kind] = MOST_ROWS;
+            job.rows[kind] = MAX_ROWS;
         assert_ok(kti_device_run(device, 1, &job, &error), &error);
         kti_device_forget(device, list); /* the next case's may lie in the same place */
         return;

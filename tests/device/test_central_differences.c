@@ -4,7 +4,7 @@
 #include "reference/twins.h"
 #include "support.h"
 
-enum { MOST = 4096 };
+enum { MAX = 4096 };
 
 /* How many elements of `gradient` are not the derivative of loss() by x [size]. */
 static int wrong(double (*loss)(void), double *x, int size, const double *gradient)

@@ -155,13 +155,13 @@ static void test_what_does_not_fit(void **state)
     const fixture *f = *state;
     const int32_t many[BATCH + 1] = {0};
     int32_t largest[BATCH];
-    int most = 0;
+    int max = 0;
     assert_int_equal(kti_plan_pick(f->plan, many, BATCH + 1), -1);
     for (int i = 1; i < f->dataset.size; i++)
-        if (f->graphs[i]->edges > f->graphs[most]->edges)
-            most = i;
+        if (f->graphs[i]->edges > f->graphs[max]->edges)
+            max = i;
     for (int i = 0; i < BATCH; i++)
-        largest[i] = most;
+        largest[i] = max;
     assert_int_equal(kti_plan_pick(f->plan, largest, BATCH), -1);
     assert_int_equal(kti_plan_pick(f->plan, largest, 1), 0);
     assert_int_equal(kti_plan_pick(f->plan, many, 0), 0); /* an empty batch is one */

@@ -305,7 +305,7 @@ static void look_in_two_tiles(fixture *f)
 
 static int is_kernel(const fixture *f, kt_kernel_id kernel)
 {
-    kt_kernel_id kernels[KTI_KERNELS_MOST];
+    kt_kernel_id kernels[KTI_KERNELS_MAX];
     kti_operation_kernels(&f->operation[0], kernels);
     return kernels[0] == kernel;
 }

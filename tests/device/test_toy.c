@@ -95,9 +95,9 @@ static void it_has_its_row(void **state)
     assert_int_equal(cost.launches, 1);
     assert_true(is_close(cost.bytes, 2 * 10 * CHANNELS * sizeof(kt_real), 0, 0));
     assert_true(is_close(cost.flops, 2 * 10 * CHANNELS, 0, 0));
-    assert_int_equal(kti_operation_rows(toy)->most, ROWS);
+    assert_int_equal(kti_operation_rows(toy)->max, ROWS);
     kti_operation_fit(toy, limit);
-    assert_int_equal(kti_operation_rows(toy)->most, 5);
+    assert_int_equal(kti_operation_rows(toy)->max, 5);
     fixture_destroy(c.f);
 }
 

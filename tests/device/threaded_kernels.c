@@ -22,7 +22,7 @@ const threads_twin threaded_kernels[] = {
 
 int threaded_run(const kti_operation *operation, int first_fold, const threads_launch *launch)
 {
-    kt_kernel_id kernels[KTI_KERNELS_MOST];
+    kt_kernel_id kernels[KTI_KERNELS_MAX];
     const int count = kti_operation_kernels(operation, kernels);
     if (count == 0)
         abort();
@@ -42,7 +42,7 @@ int threaded_run(const kti_operation *operation, int first_fold, const threads_l
 
 kt_block_rule threaded_rule(const kti_operation *operation)
 {
-    kt_kernel_id kernels[KTI_KERNELS_MOST];
+    kt_kernel_id kernels[KTI_KERNELS_MAX];
     kti_operation_kernels(operation, kernels);
     return kt_launch_of(kernels[0], &operation->arguments).rule;
 }

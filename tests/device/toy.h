@@ -20,7 +20,7 @@ typedef struct kt_toy {
 /* clang-format off */
 #define KT_MORE_OPERATIONS                                                                                    \
     OPERATION(TOY, toy, kt_toy,                                                                               \
-              KERNEL(toy, kt_toy, kt_launch_rows(a->rows.most, a->channels)),                                 \
+              KERNEL(toy, kt_toy, kt_launch_rows(a->rows.max, a->channels)),                                 \
               toy(block, *a),                                                                                 \
               ROWS(a->rows),                                                                                  \
               READS(a->in, a->channels) WRITES(a->out, a->channels),                                          \

@@ -19,7 +19,7 @@ static http_server server;
 typedef struct seen {
     int waits, stop_after_bytes;
     double longest_wait;
-    int64_t most;
+    int64_t max;
 } seen;
 
 static int watch(void *user, const kti_fetch_progress *now)
@@ -28,8 +28,8 @@ static int watch(void *user, const kti_fetch_progress *now)
     s->waits += now->reason != NULL;
     if (now->reason && now->waiting > s->longest_wait)
         s->longest_wait = now->waiting;
-    if (now->received > s->most)
-        s->most = now->received;
+    if (now->received > s->max)
+        s->max = now->received;
     return s->stop_after_bytes > 0 && now->received >= s->stop_after_bytes;
 }
 

@@ -480,12 +480,12 @@ static void test_refusals(void **state)
     refuse(inputs, targets, 1, COLUMNS, &good, "2 to 2048 rows, not to 1");
     refuse(inputs, targets, 0, COLUMNS, &good, "not to 0");
     refuse(inputs, targets, -1, COLUMNS, &good, "not to -1");
-    refuse(inputs, targets, KTI_GP_MOST_ROWS + 1, COLUMNS, &good, "not to 2049");
+    refuse(inputs, targets, KTI_GP_MAX_ROWS + 1, COLUMNS, &good, "not to 2049");
     refuse(inputs, targets, INT32_MAX, INT32_MAX, &good, "rows");
     refuse(inputs, targets, ROWS, 0, &good, "1 to 256 inputs, not 0");
-    refuse(inputs, targets, ROWS, KTI_GP_MOST_COLUMNS + 1, &good, "not 257");
+    refuse(inputs, targets, ROWS, KTI_GP_MAX_COLUMNS + 1, &good, "not 257");
     kti_gp_options o = good;
-    for (int terms = -1; terms <= KTI_GP_MOST_TERMS + 1; terms += KTI_GP_MOST_TERMS + 2) {
+    for (int terms = -1; terms <= KTI_GP_MAX_TERMS + 1; terms += KTI_GP_MAX_TERMS + 2) {
         o.terms = terms;
         refuse(inputs, targets, ROWS, COLUMNS, &o, "1 to 4 terms");
     }

@@ -205,7 +205,7 @@ static void test_refused_fits(void **state)
         {{KT_GP_FEATURES_PLAIN, KT_GP_KERNEL_MATERN, 17}, ROWS, "1 to 16 components"},
         {good, 1, "not to 1"},
         {good, -1, "not to -1"},
-        {good, KTI_GP_MOST_ROWS + 1, "not to 2049"},
+        {good, KTI_GP_MAX_ROWS + 1, "not to 2049"},
         {good, INT32_MAX, "2 to 2048 crystals"},
     };
     kt_error error = KT_ERROR_NONE;

@@ -206,10 +206,10 @@ static void the_nearest_are_found(void **state)
     /* Each training crystal's own nearest leaves itself out, and one in a hundred is farther than `far`. */
     int beyond = 0;
     for (int i = 0; i < CRYSTALS; i++) {
-        double least = INFINITY;
+        double min = INFINITY;
         for (int k = 0; k < CRYSTALS; k++)
-            least = k == i ? least : fmin(least, distance(w, w->feature[i], k));
-        assert_true(is_close(w->c.crystal[i].nearest, least, 1e-5, 0));
+            min = k == i ? min : fmin(min, distance(w, w->feature[i], k));
+        assert_true(is_close(w->c.crystal[i].nearest, min, 1e-5, 0));
         beyond += w->c.crystal[i].nearest > w->c.far;
     }
     assert_true(beyond >= CRYSTALS / 100 && beyond <= CRYSTALS / 100 + 1);
@@ -242,10 +242,10 @@ static void warnings_are_given(void **state)
     kti_calibration_judge(&w->c, &graph, &fold, &value, NULL, 1, &j);
     assert_string_equal(j.warnings, "element:Fe;element:U");
     types[0] = types[1] = kti_element_type(11);
-    value = w->c.greatest * 1.001;
+    value = w->c.max * 1.001;
     kti_calibration_judge(&w->c, &graph, &fold, &value, NULL, 1, &j);
     assert_string_equal(j.warnings, "range");
-    value = w->c.least * 0.999;
+    value = w->c.min * 0.999;
     for (int f = 0; f < FEATURES; f++)
         far[f] = w->feature[0][f] + 12;
     memcpy(graph.feature, far, sizeof far);

@@ -14,13 +14,13 @@ void twin_attention_forward(int graphs, int channels, const int32_t *start, cons
                             const double *weight, const double *hidden, double *attention, double *out)
 {
     for (int g = 0; g < graphs; g++) {
-        double greatest = -INFINITY, total = 0;
+        double max = -INFINITY, total = 0;
         for (int r = start[g]; r < start[g + 1]; r++) {
             attention[r] = dot(channels, in + r * channels, hidden + g * channels);
-            greatest = fmax(greatest, attention[r]);
+            max = fmax(max, attention[r]);
         }
         for (int r = start[g]; r < start[g + 1]; r++) {
-            attention[r] = weight[r] * exp(attention[r] - greatest);
+            attention[r] = weight[r] * exp(attention[r] - max);
             total += attention[r];
         }
         for (int c = 0; c < channels; c++)

@@ -121,7 +121,7 @@ static void too_many_points_are_counted(void **state)
     kti_cloud_draw(&cloud, KTI_BLUE, &data, &plot);
     assert_int_equal(count(data.data, "\n"), KTI_CLOUD_POINTS + 2);
     assert_string_equal(kti_cloud_remark(&cloud), "");
-    assert_true(is_close(cloud.greatest[0], KTI_CLOUD_POINTS, 0, 0) && is_close(cloud.least[1], 2, 0, 0));
+    assert_true(is_close(cloud.max[0], KTI_CLOUD_POINTS, 0, 0) && is_close(cloud.min[1], 2, 0, 0));
     kti_text_destroy(&data);
     kti_text_destroy(&plot);
 

@@ -3,7 +3,7 @@
 
 #include "statistics/correlation.h"
 
-enum { MOST = 1000, KINDS = 4 };
+enum { MAX = 1000, KINDS = 4 };
 
 typedef struct reference {
     int size, kind;
@@ -48,7 +48,7 @@ static void assert_close(const reference *r, const char *what, double value, dou
 
 static void correlations_are_scipys(void **state)
 {
-    static double x[MOST], y[MOST];
+    static double x[MAX], y[MAX];
     (void)state;
     for (size_t i = 0; i < sizeof references / sizeof references[0]; i++) {
         const reference *r = &references[i];
@@ -73,7 +73,7 @@ static void correlations_are_scipys(void **state)
 
 static void what_is_not_finite_does_not_count(void **state)
 {
-    static double x[MOST], y[MOST];
+    static double x[MAX], y[MAX];
     kti_correlation whole, holes;
     kt_error error = KT_ERROR_NONE;
     (void)state;

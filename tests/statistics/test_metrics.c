@@ -120,11 +120,11 @@ static void test_one_row(void **state)
 static void test_negative_predictions(void **state)
 {
     (void)state;
-    const double truth[] = {1, 100}, predicted[] = {-1, 100}, zero[] = {0, 100}, least[] = {1e-6, 100};
+    const double truth[] = {1, 100}, predicted[] = {-1, 100}, zero[] = {0, 100}, min[] = {1e-6, 100};
     const kt_scores s = scores_of(truth, predicted, 2);
     assert_near(s.mape, 1);
     assert_near(s.sre, 1); /* 2 * 2 / 2 of the one, over two rows */
-    assert_near(s.r2_log, scores_of(truth, least, 2).r2_log);
+    assert_near(s.r2_log, scores_of(truth, min, 2).r2_log);
     assert_near(scores_of(truth, zero, 2).r2_log, 1 - 36 / 2.0);
 }
 

@@ -17,7 +17,7 @@ enum { STRIDE = 23 }; /* which batches are tried: every one takes a second there
 #else
 enum { STRIDE = 1 };
 #endif
-enum { CRYSTALS = 10, HUGE = CRYSTALS - 1, MOST = 8 };
+enum { CRYSTALS = 10, HUGE = CRYSTALS - 1, MAX = 8 };
 
 /* The last one has 1,548 edges, 130 times those of the first. */
 static const char *const files[CRYSTALS] = {
@@ -52,7 +52,7 @@ static kti_plan *make_plan(fixture *f, kti_capacity capacity)
 static void pack_and_predict(const fixture *f, kti_plan *plan, const int *list, int count, kt_real *out)
 {
     kt_error error = KT_ERROR_NONE;
-    const kti_graph *graphs[MOST];
+    const kti_graph *graphs[MAX];
     for (int i = 0; i < count; i++)
         graphs[i] = &f->graphs[list[i]];
     assert_int_equal(kti_batch_pack(kti_plan_batch(plan), graphs, NULL, count), 0);
@@ -119,13 +119,13 @@ static void test_batches(void **state)
     fixture *f = *state;
     kti_random random = kti_random_stream(5, 99, 0, 0);
     const kti_graph *huge = &f->graphs[HUGE];
-    kti_plan *plan = make_plan(f, (kti_capacity){MOST, MOST * huge->nodes, MOST * huge->edges});
+    kti_plan *plan = make_plan(f, (kti_capacity){MAX, MAX * huge->nodes, MAX * huge->edges});
     int tried = 0;
-    for (int count = 1; count <= MOST; count++)
+    for (int count = 1; count <= MAX; count++)
         for (int crystal = 0; crystal < CRYSTALS; crystal++)
             for (int place = 0; place < count; place++) {
-                int list[MOST];
-                kt_real out[MOST];
+                int list[MAX];
+                kt_real out[MAX];
                 if (tried++ % STRIDE != 0)
                     continue;
                 for (int i = 0; i < count; i++) /* repetitions are fine */

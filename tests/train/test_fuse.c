@@ -70,14 +70,14 @@ static int launches(const kti_network *network)
 {
     int sum = 0;
     for (int i = 0; i < network->size; i++) {
-        kt_kernel_id kernels[KTI_KERNELS_MOST];
+        kt_kernel_id kernels[KTI_KERNELS_MAX];
         sum += kti_operation_kernels(&network->list[i], kernels);
     }
     return sum;
 }
 
 static void compare_one(const fixture *f, bool physics, const kt_train_options *options, bool chains,
-                        int most_launches)
+                        int max_launches)
 {
     built plain, fused;
     int tables, biases = 0; /* physics inputs stand behind the table */
@@ -85,7 +85,7 @@ static void compare_one(const fixture *f, bool physics, const kt_train_options *
     const kti_layout *layout = &f->parameters[physics].layout;
     build(f, physics, options, false, false, &plain);
     build(f, physics, options, true, chains, &fused);
-    assert_true(launches(&fused.network) <= most_launches);
+    assert_true(launches(&fused.network) <= max_launches);
     assert_true(launches(&plain.network) > launches(&fused.network));
     for (int first = 0; first < 24; first += BATCH) {
         /* The forward part alone, from memory in which nothing but the batch is known. */
@@ -122,11 +122,11 @@ static void compare_one(const fixture *f, bool physics, const kt_train_options *
 }
 
 /* Without and with chains. */
-static void compare(const fixture *f, bool physics, const kt_train_options *options, int most_launches,
-                    int most_with_chains)
+static void compare(const fixture *f, bool physics, const kt_train_options *options, int max_launches,
+                    int max_with_chains)
 {
-    compare_one(f, physics, options, false, most_launches);
-    compare_one(f, physics, options, true, most_with_chains);
+    compare_one(f, physics, options, false, max_launches);
+    compare_one(f, physics, options, true, max_with_chains);
 }
 
 static void test_whole(void **state)

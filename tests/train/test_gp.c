@@ -16,7 +16,7 @@
 #include "train/killed.h"
 #include "train/runs.h"
 
-enum { FOLDS = 3, MOST_PREDICTIONS = 2000 };
+enum { FOLDS = 3, MAX_PREDICTIONS = 2000 };
 
 typedef struct fixture {
     scratch folder;
@@ -79,10 +79,10 @@ static int gp_run_differs(const char *left, const char *right, kind which)
 
 typedef struct predictions {
     int size;
-    int fold[MOST_PREDICTIONS];
-    char id[MOST_PREDICTIONS][64];
-    char text[MOST_PREDICTIONS][32]; /* predicted, as it is written */
-    double kappa[MOST_PREDICTIONS], predicted[MOST_PREDICTIONS], last[MOST_PREDICTIONS];
+    int fold[MAX_PREDICTIONS];
+    char id[MAX_PREDICTIONS][64];
+    char text[MAX_PREDICTIONS][32]; /* predicted, as it is written */
+    double kappa[MAX_PREDICTIONS], predicted[MAX_PREDICTIONS], last[MAX_PREDICTIONS];
 } predictions;
 
 static predictions *read_predictions(const char *run)
@@ -100,7 +100,7 @@ static predictions *read_predictions(const char *run)
         assert_ok(kti_csv_next(&csv, &found, &error), &error);
         if (!found)
             break;
-        assert_in_range(p->size, 0, MOST_PREDICTIONS - 1);
+        assert_in_range(p->size, 0, MAX_PREDICTIONS - 1);
         p->fold[p->size] = atoi(csv.field[0]);
         snprintf(p->id[p->size], sizeof p->id[0], "%s", csv.field[1]);
         snprintf(p->text[p->size], sizeof p->text[0], "%s", csv.field[3]);
@@ -635,7 +635,7 @@ static void test_togo15(void **state)
                  sre = mean_of(&result, 1, NINE, offsetof(kt_scores, sre)),
                  further = mean_of(&result, NINE + 1, ALL, offsetof(kt_scores, sre));
     predictions *p = read_predictions(f->run);
-    double errors[MOST_PREDICTIONS];
+    double errors[MAX_PREDICTIONS];
     int size = 0;
     for (int i = 0; i < p->size; i++)
         if (p->fold[i] > NINE)

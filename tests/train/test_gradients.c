@@ -163,12 +163,12 @@ static double loss_of(kti_plan *plan)
 /* Largest magnitude of a parameter's gradient. */
 static double largest(const kti_layout *layout, const kt_real *gradient, const kti_parameter *spec, int i)
 {
-    double most = 0;
+    double max = 0;
     for (int row = 0; row < spec[i].rows; row++)
         for (int column = 0; column < spec[i].columns; column++)
-            most = fmax(
-                most, fabs((double)gradient[layout->offset[i] + (int64_t)row * layout->stride[i] + column]));
-    return most;
+            max = fmax(max,
+                       fabs((double)gradient[layout->offset[i] + (int64_t)row * layout->stride[i] + column]));
+    return max;
 }
 
 /* ---- the quotient ---- */

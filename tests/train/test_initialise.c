@@ -31,21 +31,21 @@ static void check_tensor(const kti_layout *layout, const kt_real *arena, const k
     const double bound = bound_of(spec, i), n = (double)spec[i].rows * spec[i].columns;
     const double variance = bound > 0 ? bound * bound / 3 : 1;
     const double kurtosis = bound > 0 ? 1.8 : 3;
-    double sum = 0, squares = 0, most = 0;
+    double sum = 0, squares = 0, max = 0;
     for (int row = 0; row < spec[i].rows; row++)
         for (int column = 0; column < spec[i].columns; column++) {
             const double x = (double)arena[layout->offset[i] + (int64_t)row * layout->stride[i] + column];
             assert_true(isfinite(x));
             sum += x;
             squares += x * x;
-            most = fmax(most, fabs(x));
+            max = fmax(max, fabs(x));
         }
     if (!is_close(sum / n, 0, 0, 5 * sqrt(variance / n)))
         fail_msg("%s: mean %g", spec[i].name, sum / n);
     if (!is_close(squares / n, variance, 5 * sqrt((kurtosis - 1) / n), 0))
         fail_msg("%s: variance %g instead of %g", spec[i].name, squares / n, variance);
-    if (bound > 0 && (most > bound * (1 + 1e-6) || (n >= 100 && most < bound * (1 - 20 / n))))
-        fail_msg("%s: largest %g, bound %g", spec[i].name, most, bound);
+    if (bound > 0 && (max > bound * (1 + 1e-6) || (n >= 100 && max < bound * (1 - 20 / n))))
+        fail_msg("%s: largest %g, bound %g", spec[i].name, max, bound);
 }
 
 static void test_distributions(void **state)

@@ -368,7 +368,7 @@ static void test_start_from_a_run(void **state)
     train(&options, NULL);
     options.from = first;
     options.epochs = 1;
-    options.learning_rate = options.least_learning_rate = 0;
+    options.learning_rate = options.min_learning_rate = 0;
     options.seed = 5;
     options.run.out = path_in(f->folder.path, "second-stage", second);
     train(&options, NULL);
@@ -428,7 +428,7 @@ static void test_reshuffled(void **state)
     kt_train_options options = small_options(f->data, path_in(f->folder.path, "order", run));
     options.run.only_fold = 1;
     options.from = megnet_weights();
-    options.learning_rate = options.least_learning_rate = 0;
+    options.learning_rate = options.min_learning_rate = 0;
     train(&options, NULL);
     for (int e = 2; e <= options.epochs; e++) {
         assert_true(

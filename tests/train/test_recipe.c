@@ -86,7 +86,7 @@ static void test_empty(void **state)
     assert_int_equal(f->options.epochs, 300);
     assert_int_equal(f->options.batch, 8);
     assert_int_equal(f->options.seed, 42);
-    assert_true(f->options.learning_rate == 1e-3 && f->options.least_learning_rate == 1e-5);
+    assert_true(f->options.learning_rate == 1e-3 && f->options.min_learning_rate == 1e-5);
     assert_int_equal(f->options.schedule_period, 1000);
     assert_int_equal(f->options.schedule_ticks, 2);
     assert_int_equal(f->options.select, KT_SELECT_INNER);
@@ -149,7 +149,7 @@ static void test_round_trip(void **state)
     o.batch = 3;
     o.seed = INT64_MAX;
     o.learning_rate = 0.1 + 0.2; /* needs 17 digits */
-    o.least_learning_rate = 1;
+    o.min_learning_rate = 1;
     o.schedule_period = 77;
     o.schedule_ticks = 0;
     o.loss = KT_LOSS_LOG_ABSOLUTE;
@@ -228,7 +228,7 @@ static void test_wrong_values(void **state)
         {"{\"learning_rate\": -0.1}", "`learning_rate`"},
         {"{\"learning_rate\": 2}", "`learning_rate`"},
         {"{\"learning_rate\": \"fast\"}", "`learning_rate`"},
-        {"{\"least_learning_rate\": 1.1}", "`least_learning_rate`"},
+        {"{\"min_learning_rate\": 1.1}", "`min_learning_rate`"},
         {"{\"schedule_period\": -1}", "`schedule_period`"},
         {"{\"schedule_ticks\": -1}", "`schedule_ticks`"},
         {"{\"inner_fraction\": 0.95}", "`inner_fraction`"},
@@ -361,7 +361,7 @@ static void test_check(void **state)
     BAD(learning_rate, -1e-9, "`learning_rate`");
     BAD(learning_rate, INFINITY, "`learning_rate`");
     BAD(learning_rate, 0, NULL);
-    BAD(least_learning_rate, NAN, "`least_learning_rate`");
+    BAD(min_learning_rate, NAN, "`min_learning_rate`");
     BAD(schedule_period, -1, "`schedule_period`");
     BAD(schedule_ticks, -1, "`schedule_ticks`");
     BAD(inner_fraction, 0.91, "`inner_fraction`");

@@ -178,10 +178,10 @@ static void test_activations(void **state)
 
 static double largest(const kti_tensor *tensor)
 {
-    double most = 0;
+    double max = 0;
     for (size_t i = 0; i < tensor->elements; i++)
-        most = fmax(most, fabs(kti_tensor_value(tensor, i)));
-    return most;
+        max = fmax(max, fabs(kti_tensor_value(tensor, i)));
+    return max;
 }
 
 /* Of the whole gradient: the fixtures, which have not all rows of the large matrices, say it. */
@@ -310,13 +310,13 @@ static double run_trajectory(fixture *f, int quotient, double *worst_prediction)
     return worst;
 }
 
-static void check_trajectory(fixture *f, int quotient, double most)
+static void check_trajectory(fixture *f, int quotient, double max)
 {
     double prediction;
     const double loss = run_trajectory(f, quotient, &prediction);
     print_message("60 steps on the %s: largest relative difference of a loss %.2g, of kappa + 1 %.2g\n",
                   quotient ? "quotients" : "full graphs", loss, prediction);
-    assert_true(loss <= most && prediction <= 10 * most);
+    assert_true(loss <= max && prediction <= 10 * max);
 }
 
 static void test_trajectory(void **state)

@@ -139,7 +139,7 @@ static void test_another_recipe(void **state)
     CHANGED(batch, 4);
     CHANGED(seed, 43);
     CHANGED(learning_rate, 2e-3);
-    CHANGED(least_learning_rate, 0);
+    CHANGED(min_learning_rate, 0);
     CHANGED(schedule_period, 999);
     CHANGED(schedule_ticks, 1);
     CHANGED(inner_fraction, 0.25);

@@ -159,7 +159,7 @@ static void test_refusals(void **state)
     error = (kt_error)KT_ERROR_NONE;
     assert_int_equal(kt_train_replicas(&options, 0, results, &error), KT_BAD_ARGUMENT);
     error = (kt_error)KT_ERROR_NONE;
-    assert_int_equal(kt_train_replicas(&options, KT_MOST_REPLICAS + 1, results, &error), KT_BAD_ARGUMENT);
+    assert_int_equal(kt_train_replicas(&options, KT_MAX_REPLICAS + 1, results, &error), KT_BAD_ARGUMENT);
 }
 
 int main(void)

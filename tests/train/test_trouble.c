@@ -192,7 +192,7 @@ static kt_train_options exploding(fixture *f)
     kt_train_options options = options_of(f, f->weights);
     make_weights(f->weights, 1, predict_low);
     options.learning_rate = 1e-9;
-    options.least_learning_rate = 0.007;
+    options.min_learning_rate = 0.007;
     options.schedule_period = 1;
     options.schedule_ticks = 1;
     return options;
@@ -214,8 +214,8 @@ static void test_explosion(void **state)
         assert_true(is_close(epoch_value(f->run, i + 1, 3, "learning_rate"), 0.5e-9, 1e-6, 0));
         assert_true(is_close(epoch_value(f->run, i + 1, 3, "select_mape"),
                              epoch_value(f->run, i + 1, 1, "select_mape"), 1e-4, 0));
-        assert_true(is_close(epoch_value(f->run, i + 1, 4, "learning_rate"), options.least_learning_rate / 2,
-                             1e-6, 0));
+        assert_true(
+            is_close(epoch_value(f->run, i + 1, 4, "learning_rate"), options.min_learning_rate / 2, 1e-6, 0));
         assert_true(result.fold[i].rescues >= 1);
         assert_true(isfinite(result.fold[i].best.mape));
     }

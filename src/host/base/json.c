@@ -43,42 +43,41 @@ static kt_status wrong(const char *file, const char *key, const char *wanted, kt
     return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` must be %s", key, wanted);
 }
 
-kt_status kti_json_integer(const json_t *object, const char *file, const char *key, int64_t least,
-                           int64_t most, int64_t *value, kt_error *error)
+kt_status kti_json_integer(const json_t *object, const char *file, const char *key, int64_t min, int64_t max,
+                           int64_t *value, kt_error *error)
 {
     const json_t *member = json_object_get(object, key);
-    if (json_is_integer(member) && json_integer_value(member) >= least &&
-        json_integer_value(member) <= most) {
+    if (json_is_integer(member) && json_integer_value(member) >= min && json_integer_value(member) <= max) {
         *value = json_integer_value(member);
         return KT_OK;
     }
-    if (least == INT64_MIN && most == INT64_MAX)
+    if (min == INT64_MIN && max == INT64_MAX)
         return wrong(file, key, "an integer", error);
-    if (most == INT64_MAX)
+    if (max == INT64_MAX)
         return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` must be an integer >= %lld", key,
-                             (long long)least);
-    if (least == INT64_MIN)
+                             (long long)min);
+    if (min == INT64_MIN)
         return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` must be an integer <= %lld", key,
-                             (long long)most);
+                             (long long)max);
     return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` must be an integer from %lld to %lld", key,
-                         (long long)least, (long long)most);
+                         (long long)min, (long long)max);
 }
 
-kt_status kti_json_number(const json_t *object, const char *file, const char *key, double least, double most,
+kt_status kti_json_number(const json_t *object, const char *file, const char *key, double min, double max,
                           double *value, kt_error *error)
 {
     const json_t *member = json_object_get(object, key);
-    if (json_is_number(member) && json_number_value(member) >= least && json_number_value(member) <= most) {
+    if (json_is_number(member) && json_number_value(member) >= min && json_number_value(member) <= max) {
         *value = json_number_value(member);
         return KT_OK;
     }
-    if (isinf(least) && isinf(most))
+    if (isinf(min) && isinf(max))
         return wrong(file, key, "a number", error);
-    if (isinf(most))
-        return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` must be a number >= %g", key, least);
-    if (isinf(least))
-        return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` must be a number <= %g", key, most);
-    return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` must be a number from %g to %g", key, least, most);
+    if (isinf(max))
+        return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` must be a number >= %g", key, min);
+    if (isinf(min))
+        return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` must be a number <= %g", key, max);
+    return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` must be a number from %g to %g", key, min, max);
 }
 
 kt_status kti_json_boolean(const json_t *object, const char *file, const char *key, bool *value,

@@ -29,9 +29,9 @@ kt_status kti_json_write(const char *path, const json_t *root, kt_error *error);
 /* One member each; a missing key or another type is KT_BAD_FORMAT, "`epochs` must be an integer >= 1". What
  * comes out is borrowed from the object. A number may be written as an integer. INT64_MAX and INFINITY mean
  * no upper limit, INT64_MIN and -INFINITY no lower one. */
-kt_status kti_json_integer(const json_t *object, const char *file, const char *key, int64_t least,
-                           int64_t most, int64_t *value, kt_error *error);
-kt_status kti_json_number(const json_t *object, const char *file, const char *key, double least, double most,
+kt_status kti_json_integer(const json_t *object, const char *file, const char *key, int64_t min, int64_t max,
+                           int64_t *value, kt_error *error);
+kt_status kti_json_number(const json_t *object, const char *file, const char *key, double min, double max,
                           double *value, kt_error *error);
 kt_status kti_json_boolean(const json_t *object, const char *file, const char *key, bool *value,
                            kt_error *error);

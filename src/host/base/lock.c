@@ -60,14 +60,14 @@ static bool is_there(int handle, const char *path)
 }
 
 /* How often a lock's file may vanish between its opening and its lock, before the file system is held for one that tells no truth. */
-enum { MOST_TRIES = 1000 };
+enum { MAX_TRIES = 1000 };
 
 /* `subject`: what is locked, for people. */
 static kt_status take(kti_lock *lock, const char *path, const char *subject, kt_error *error)
 {
     const struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     *lock = (kti_lock)KTI_LOCK_NONE;
-    for (int i = 0; i < MOST_TRIES; i++) {
+    for (int i = 0; i < MAX_TRIES; i++) {
         const int handle = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         if (handle < 0)
             return kti_fail_file(error, KT_IO, path, "cannot be opened: %s", strerror(errno));

@@ -7,10 +7,10 @@
 #include "base/fail.h"
 #include "base/memory.h"
 
-kt_status kti_ranking_create(int most, void (*destroy)(void *item), kti_ranking *ranking, kt_error *error)
+kt_status kti_ranking_create(int max, void (*destroy)(void *item), kti_ranking *ranking, kt_error *error)
 {
     *ranking = (kti_ranking){
-        .most = most, .entry = kti_allocate((size_t)most, sizeof *ranking->entry), .destroy = destroy};
+        .max = max, .entry = kti_allocate((size_t)max, sizeof *ranking->entry), .destroy = destroy};
     return ranking->entry ? KT_OK : kti_fail_memory(error, "a ranking");
 }
 
@@ -24,12 +24,12 @@ void kti_ranking_destroy(kti_ranking *r)
 
 bool kti_ranking_takes(const kti_ranking *r, double value)
 {
-    return !isnan(value) && (r->size < r->most || value > r->entry[r->size - 1].value);
+    return !isnan(value) && (r->size < r->max || value > r->entry[r->size - 1].value);
 }
 
 void kti_ranking_add(kti_ranking *r, double value, void *item)
 {
-    if (r->size == r->most)
+    if (r->size == r->max)
         r->destroy(r->entry[--r->size].item);
     int place = r->size;
     while (place > 0 && value > r->entry[place - 1].value)

@@ -12,13 +12,13 @@ typedef struct kti_ranked {
 } kti_ranked;
 
 typedef struct kti_ranking {
-    int most, size;
+    int max, size;
     kti_ranked *entry; /* [size] the greatest value first, equal ones as they came; owned, with the items */
     void (*destroy)(void *item);
 } kti_ranking;
 
 /* Of at most `most` things. KT_OUT_OF_MEMORY. */
-kt_status kti_ranking_create(int most, void (*destroy)(void *item), kti_ranking *ranking, kt_error *error);
+kt_status kti_ranking_create(int max, void (*destroy)(void *item), kti_ranking *ranking, kt_error *error);
 void kti_ranking_destroy(kti_ranking *ranking);
 
 /* Whether a thing of this value has a place; NaN has none. */

@@ -103,8 +103,8 @@ typedef struct results {
 static json_t *figure_to_json(kti_figure f)
 {
     return f.passes == 0 ? json_null()
-                         : json_pack("{s:f, s:f, s:f, s:i}", "median", f.median, "min", f.least, "max",
-                                     f.greatest, "passes", f.passes);
+                         : json_pack("{s:f, s:f, s:f, s:i}", "median", f.median, "min", f.min, "max", f.max,
+                                     "passes", f.passes);
 }
 
 /* How many folds a step is of: where they don't fuse, each thread has a step of its own. */
@@ -151,7 +151,7 @@ static json_t *to_json(const kti_bench *b, const results *r)
 static void print_rate(const char *name, kti_figure f)
 {
     if (f.passes)
-        printf("  %-28s %9.0f  (%.0f to %.0f)\n", name, f.median, f.least, f.greatest);
+        printf("  %-28s %9.0f  (%.0f to %.0f)\n", name, f.median, f.min, f.max);
     else
         printf("  %-28s not measured: the data set has no CIF files\n", name);
 }
@@ -207,10 +207,10 @@ static void print_table(const kti_bench *b, const results *r)
            b->request->threads == 1 ? "" : "s", kti_device_description(b->device));
     printf("training step                median of %d passes (least to greatest)\n", r->step.passes);
     printf("  %-28s %9.3f  (%.3f to %.3f)\n", fuses ? "ms a step of all folds" : "ms a step and thread",
-           r->step.median, r->step.least, r->step.greatest);
+           r->step.median, r->step.min, r->step.max);
     if (fuses)
-        printf("  %-28s %9.3f  (%.3f to %.3f)\n", "ms a step of a fold alone", r->alone.median,
-               r->alone.least, r->alone.greatest);
+        printf("  %-28s %9.3f  (%.3f to %.3f)\n", "ms a step of a fold alone", r->alone.median, r->alone.min,
+               r->alone.max);
     printf("  %-28s %9.0f\n", "steps of a fold a second", 1e3 * b->request->threads / r->step.median);
     print_work(b, r);
     if (!fuses)

@@ -17,7 +17,7 @@ typedef struct kti_bench_request {
 
 /* Median, least and greatest over passes. */
 typedef struct kti_figure {
-    double median, least, greatest;
+    double median, min, max;
     int passes;
 } kti_figure;
 

@@ -14,10 +14,10 @@
 #include "cli/text.h"
 #include "experiment/calibrate.h"
 
-enum { MOST_THREADS = 1024 };
+enum { MAX_THREADS = 1024 };
 
 typedef struct request {
-    const char *data[KT_MOST_DATA_SETS + 1];
+    const char *data[KT_MAX_DATA_SETS + 1];
     int sets, threads;
 } request;
 
@@ -25,8 +25,8 @@ static bool take_data(void *target, const char *flag, const char *value)
 {
     request *r = target;
     (void)flag;
-    if (r->sets == KT_MOST_DATA_SETS)
-        return kti_cli_usage("calibrate", "there can be at most %d data sets", KT_MOST_DATA_SETS), false;
+    if (r->sets == KT_MAX_DATA_SETS)
+        return kti_cli_usage("calibrate", "there can be at most %d data sets", KT_MAX_DATA_SETS), false;
     r->data[r->sets++] = value;
     return true;
 }
@@ -38,7 +38,7 @@ static const kti_option option_table[] = {
     {.kind = KTI_OPTION_OTHER, .flag = "data", .argument = "PATH", .take = take_data,
      .help = "the data that it was trained on, unchanged; several in the order of its recipe"},
     {.kind = KTI_OPTION_INTEGER, .flag = "threads", .offset = AT(threads), .argument = "N", .min = 1,
-     .max = MOST_THREADS,
+     .max = MAX_THREADS,
      .help = "that read the data (default: all processors)"},
     {.kind = KTI_OPTION_END},
 };

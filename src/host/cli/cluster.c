@@ -7,7 +7,7 @@
 #include "base/fail.h"
 #include "base/json.h"
 
-enum { LIMIT = 1 << 16, MOST_NODES = 100000, MOST_SECONDS = 30 * 86400 };
+enum { LIMIT = 1 << 16, MAX_NODES = 100000, MAX_SECONDS = 30 * 86400 };
 
 typedef enum kind { WORD, TIME, NAME, DEVICE, TEXT, INTEGER, WORDS, TEXTS } kind;
 
@@ -15,20 +15,20 @@ static const struct {
     const char *name;
     kind kind;
     size_t offset;
-    int least, most;
+    int min, max;
 } keys[] = {
     {"account", WORD, offsetof(kti_cluster, account), 0, 0},
     {"partition", WORD, offsetof(kti_cluster, partition), 0, 0},
     {"time", TIME, offsetof(kti_cluster, time), 0, 0},
     {"memory", WORD, offsetof(kti_cluster, memory), 0, 0},
-    {"nodes", INTEGER, offsetof(kti_cluster, nodes), 1, MOST_NODES},
+    {"nodes", INTEGER, offsetof(kti_cluster, nodes), 1, MAX_NODES},
     {"cpus", INTEGER, offsetof(kti_cluster, cpus), 1, 1024},
     {"gpus", INTEGER, offsetof(kti_cluster, gpus), 1, 1024},
-    {"ranks", INTEGER, offsetof(kti_cluster, ranks), 1, MOST_NODES},
+    {"ranks", INTEGER, offsetof(kti_cluster, ranks), 1, MAX_NODES},
     {"mpi", NAME, offsetof(kti_cluster, mpi), 0, 0},
     {"device", DEVICE, offsetof(kti_cluster, device), 0, 0},
     {"container", TEXT, offsetof(kti_cluster, container), 0, 0},
-    {"notice", INTEGER, offsetof(kti_cluster, notice), 1, MOST_SECONDS},
+    {"notice", INTEGER, offsetof(kti_cluster, notice), 1, MAX_SECONDS},
     {"restarts", INTEGER, offsetof(kti_cluster, restarts), 0, 100000},
     {"modules", TEXTS, offsetof(kti_cluster, modules), 0, 0},
     {"sbatch", WORDS, offsetof(kti_cluster, sbatch), 0, 0},
@@ -150,7 +150,7 @@ static kt_status read_key(const json_t *root, const char *file, int index, kti_c
     kt_status status;
     switch (keys[index].kind) {
     case INTEGER:
-        status = kti_json_integer(root, file, name, keys[index].least, keys[index].most, &integer, error);
+        status = kti_json_integer(root, file, name, keys[index].min, keys[index].max, &integer, error);
         if (status == KT_OK)
             *(int *)to = (int)integer;
         return status;

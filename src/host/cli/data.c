@@ -18,7 +18,7 @@
 #include "data/dataset.h"
 #include "report/dataset_summary.h"
 
-enum { MOST_THREADS = 1024, MOST_ROWS = 100000 /* a page of AFLOW */ };
+enum { MAX_THREADS = 1024, MAX_ROWS = 100000 /* a page of AFLOW */ };
 
 typedef struct request {
     const char *path, *rejects;
@@ -31,7 +31,7 @@ typedef struct request {
 static int processors(void)
 {
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online < 1 ? 1 : online > MOST_THREADS ? MOST_THREADS : (int)online;
+    return online < 1 ? 1 : online > MAX_THREADS ? MAX_THREADS : (int)online;
 }
 
 static kt_status read_data(const request *r, kti_dataset *dataset, kt_error *error)
@@ -77,16 +77,16 @@ static int check(const request *r)
 static void print_histogram(const kti_statistics *s, int size)
 {
     enum { WIDTH = 40 };
-    int first = 0, last = KTI_DECADES - 1, most = 1;
+    int first = 0, last = KTI_DECADES - 1, max = 1;
     while (first < last && s->decade[first] == 0)
         first++;
     while (last > first && s->decade[last] == 0)
         last--;
     for (int i = first; i <= last; i++)
-        if (s->decade[i] > most)
-            most = s->decade[i];
+        if (s->decade[i] > max)
+            max = s->decade[i];
     for (int i = first; i <= last; i++) {
-        const int bar = s->decade[i] > 0 ? 1 + (WIDTH - 1) * s->decade[i] / most : 0;
+        const int bar = s->decade[i] > 0 ? 1 + (WIDTH - 1) * s->decade[i] / max : 0;
         printf("  %7g .. %-7g %6d %5.1f %%  ", pow(10, KTI_FIRST_DECADE + i),
                pow(10, KTI_FIRST_DECADE + i + 1), s->decade[i], 100.0 * s->decade[i] / size);
         for (int j = 0; j < bar; j++)
@@ -99,9 +99,9 @@ static void add_size_row(kti_table *table, const char *name, kti_size_summary fu
 {
     kti_table_add(table, "%s", name);
     kti_table_add(table, "%.1f", full.mean);
-    kti_table_add(table, "%lld", (long long)full.most);
+    kti_table_add(table, "%lld", (long long)full.max);
     kti_table_add(table, "%.1f", quotient.mean);
-    kti_table_add(table, "%lld", (long long)quotient.most);
+    kti_table_add(table, "%lld", (long long)quotient.max);
 }
 
 static kt_status print_sizes(const kti_statistics *s, kt_error *error)
@@ -175,8 +175,8 @@ static kt_status print_table(const kti_dataset *dataset, const kti_statistics *s
         missing[number] = !covered[number] && kti_element_type(number) >= 0;
     }
     printf("%s: %d crystals, %d rejected\n\n", dataset->name, dataset->size, dataset->rejected);
-    printf("kappa, W/(m K): min %.4g, median %.4g, mean %.4g, max %.4g\n", s->least, s->median, s->mean,
-           s->greatest);
+    printf("kappa, W/(m K): min %.4g, median %.4g, mean %.4g, max %.4g\n", s->min, s->median, s->mean,
+           s->max);
     print_histogram(s, dataset->size);
     putchar('\n');
     kt_status status = print_sizes(s, error);
@@ -199,7 +199,7 @@ static kt_status print_table(const kti_dataset *dataset, const kti_statistics *s
 
 static json_t *size_to_json(kti_size_summary size)
 {
-    return json_pack("{s:f, s:I}", "mean", size.mean, "max", (json_int_t)size.most);
+    return json_pack("{s:f, s:I}", "mean", size.mean, "max", (json_int_t)size.max);
 }
 
 static kt_status print_json(const kti_dataset *dataset, const kti_statistics *s, kt_error *error)
@@ -226,10 +226,10 @@ static kt_status print_json(const kti_dataset *dataset, const kti_statistics *s,
     json_t *root = json_pack(
         "{s:o, s:i, s:i, s:{s:s, s:f, s:f, s:f, s:f, s:o}, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "dataset",
         kti_json_text(dataset->name), "crystals", dataset->size, "rejected", dataset->rejected, "kappa",
-        "units", "W/(m K)", "min", s->least, "median", s->median, "mean", s->mean, "max", s->greatest,
-        "histogram", histogram, "sites", size_to_json(s->sites), "edges", size_to_json(s->edges),
-        "quotient_nodes", size_to_json(s->quotient_nodes), "quotient_edges", size_to_json(s->quotient_edges),
-        "elements", elements, "elements_outside", outside, "duplicates", pairs);
+        "units", "W/(m K)", "min", s->min, "median", s->median, "mean", s->mean, "max", s->max, "histogram",
+        histogram, "sites", size_to_json(s->sites), "edges", size_to_json(s->edges), "quotient_nodes",
+        size_to_json(s->quotient_nodes), "quotient_edges", size_to_json(s->quotient_edges), "elements",
+        elements, "elements_outside", outside, "duplicates", pairs);
     if (root && !lost)
         kti_json_print(root);
     json_decref(root);
@@ -282,7 +282,7 @@ static const kti_option option_table[] = {
      .take = take_format,
      .help = "table (default) or json"},
     {.kind = KTI_OPTION_INTEGER, .flag = "threads", .offset = AT(threads), .argument = "N", .min = 1,
-     .max = MOST_THREADS, .group = "check and stats",
+     .max = MAX_THREADS, .group = "check and stats",
      .help = "threads that read files (default: all processors)"},
     {.kind = KTI_OPTION_TEXT, .flag = "out", .letter = 'o', .offset = AT(fetch.out), .argument = "DIR",
      .group = "fetch",
@@ -293,7 +293,7 @@ static const kti_option option_table[] = {
      .max = INFINITY,
      .help = "no more than N entries, those of least kappa first (default: all)"},
     {.kind = KTI_OPTION_INTEGER, .flag = "page-size", .offset = AT(fetch.page_size), .argument = "N", .min = 1,
-     .max = MOST_ROWS,
+     .max = MAX_ROWS,
      .help = "entries a request (default 1000)"},
     {.kind = KTI_OPTION_TEXT, .flag = "url", .offset = AT(fetch.url), .argument = "BASE",
      .help = "another server with API/aflux/ and AFLOWDATA/ (default: https://aflow.org)"},

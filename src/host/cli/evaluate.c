@@ -22,26 +22,26 @@
 #include "predictor/model.h"
 #include "statistics/metrics.h"
 
-enum { MOST_COLUMNS = 32 };
+enum { MAX_COLUMNS = 32 };
 
 /* A data set, or several of them joined. */
 typedef struct column {
     char name[256];
     int sets;
-    int set[KT_MOST_DATA_SETS];
+    int set[KT_MAX_DATA_SETS];
 } column;
 
 typedef struct request {
     kti_judged_rows rows;
     kti_output format;
     bool quiet, progress;
-    const char *data[KT_MOST_DATA_SETS + 1];
+    const char *data[KT_MAX_DATA_SETS + 1];
     int sets;
-    kti_dataset dataset[KT_MOST_DATA_SETS];
-    uint64_t fingerprint[KT_MOST_DATA_SETS];
-    const char *mix[MOST_COLUMNS];
+    kti_dataset dataset[KT_MAX_DATA_SETS];
+    uint64_t fingerprint[KT_MAX_DATA_SETS];
+    const char *mix[MAX_COLUMNS];
     int mixes;
-    column column[KT_MOST_DATA_SETS + MOST_COLUMNS];
+    column column[KT_MAX_DATA_SETS + MAX_COLUMNS];
     int columns;
     kti_run_list runs;
 } request;
@@ -151,7 +151,7 @@ static void judged_destroy(judged *j)
 static kt_status score_column(const request *r, const column *c, const kt_model *model,
                               const kti_answers *answers, kt_scores *scores, kt_error *error)
 {
-    const kti_answers *list[KT_MOST_DATA_SETS];
+    const kti_answers *list[KT_MAX_DATA_SETS];
     kt_status status = KT_OK;
     for (int i = 0; i < c->sets; i++)
         list[i] = &answers[c->set[i]];
@@ -162,7 +162,7 @@ static kt_status score_column(const request *r, const column *c, const kt_model 
 
 static kt_status find_own(const request *r, int run, judged *j, kt_error *error)
 {
-    bool own[KT_MOST_DATA_SETS];
+    bool own[KT_MAX_DATA_SETS];
     j->own = kti_allocate((size_t)r->columns, sizeof *j->own);
     if (!j->own)
         return kti_fail_memory(error, "the scores");
@@ -178,7 +178,7 @@ static kt_status find_own(const request *r, int run, judged *j, kt_error *error)
 static kt_status judge(const request *r, int run, counter *c, judged *j, kt_error *error)
 {
     const kt_model_options options = kt_model_options_default();
-    kti_answers answers[KT_MOST_DATA_SETS] = {{0}};
+    kti_answers answers[KT_MAX_DATA_SETS] = {{0}};
     kt_model *model = NULL;
     kt_status status = kti_model_open(r->runs.path[run], &options, 0, &model, error);
     c->model = r->runs.name[run];
@@ -429,8 +429,8 @@ static bool take_data(void *target, const char *flag, const char *value)
 {
     request *r = target;
     (void)flag;
-    if (r->sets == KT_MOST_DATA_SETS)
-        return kti_cli_usage("evaluate", "at most %d data sets at a time", KT_MOST_DATA_SETS), false;
+    if (r->sets == KT_MAX_DATA_SETS)
+        return kti_cli_usage("evaluate", "at most %d data sets at a time", KT_MAX_DATA_SETS), false;
     r->data[r->sets++] = value;
     return true;
 }
@@ -439,8 +439,8 @@ static bool take_mix(void *target, const char *flag, const char *value)
 {
     request *r = target;
     (void)flag;
-    if (r->mixes == MOST_COLUMNS)
-        return kti_cli_usage("evaluate", "at most %d times --mix", MOST_COLUMNS), false;
+    if (r->mixes == MAX_COLUMNS)
+        return kti_cli_usage("evaluate", "at most %d times --mix", MAX_COLUMNS), false;
     if (!is_mix(value))
         return kti_cli_usage("evaluate", "--mix takes the names of several data sets, a,b, not `%s`", value),
                false;

@@ -62,36 +62,36 @@ int kti_cli_fail(const kt_error *error)
     return error->status == KT_INTERRUPTED ? KTI_EXIT_STOPPED : KTI_EXIT_FAILED;
 }
 
-bool kti_option_integer(const char *option, const char *text, int64_t least, int64_t most, int64_t *value)
+bool kti_option_integer(const char *option, const char *text, int64_t min, int64_t max, int64_t *value)
 {
     char *end;
     errno = 0;
     const long long read = strtoll(text, &end, 10);
     const bool digit =
         (text[0] >= '0' && text[0] <= '9') || (text[0] == '-' && text[1] >= '0' && text[1] <= '9');
-    if (digit && *end == '\0' && errno == 0 && read >= least && read <= most) {
+    if (digit && *end == '\0' && errno == 0 && read >= min && read <= max) {
         *value = read;
         return true;
     }
-    if (most == INT64_MAX)
-        kti_cli_warn("%s takes an integer from %lld on, not '%s'", option, (long long)least, text);
+    if (max == INT64_MAX)
+        kti_cli_warn("%s takes an integer from %lld on, not '%s'", option, (long long)min, text);
     else
-        kti_cli_warn("%s takes an integer from %lld to %lld, not '%s'", option, (long long)least,
-                     (long long)most, text);
+        kti_cli_warn("%s takes an integer from %lld to %lld, not '%s'", option, (long long)min,
+                     (long long)max, text);
     return false;
 }
 
-bool kti_option_number(const char *option, const char *text, double least, double most, double *value)
+bool kti_option_number(const char *option, const char *text, double min, double max, double *value)
 {
     double read;
-    if (kti_number_parse(text, &read) && read >= least && read <= most) {
+    if (kti_number_parse(text, &read) && read >= min && read <= max) {
         *value = read;
         return true;
     }
-    if (isfinite(most))
-        kti_cli_warn("%s takes a number from %g to %g, not '%s'", option, least, most, text);
+    if (isfinite(max))
+        kti_cli_warn("%s takes a number from %g to %g, not '%s'", option, min, max, text);
     else
-        kti_cli_warn("%s takes a number from %g on, not '%s'", option, least, text);
+        kti_cli_warn("%s takes a number from %g on, not '%s'", option, min, text);
     return false;
 }
 
@@ -178,11 +178,11 @@ static int spelling_distance(const char *a, const char *b)
 const char *kti_cli_nearest(const char *text, const char *const *choices)
 {
     const char *nearest = NULL;
-    int least = 3; /* three letters apart is another word */
+    int min = 3; /* three letters apart is another word */
     for (int i = 0; choices[i]; i++) {
         const int distance = spelling_distance(text, choices[i]);
-        if (distance < least && distance < (int)strlen(choices[i])) {
-            least = distance;
+        if (distance < min && distance < (int)strlen(choices[i])) {
+            min = distance;
             nearest = choices[i];
         }
     }

@@ -47,8 +47,8 @@ void kti_cli_warn(const char *format, ...) __attribute__((format(printf, 1, 2)))
 /* The value of an option: the whole text and nothing else, within the limits. false after printing a usage
  * error that names the option ("--epochs takes an integer from 1 to 100000, not 'many'"). INT64_MAX and
  * INFINITY mean no upper limit. */
-bool kti_option_integer(const char *option, const char *text, int64_t least, int64_t most, int64_t *value);
-bool kti_option_number(const char *option, const char *text, double least, double most, double *value);
+bool kti_option_integer(const char *option, const char *text, int64_t min, int64_t max, int64_t *value);
+bool kti_option_number(const char *option, const char *text, double min, double max, double *value);
 
 /* The place of `text` in choices[] (ends with NULL); -1 after printing a usage error. */
 int kti_option_choice(const char *option, const char *text, const char *const *choices);

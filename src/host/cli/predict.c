@@ -186,8 +186,8 @@ static void add_to_table(sink *s, const prediction *p)
     add_value(&s->table, p->all.mean);
     if (is_ensemble(s)) {
         add_value(&s->table, p->all.sd);
-        add_value(&s->table, p->all.least);
-        add_value(&s->table, p->all.greatest);
+        add_value(&s->table, p->all.min);
+        add_value(&s->table, p->all.max);
     }
     if (s->interval && !s->judged) {
         add_value(&s->table, p->all.low);
@@ -232,7 +232,7 @@ static kt_status write_csv(const sink *s, const prediction *p, kt_error *error)
     kti_text line = {0};
     kti_text_add_csv(&line, p->file);
     kti_text_add(&line, ",%s,%d,%.9g,%.9g,%.9g,%.9g", p->formula, p->atoms, p->all.mean, p->all.sd,
-                 p->all.least, p->all.greatest);
+                 p->all.min, p->all.max);
     if (s->interval)
         kti_text_add(&line, ",%.9g,%.9g", p->all.low, p->all.high);
     if (s->judged)
@@ -283,8 +283,8 @@ static kt_status add_to_json(sink *s, const prediction *p, kt_error *error)
     lost |= json_object_set_new(object, "atoms", json_integer(p->atoms));
     lost |= set_quantity(object, s->quantity, "mean", p->all.mean);
     lost |= set_quantity(object, s->quantity, "std", p->all.sd);
-    lost |= set_quantity(object, s->quantity, "min", p->all.least);
-    lost |= set_quantity(object, s->quantity, "max", p->all.greatest);
+    lost |= set_quantity(object, s->quantity, "min", p->all.min);
+    lost |= set_quantity(object, s->quantity, "max", p->all.max);
     if (s->interval) {
         lost |= set_quantity(object, s->quantity, "low", p->all.low);
         lost |= set_quantity(object, s->quantity, "high", p->all.high);

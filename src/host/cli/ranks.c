@@ -10,7 +10,7 @@
 #include "cli/options.h"
 #include "device/device.h"
 
-enum { MOST_LAUNCHED = 1 << 20, JOIN_SECONDS = 120 };
+enum { MAX_LAUNCHED = 1 << 20, JOIN_SECONDS = 120 };
 
 /* How many processes a launcher started beside this one; 1 if none did, 0 if it does not say. */
 static int count_launched(void)
@@ -21,7 +21,7 @@ static int count_launched(void)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *text = getenv(names[i]);
         const long size = text ? strtol(text, NULL, 10) : 0;
-        if (size > 0 && size <= MOST_LAUNCHED)
+        if (size > 0 && size <= MAX_LAUNCHED)
             return (int)size;
     }
     return getenv("PMIX_RANK") ? 0 : 1;

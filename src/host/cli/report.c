@@ -16,12 +16,12 @@
 #include "paper/published.h"
 #include "report/report.h"
 
-enum { MOST_THREADS = 1024, MOST_OTHERS = 16 };
+enum { MAX_THREADS = 1024, MAX_OTHERS = 16 };
 
 typedef struct request {
     kti_report_options report;
     const char *figures;
-    const char *others[MOST_OTHERS];
+    const char *others[MAX_OTHERS];
     bool formatted;
 } request;
 
@@ -30,8 +30,8 @@ typedef struct request {
 static bool take_other(void *target, const char *flag, const char *value)
 {
     request *r = target;
-    if (r->report.other_count == MOST_OTHERS)
-        return kti_cli_usage("report", "%s can be given %d times", flag, MOST_OTHERS), false;
+    if (r->report.other_count == MAX_OTHERS)
+        return kti_cli_usage("report", "%s can be given %d times", flag, MAX_OTHERS), false;
     r->others[r->report.other_count++] = value;
     return true;
 }
@@ -58,7 +58,7 @@ static const kti_option option_table[] = {
     {.kind = KTI_OPTION_OTHER, .flag = "format", .argument = "LIST", .take = take_formats,
      .help = "of svg (default), png, pdf: the files of --figures"},
     {.kind = KTI_OPTION_INTEGER, .flag = "threads", .offset = AT(report.threads), .argument = "N", .min = 1,
-     .max = MOST_THREADS,
+     .max = MAX_THREADS,
      .help = "that read a data set (default: all processors)"},
     {.kind = KTI_OPTION_END},
 };

@@ -23,7 +23,7 @@
 #include "report/scan_summary.h"
 #include "scan/scan.h"
 
-enum { MOST_SHOWN = 100000, MOST_THREADS = 1024 };
+enum { MAX_SHOWN = 100000, MAX_THREADS = 1024 };
 
 typedef struct request {
     kti_scan_options scan;
@@ -84,19 +84,19 @@ static void add_cells(kti_table *table, char *line)
     }
 }
 
-static kt_status show_some(const request *r, bool least, kt_error *error)
+static kt_status show_some(const request *r, bool min, kt_error *error)
 {
-    const int64_t most = least ? r->lowest : r->top;
+    const int64_t max = min ? r->lowest : r->top;
     kti_ranking list;
     FILE *file = fopen(r->scan.out, "r");
     char *line = NULL;
     size_t capacity = 0;
     kti_table table = {.columns = 5, .left = 2};
-    kt_status status = kti_ranking_create((int)most, free, &list, error);
+    kt_status status = kti_ranking_create((int)max, free, &list, error);
     if (status == KT_OK && !file)
         status = kti_fail_file(error, KT_IO, r->scan.out, "%s", strerror(errno));
     while (status == KT_OK && getline(&line, &capacity, file) >= 0)
-        status = keep(&list, least ? -mean_of(line) : mean_of(line), line, error);
+        status = keep(&list, min ? -mean_of(line) : mean_of(line), line, error);
     const bool kappa = r->scan.model_options.property == KT_KAPPA;
     kti_table_add(&table, "id");
     kti_table_add(&table, "formula");
@@ -108,7 +108,7 @@ static kt_status show_some(const request *r, bool least, kt_error *error)
     if (status == KT_OK && table.out_of_memory)
         status = kti_fail_memory(error, "the rows to show");
     if (status == KT_OK) {
-        printf("%s:\n", least ? "least" : "greatest");
+        printf("%s:\n", min ? "least" : "greatest");
         kti_table_print(&table, 0);
     }
     kti_table_destroy(&table);
@@ -179,16 +179,16 @@ static const kti_option option_table[] = {
     {.kind = KTI_OPTION_BOOLEAN, .flag = "features", .offset = AT(scan.features),
      .help = "columns of what the crystal is too: volume (Å^3), density (g/cm^3), atomic_density (1/Å^3), "
              "mean_mass (u), elements, space_group (number, by spglib)"},
-    {.kind = KTI_OPTION_LONG, .flag = "top", .offset = AT(top), .argument = "N", .min = 1, .max = MOST_SHOWN,
+    {.kind = KTI_OPTION_LONG, .flag = "top", .offset = AT(top), .argument = "N", .min = 1, .max = MAX_SHOWN,
      .help = "show the N rows with the greatest mean when it is done"},
     {.kind = KTI_OPTION_LONG, .flag = "lowest", .offset = AT(lowest), .argument = "N", .min = 1,
-     .max = MOST_SHOWN,
+     .max = MAX_SHOWN,
      .help = "show the N rows with the least mean when it is done"},
     {.kind = KTI_OPTION_CHOICE, .flag = "property", .offset = AT(scan.model_options.property),
      .argument = "NAME", .choices = kti_property_names, .group = "Prediction",
      .help = "kappa (default), W/(m K), or eform, the formation energy, eV/atom"},
     {.kind = KTI_OPTION_INTEGER, .flag = "threads", .offset = AT(scan.threads), .argument = "N", .min = 1,
-     .max = MOST_THREADS,
+     .max = MAX_THREADS,
      .help = "workers (default: all processors)"},
     {.kind = KTI_OPTION_BOOLEAN, .flag = "no-quotient", .offset = AT(scan.model_options.quotient),
      .help = "full graphs instead of their exact symmetry quotients: the same values, slower"},

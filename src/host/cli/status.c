@@ -221,7 +221,7 @@ static int find_tasks(const char *folder)
     const json_int_t tasks = json_integer_value(json_object_get(jobs, "tasks"));
     json_decref(jobs);
     free(path);
-    return tasks > 1 && tasks <= KTI_MOST_POINTS ? (int)tasks : 0;
+    return tasks > 1 && tasks <= KTI_MAX_POINTS ? (int)tasks : 0;
 }
 
 /* The run in a folder, else the points of a sweep, the parts of an array, the runs of several seeds. */

@@ -160,7 +160,7 @@ static kt_status check_path(const kt_train_options *options, kt_named kind, cons
 static kt_status check_paths(const request *r, const kt_train_options *options, kt_error *error)
 {
     kt_status status = KT_OK;
-    for (int i = 0; i < KT_MOST_DATA_SETS && options->data[i] && !r->after && status == KT_OK; i++)
+    for (int i = 0; i < KT_MAX_DATA_SETS && options->data[i] && !r->after && status == KT_OK; i++)
         status = check_path(options, KT_NAMED_DATA, options->data[i], error);
     if (options->from && !r->after && status == KT_OK)
         status = check_path(options, KT_NAMED_WEIGHTS, options->from, error);

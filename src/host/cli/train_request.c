@@ -45,10 +45,10 @@ const kti_option kti_train_run_options[] = {
 
 const kti_option kti_train_request_options[] = {
     {.kind = KTI_OPTION_INTEGER, .flag = "replicas", .offset = AT(replicas), .argument = "N", .min = 1,
-     .max = KT_MOST_REPLICAS, .group = "Several runs",
+     .max = KT_MAX_REPLICAS, .group = "Several runs",
      .help = "N seeds from --seed on, all folds of all of them at once: a run each in RUN/seed-<seed>"},
     {.kind = KTI_OPTION_INTEGER, .flag = "point", .offset = AT(only_point), .argument = "N", .min = 1,
-     .max = KTI_MOST_POINTS,
+     .max = KTI_MAX_POINTS,
      .help = "of a recipe in which keys list several values, a sweep: that combination alone. Without it all of them are "
              "trained one after another, a run each in RUN/points/<n>"},
     {.kind = KTI_OPTION_TEXT, .flag = "out", .offset = AT(out), .argument = "RUN", .group = run,
@@ -129,8 +129,8 @@ static int read_recipe(const kti_command *command, kti_train_request *r, const k
 /* The first --data takes the place of the recipe's data; others join it. */
 static bool add_data(kti_train_request *r, kt_train_options *o, const char *path)
 {
-    if (r->data_sets == KT_MOST_DATA_SETS) {
-        kti_cli_warn("at most %d data sets can be joined", KT_MOST_DATA_SETS);
+    if (r->data_sets == KT_MAX_DATA_SETS) {
+        kti_cli_warn("at most %d data sets can be joined", KT_MAX_DATA_SETS);
         return false;
     }
     if (r->data_sets == 0)
@@ -284,7 +284,7 @@ static void default_out(kti_train_request *r)
     const bool by_recipe = r->recipe.staged || r->points > 0;
     if (by_recipe)
         name_out(r, r->file, ".json");
-    for (int i = 0; i < KT_MOST_DATA_SETS && o->data[i] && !by_recipe; i++)
+    for (int i = 0; i < KT_MAX_DATA_SETS && o->data[i] && !by_recipe; i++)
         name_out(r, o->data[i], ".csv");
     r->out = r->default_out;
 }

@@ -178,7 +178,7 @@ static int export_model(const char *run, const char *out, const kti_export_optio
 /* ---- inspect ---- */
 
 typedef struct moments {
-    double least, greatest, mean, sd;
+    double min, max, mean, sd;
 } moments;
 
 static moments moments_of(const kti_tensor *tensor)
@@ -189,8 +189,8 @@ static moments moments_of(const kti_tensor *tensor)
         return (moments){NAN, NAN, NAN, NAN};
     for (size_t i = 0; i < tensor->elements; i++) {
         const double value = kti_tensor_value(tensor, i);
-        m.least = fmin(m.least, value);
-        m.greatest = fmax(m.greatest, value);
+        m.min = fmin(m.min, value);
+        m.max = fmax(m.max, value);
         sum += value;
     }
     m.mean = sum / (double)tensor->elements;
@@ -220,8 +220,8 @@ static kt_status print_tables(const char *path, const kti_tensors *tensors, kt_e
         kti_table_add(&table, "%s", kti_dtype_name(tensor->dtype));
         kti_table_add(&table, "%s", part_names[part_of(tensor)]);
         kti_table_add(&table, "%zu", tensor->elements);
-        kti_table_add(&table, "%.4g", m.least);
-        kti_table_add(&table, "%.4g", m.greatest);
+        kti_table_add(&table, "%.4g", m.min);
+        kti_table_add(&table, "%.4g", m.max);
         kti_table_add(&table, "%.4g", m.mean);
         kti_table_add(&table, "%.4g", m.sd);
     }
@@ -256,8 +256,8 @@ static json_t *tensor_to_json(const kti_tensor *tensor)
     return json_pack("{s:o, s:o, s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "name", kti_json_text(tensor->name),
                      "shape", shape, "dtype", kti_dtype_name(tensor->dtype), "part",
                      part_names[part_of(tensor)], "count", (json_int_t)tensor->elements, "min",
-                     kti_json_real(m.least), "max", kti_json_real(m.greatest), "mean", kti_json_real(m.mean),
-                     "std", kti_json_real(m.sd));
+                     kti_json_real(m.min), "max", kti_json_real(m.max), "mean", kti_json_real(m.mean), "std",
+                     kti_json_real(m.sd));
 }
 
 static kt_status print_json(const char *path, const kti_tensors *tensors, kt_error *error)

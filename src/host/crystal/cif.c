@@ -15,7 +15,7 @@
 #include "crystal/symmetry.h"
 
 /* A cell has 192 operations at most; a supercell may list more. */
-enum { MOST_OPERATIONS = 4096 };
+enum { MAX_OPERATIONS = 4096 };
 
 typedef struct cif {
     const char *file;
@@ -84,9 +84,9 @@ static kt_status read_listed_operations(cif *c, kt_error *error)
 {
     const kti_cif_column *column = &c->fields.columns[KTI_CIF_OPERATION];
     char shown[60];
-    if (column->count > MOST_OPERATIONS)
+    if (column->count > MAX_OPERATIONS)
         return kti_fail_line(error, KT_BAD_CRYSTAL, c->file, column->line, "more than %d symmetry operations",
-                             MOST_OPERATIONS);
+                             MAX_OPERATIONS);
     for (size_t i = 0; i < column->count; i++) {
         const kti_cif_value *value = &column->values[i];
         kti_operation *operation = &c->operations[c->operation_count];
@@ -137,7 +137,7 @@ static kt_status read_group(cif *c, kt_error *error)
 
 static kt_status read_symmetry(cif *c, kt_error *error)
 {
-    c->operations = kti_allocate(MOST_OPERATIONS, sizeof *c->operations);
+    c->operations = kti_allocate(MAX_OPERATIONS, sizeof *c->operations);
     if (!c->operations)
         return kti_fail_memory(error, "symmetry operations");
     return value_of(c, KTI_CIF_OPERATION, 0) ? read_listed_operations(c, error) : read_group(c, error);
@@ -211,9 +211,9 @@ static kt_status read_sites(cif *c, kt_error *error)
         return kti_fail_file(error, KT_BAD_CRYSTAL, c->file, "no site: no data block has _atom_site_fract_x");
     if (x->count == 0)
         return kti_fail_line(error, KT_BAD_CRYSTAL, c->file, x->line, "no site: the loop of sites is empty");
-    if (x->count > KTI_MOST_SITES)
+    if (x->count > KTI_MAX_SITES)
         return kti_fail_line(error, KT_BAD_CRYSTAL, c->file, x->line, "the crystal has more than %d sites",
-                             KTI_MOST_SITES);
+                             KTI_MAX_SITES);
     for (int tag = KTI_CIF_LABEL; tag < KTI_CIF_TAGS; tag++) {
         const kti_cif_column *column = &c->fields.columns[tag];
         if (column->line != 0 && column->count != x->count)
@@ -249,7 +249,7 @@ kt_status kti_cif_read(const char *data, size_t size, const char *name, kt_struc
         data += sizeof mark;
         size -= sizeof mark;
     }
-    kt_status status = kti_cif_fields_read(data, size, name, KTI_MOST_SITES + 1, &c.fields, error);
+    kt_status status = kti_cif_fields_read(data, size, name, KTI_MAX_SITES + 1, &c.fields, error);
     if (status == KT_OK)
         status = read_sites(&c, error);
     if (status == KT_OK)

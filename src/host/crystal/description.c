@@ -7,7 +7,7 @@
 
 #include "crystal/elements.h"
 
-enum { MOST_SYMMETRIC_SITES = 1000 };
+enum { MAX_SYMMETRIC_SITES = 1000 };
 
 static const double tolerance = 1e-2;              /* Å */
 static const double grams_a_u = 1.66053906660e-24; /* CODATA 2018 */
@@ -23,7 +23,7 @@ static int space_group(const kt_structure *s)
 {
     char symbol[11];
     double columns[3][3]; /* spglib's vectors are columns */
-    if (s->sites > MOST_SYMMETRIC_SITES)
+    if (s->sites > MAX_SYMMETRIC_SITES)
         return 0;
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)

@@ -37,9 +37,9 @@ static kt_status read_count(extxyz *x, kt_error *error)
                              "expected the number of sites, alone on its line");
     if (count == 0)
         return kti_fail_line(error, KT_BAD_CRYSTAL, x->file, 1, "the crystal has no site");
-    if (count > KTI_MOST_SITES)
+    if (count > KTI_MAX_SITES)
         return kti_fail_line(error, KT_BAD_CRYSTAL, x->file, 1, "the crystal has more than %d sites",
-                             KTI_MOST_SITES);
+                             KTI_MAX_SITES);
     x->sites = (int)count;
     return KT_OK;
 }

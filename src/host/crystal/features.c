@@ -10,9 +10,9 @@
 static const double FARTHEST = 12;    /* Å; a site without a neighbour within it has one there */
 static const double SHELL = 1.15;     /* bcc's second shell, at 1.155, is outside */
 static const double TOLERANCE = 0.01; /* Å; of a translation that leaves the crystal as it is */
-static const int64_t MOST_PAIRS = 4000000;
+static const int64_t MAX_PAIRS = 4000000;
 
-enum { MOST_REDUCED = 512 }; /* sites; the search for translations takes the cube of them at worst */
+enum { MAX_REDUCED = 512 }; /* sites; the search for translations takes the cube of them at worst */
 
 const char *kti_feature_name(kti_feature feature)
 {
@@ -66,14 +66,14 @@ static double electronegativity(int atomic_number)
 /* ---- neighbours ---- */
 
 typedef struct surroundings {
-    double least, mean; /* distance to the nearest site, Å */
+    double min, mean; /* distance to the nearest site, Å */
     double coordination;
 } surroundings;
 
 /* Each site's nearest distance; INFINITY where the pairs do not tell. Returns the greatest. */
 static double find_nearest(int sites, const kti_pair *pairs, int64_t count, double *nearest)
 {
-    double greatest = 0;
+    double max = 0;
     for (int s = 0; s < sites; s++)
         nearest[s] = INFINITY;
     for (int64_t p = 0; p < count; p++) {
@@ -84,8 +84,8 @@ static double find_nearest(int sites, const kti_pair *pairs, int64_t count, doub
             nearest[pair->second] = pair->distance;
     }
     for (int s = 0; s < sites; s++)
-        greatest = fmax(greatest, nearest[s]);
-    return greatest;
+        max = fmax(max, nearest[s]);
+    return max;
 }
 
 static int is_neighbour(double distance, double nearest)
@@ -97,16 +97,16 @@ static void summarise(int sites, const kti_pair *pairs, int64_t count, const dou
                       surroundings *out)
 {
     int64_t neighbours = 0;
-    double sum = 0, least = FARTHEST;
+    double sum = 0, min = FARTHEST;
     for (int64_t p = 0; p < count; p++) {
         neighbours += is_neighbour(pairs[p].distance, nearest[pairs[p].first]);
         neighbours += is_neighbour(pairs[p].distance, nearest[pairs[p].second]);
     }
     for (int s = 0; s < sites; s++) {
-        least = fmin(least, nearest[s]);
+        min = fmin(min, nearest[s]);
         sum += fmin(nearest[s], FARTHEST);
     }
-    *out = (surroundings){least, sum / sites, (double)neighbours / sites};
+    *out = (surroundings){min, sum / sites, (double)neighbours / sites};
 }
 
 static kt_status survey(const kt_structure *structure, const kti_lattice *lattice, const kti_pair *pairs,
@@ -121,10 +121,10 @@ static kt_status survey(const kt_structure *structure, const kti_lattice *lattic
         return kti_fail_memory(error, "a crystal's features");
     if (SHELL * find_nearest(sites, pairs, count, nearest) > cutoff) {
         status = kti_neighbours_find(lattice, (const double(*)[3])structure->fractional, sites, 1e-8,
-                                     SHELL * FARTHEST, MOST_PAIRS, &wider, &wider_count, error);
+                                     SHELL * FARTHEST, MAX_PAIRS, &wider, &wider_count, error);
         if (status != KT_OK)
             goto done;
-        if (wider_count <= MOST_PAIRS) { /* else a crystal of many thousand sites keeps what is known */
+        if (wider_count <= MAX_PAIRS) { /* else a crystal of many thousand sites keeps what is known */
             pairs = wider;
             count = wider_count;
             find_nearest(sites, pairs, count, nearest);
@@ -200,7 +200,7 @@ static kt_status count_primitive(const kt_structure *s, double *sites, kt_error 
         if (count[s->atomic_number[a]] < count[s->atomic_number[rarest]])
             rarest = a;
     }
-    if (divisor == 1 || s->sites > MOST_REDUCED)
+    if (divisor == 1 || s->sites > MAX_REDUCED)
         return KT_OK;
     places p = {.structure = s, .at = kti_allocate((size_t)s->sites, sizeof *p.at)};
     if (!p.at)
@@ -279,7 +279,7 @@ static void find_middle(const kt_structure *s, int middle[2])
 
 static void describe_elements(const kt_structure *s, double *value)
 {
-    int least = s->atomic_number[0], most = least, middle[2];
+    int min = s->atomic_number[0], max = min, middle[2];
     double mass = 0, sum = 0, electrons = 0, lightest = INFINITY, heaviest = 0;
     for (int a = 0; a < s->sites; a++) {
         const int number = s->atomic_number[a];
@@ -289,22 +289,22 @@ static void describe_elements(const kt_structure *s, double *value)
         electrons += kti_element_outer_electrons(number);
         lightest = fmin(lightest, own);
         heaviest = fmax(heaviest, own);
-        if (is_less(number, least))
-            least = number;
-        if (is_less(most, number))
-            most = number;
+        if (is_less(number, min))
+            min = number;
+        if (is_less(max, number))
+            max = number;
     }
     value[KTI_LOG_MEAN_MASS] = log(mass / s->sites);
     value[KTI_LOG_MASS_RATIO] = log(heaviest / lightest);
     value[KTI_ELECTRONEGATIVITY_MEAN] = sum / s->sites;
-    value[KTI_ELECTRONEGATIVITY_DIFFERENCE] = electronegativity(most) - electronegativity(least);
-    describe_element(least, value + KTI_LEAST_ELECTRONEGATIVITY);
-    describe_element(most, value + KTI_MOST_ELECTRONEGATIVITY);
+    value[KTI_ELECTRONEGATIVITY_DIFFERENCE] = electronegativity(max) - electronegativity(min);
+    describe_element(min, value + KTI_MIN_ELECTRONEGATIVITY);
+    describe_element(max, value + KTI_MAX_ELECTRONEGATIVITY);
     find_middle(s, middle);
-    value[KTI_LEAST_D_ELECTRONS] = kti_element_d_electrons(least);
-    value[KTI_LEAST_ELECTRON_AFFINITY] = kti_element_electron_affinity(least);
-    value[KTI_MOST_D_ELECTRONS] = kti_element_d_electrons(most);
-    value[KTI_LOG_ANION_CHARGE] = log(anion_charge(most));
+    value[KTI_MIN_D_ELECTRONS] = kti_element_d_electrons(min);
+    value[KTI_MIN_ELECTRON_AFFINITY] = kti_element_electron_affinity(min);
+    value[KTI_MAX_D_ELECTRONS] = kti_element_d_electrons(max);
+    value[KTI_LOG_ANION_CHARGE] = log(anion_charge(max));
     value[KTI_OUTER_ELECTRONS] = electrons / s->sites;
     value[KTI_MIDDLE_ELECTRONEGATIVITY] = (electronegativity(middle[0]) + electronegativity(middle[1])) / 2;
     value[KTI_MIDDLE_ROW] = (kti_element_row(middle[0]) + kti_element_row(middle[1])) / 2.0;
@@ -318,7 +318,7 @@ static void estimate(double *value)
     const double volume = exp(value[KTI_LOG_VOLUME]), mass = exp(value[KTI_LOG_MEAN_MASS]);
     const double distance = exp(value[KTI_LOG_MEAN_DISTANCE]);
     const double neighbours = fmin(fmax(value[KTI_COORDINATION], 1), 12);
-    const double ionicity = fmin(fabs(value[KTI_MOST_VALENCE] - value[KTI_LEAST_VALENCE]) / 2, 3);
+    const double ionicity = fmin(fabs(value[KTI_MAX_VALENCE] - value[KTI_MIN_VALENCE]) / 2, 3);
     const double modulus = neighbours / 4 * (1971 - 220 * ionicity) * pow(distance, -3.5);
     const double density = mass * unit / (volume * 1e-30), velocity = sqrt(modulus * 1e9 / density);
     const double debye = hbar / boltzmann * cbrt(6 * pi * pi / volume) * 1e10 * velocity;
@@ -343,7 +343,7 @@ kt_status kti_features_compute(const kt_structure *structure, const kti_lattice 
     describe_elements(structure, value);
     value[KTI_LOG_VOLUME] =
         log(fabs(kti_lattice_volume((const double(*)[3])structure->lattice)) / structure->sites);
-    value[KTI_LOG_NEAREST_DISTANCE] = log(around.least);
+    value[KTI_LOG_NEAREST_DISTANCE] = log(around.min);
     value[KTI_LOG_MEAN_DISTANCE] = log(around.mean);
     value[KTI_COORDINATION] = around.coordination;
     value[KTI_LOG_SITES] = log(sites);

@@ -23,21 +23,21 @@ typedef enum kti_feature {
     KTI_LOG_SITES,    /* of the primitive cell; of more than 512 sites, of the cell as given */
     KTI_ELECTRONEGATIVITY_MEAN,       /* of the sites, Pauling's */
     KTI_ELECTRONEGATIVITY_DIFFERENCE, /* most less least */
-    KTI_LEAST_ELECTRONEGATIVITY, /* He, Ne and Ar, which Pauling's scale leaves out: of Allred and Rochow */
-    KTI_LEAST_ROW,
-    KTI_LEAST_GROUP,
-    KTI_LEAST_RADIUS, /* pm */
-    KTI_LEAST_LOG_MASS,
-    KTI_LEAST_VALENCE, /* kti_element_valence */
-    KTI_MOST_ELECTRONEGATIVITY,
-    KTI_MOST_ROW,
-    KTI_MOST_GROUP,
-    KTI_MOST_RADIUS,
-    KTI_MOST_LOG_MASS,
-    KTI_MOST_VALENCE,
-    KTI_LEAST_D_ELECTRONS,
-    KTI_LEAST_ELECTRON_AFFINITY, /* eV */
-    KTI_MOST_D_ELECTRONS,
+    KTI_MIN_ELECTRONEGATIVITY, /* He, Ne and Ar, which Pauling's scale leaves out: of Allred and Rochow */
+    KTI_MIN_ROW,
+    KTI_MIN_GROUP,
+    KTI_MIN_RADIUS, /* pm */
+    KTI_MIN_LOG_MASS,
+    KTI_MIN_VALENCE, /* kti_element_valence */
+    KTI_MAX_ELECTRONEGATIVITY,
+    KTI_MAX_ROW,
+    KTI_MAX_GROUP,
+    KTI_MAX_RADIUS,
+    KTI_MAX_LOG_MASS,
+    KTI_MAX_VALENCE,
+    KTI_MIN_D_ELECTRONS,
+    KTI_MIN_ELECTRON_AFFINITY, /* eV */
+    KTI_MAX_D_ELECTRONS,
     KTI_LOG_ANION_CHARGE, /* electrons that `most` lacks of a closed shell, in groups 14 to 17 and hydrogen; else 2 */
     KTI_OUTER_ELECTRONS, /* kti_element_outer_electrons, mean over the sites: 8 / 3 or 18 / 3 in half-Heuslers */
     KTI_MIDDLE_ELECTRONEGATIVITY, /* of the crystal's elements, each once, the median; of an even number the mean of both */

@@ -10,11 +10,11 @@
 #include "crystal/neighbours.h"
 #include "crystal/refine.h"
 
-static const double SELF = 1e-8;            /* Å; a site is not its own neighbour */
-static const double WIDEST = 10;            /* gaps that a label may span */
-static const double SMALLEST_GAP = 1e-13;   /* Å; below it only equal distances share a label */
-static const int64_t MOST_EDGES = 8000000;  /* directed, of the crystal: 20,000 sites with 400 neighbours */
-static const int MOST_GRAPH_EDGES = 150000; /* of the graph: the network takes 6 KB for each */
+static const double SELF = 1e-8;           /* Å; a site is not its own neighbour */
+static const double WIDEST = 10;           /* gaps that a label may span */
+static const double SMALLEST_GAP = 1e-13;  /* Å; below it only equal distances share a label */
+static const int64_t MAX_EDGES = 8000000;  /* directed, of the crystal: 20,000 sites with 400 neighbours */
+static const int MAX_GRAPH_EDGES = 150000; /* of the graph: the network takes 6 KB for each */
 
 kti_graph_options kti_graph_options_default(void)
 {
@@ -273,13 +273,13 @@ kt_status kti_graph_create(const kt_structure *structure, const kti_graph_option
     if (status != KT_OK)
         return status;
     status = kti_neighbours_find(&lattice, (const double(*)[3])structure->fractional, structure->sites, SELF,
-                                 options->cutoff, MOST_EDGES / 2, &w.pairs, &w.pair_count, error);
+                                 options->cutoff, MAX_EDGES / 2, &w.pairs, &w.pair_count, error);
     if (status != KT_OK)
         goto done;
-    if (w.pair_count > MOST_EDGES / 2) {
+    if (w.pair_count > MAX_EDGES / 2) {
         status =
             kti_fail_file(error, KT_BAD_CRYSTAL, file, "the crystal has more than %lld edges within %g Å",
-                          (long long)MOST_EDGES, options->cutoff);
+                          (long long)MAX_EDGES, options->cutoff);
         goto done;
     }
     status = kti_features_compute(structure, &lattice, w.pairs, w.pair_count, options->cutoff, graph->feature,
@@ -302,10 +302,10 @@ kt_status kti_graph_create(const kt_structure *structure, const kti_graph_option
     if (status == KT_OK)
         status = options->quotient ? make_quotient(&w, structure, graph, error)
                                    : make_full(&w, structure, graph, error);
-    if (status == KT_OK && graph->edges > MOST_GRAPH_EDGES)
+    if (status == KT_OK && graph->edges > MAX_GRAPH_EDGES)
         status = kti_fail_file(error, KT_BAD_CRYSTAL, file,
                                "its graph has %d different edges; at most %d are worked with", graph->edges,
-                               MOST_GRAPH_EDGES);
+                               MAX_GRAPH_EDGES);
 done:
     discard(&w);
     if (status != KT_OK)

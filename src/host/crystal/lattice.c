@@ -67,20 +67,20 @@ static void reduce_third(kti_lattice *lattice)
     double aa = dot(a, a), ab = dot(a, b), bb = dot(b, b), ac = dot(a, c), bc = dot(b, c);
     double determinant = aa * bb - ab * ab;
     double x = round((ac * bb - bc * ab) / determinant), y = round((bc * aa - ac * ab) / determinant);
-    double least = INFINITY, best_x = 0, best_y = 0;
+    double min = INFINITY, best_x = 0, best_y = 0;
     for (int i = -1; i <= 1; i++) {
         for (int j = -1; j <= 1; j++) {
             double rest[3];
             for (int k = 0; k < 3; k++)
                 rest[k] = c[k] - (x + i) * a[k] - (y + j) * b[k];
-            if (dot(rest, rest) < least * (1 - 1e-12)) {
-                least = dot(rest, rest);
+            if (dot(rest, rest) < min * (1 - 1e-12)) {
+                min = dot(rest, rest);
                 best_x = x + i;
                 best_y = y + j;
             }
         }
     }
-    if (least < dot(c, c) * (1 - 1e-12)) {
+    if (min < dot(c, c) * (1 - 1e-12)) {
         subtract_row(lattice, 2, 0, best_x);
         subtract_row(lattice, 2, 1, best_y);
     }

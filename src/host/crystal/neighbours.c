@@ -26,11 +26,11 @@ typedef struct bins {
 } bins;
 
 /* At most about two bins a site: a lone atom in a huge cell must not cost a huge table. */
-static void choose_bins(const kti_lattice *lattice, int sites, double most, bins *b)
+static void choose_bins(const kti_lattice *lattice, int sites, double max, bins *b)
 {
     double wanted[3], allowed = 2.0 * sites + 8;
     for (int i = 0; i < 3; i++)
-        wanted[i] = fmax(1, floor(lattice->heights[i] / (most + 2 * TOLERANCE)));
+        wanted[i] = fmax(1, floor(lattice->heights[i] / (max + 2 * TOLERANCE)));
     while (wanted[0] * wanted[1] * wanted[2] > allowed) {
         int largest = 0;
         for (int i = 1; i < 3; i++)
@@ -40,7 +40,7 @@ static void choose_bins(const kti_lattice *lattice, int sites, double most, bins
     }
     for (int i = 0; i < 3; i++) {
         b->count[i] = (int)wanted[i];
-        b->reach[i] = (int)ceil((most + TOLERANCE) * wanted[i] / lattice->heights[i]);
+        b->reach[i] = (int)ceil((max + TOLERANCE) * wanted[i] / lattice->heights[i]);
     }
 }
 
@@ -102,9 +102,9 @@ typedef struct pair_list {
 /* Pairs of one site with the sites of one shifted bin. Only second >= first is kept, and of a site's own
  * images one of each two opposite ones: so both directions of an edge have bit-equal distances. */
 static int search_bin(const bins *b, const placed *from, int bin, const double offset[3], bool forward,
-                      double least, double most, size_t limit, pair_list *found)
+                      double min, double max, size_t limit, pair_list *found)
 {
-    double reach = most + TOLERANCE, reach2 = reach * reach * (1 + 1e-12);
+    double reach = max + TOLERANCE, reach2 = reach * reach * (1 + 1e-12);
     for (int32_t p = b->begin[bin]; p < b->begin[bin + 1]; p++) {
         const placed *to = &b->placed[p];
         if (to->site < from->site || (to->site == from->site && !forward))
@@ -115,7 +115,7 @@ static int search_bin(const bins *b, const placed *from, int bin, const double o
         if (square > reach2)
             continue;
         double distance = sqrt(square);
-        if (!(distance > least && distance <= reach))
+        if (!(distance > min && distance <= reach))
             continue;
         if (kti_grow((void **)&found->pairs, found->count, &found->capacity, sizeof *found->pairs) != 0)
             return -1;
@@ -126,7 +126,7 @@ static int search_bin(const bins *b, const placed *from, int bin, const double o
     return 0;
 }
 
-static int search_site(const kti_lattice *lattice, const bins *b, int site, double least, double most,
+static int search_site(const kti_lattice *lattice, const bins *b, int site, double min, double max,
                        size_t limit, pair_list *found)
 {
     const placed *from = &b->placed[b->place[site]];
@@ -146,7 +146,7 @@ static int search_site(const kti_lattice *lattice, const bins *b, int site, doub
                     offset[x] = s0 * lattice->vectors[0][x] + s1 * lattice->vectors[1][x] +
                                 s2 * lattice->vectors[2][x];
                 bool forward = s0 > 0 || (s0 == 0 && (s1 > 0 || (s1 == 0 && s2 > 0)));
-                int stop = search_bin(b, from, bin, offset, forward, least, most, limit, found);
+                int stop = search_bin(b, from, bin, offset, forward, min, max, limit, found);
                 if (stop)
                     return stop;
             }
@@ -156,18 +156,18 @@ static int search_site(const kti_lattice *lattice, const bins *b, int site, doub
 }
 
 kt_status kti_neighbours_find(const kti_lattice *lattice, const double (*fractional)[3], int sites,
-                              double least, double most, int64_t limit, kti_pair **pairs, int64_t *count,
+                              double min, double max, int64_t limit, kti_pair **pairs, int64_t *count,
                               kt_error *error)
 {
     bins b = {0};
     pair_list found = {0};
     *pairs = NULL;
     *count = 0;
-    choose_bins(lattice, sites, most, &b);
+    choose_bins(lattice, sites, max, &b);
     kt_status status = fill_bins(lattice, fractional, sites, &b, error);
     int stop = 0;
     for (int s = 0; status == KT_OK && stop == 0 && s < sites; s++)
-        stop = search_site(lattice, &b, s, least, most, (size_t)limit, &found);
+        stop = search_site(lattice, &b, s, min, max, (size_t)limit, &found);
     if (stop < 0)
         status = kti_fail_memory(error, "the neighbours");
     if (status == KT_OK) {

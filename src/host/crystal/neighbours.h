@@ -17,7 +17,7 @@ typedef struct kti_pair {
  * after limit + 1 pairs, so that a caller who allows `limit` of them sees *count > limit without paying for
  * the rest. KT_OUT_OF_MEMORY. */
 kt_status kti_neighbours_find(const kti_lattice *lattice, const double (*fractional)[3], int sites,
-                              double least, double most, int64_t limit, kti_pair **pairs, int64_t *count,
+                              double min, double max, int64_t limit, kti_pair **pairs, int64_t *count,
                               kt_error *error);
 
 #endif

@@ -11,7 +11,7 @@
 #include "crystal/sites.h"
 #include "crystal/text.h"
 
-enum { MOST_KINDS = 1000 };
+enum { MAX_KINDS = 1000 };
 
 typedef struct poscar {
     kti_lines lines;
@@ -19,8 +19,8 @@ typedef struct poscar {
     double lattice[3][3];
     double scale[3]; /* of Cartesian x, y, z */
     int kinds;
-    int element[MOST_KINDS];
-    int count[MOST_KINDS];
+    int element[MAX_KINDS];
+    int count[MAX_KINDS];
     int sites;
     bool cartesian;
 } poscar;
@@ -114,9 +114,9 @@ static kt_status read_elements(poscar *p, kt_error *error)
         if (p->kinds == 0 && word.begin[0] >= '0' && word.begin[0] <= '9')
             return kti_fail_line(error, KT_BAD_FORMAT, p->file, p->lines.number,
                                  "no line of element symbols before the counts (VASP 4 format): add one");
-        if (p->kinds == MOST_KINDS)
+        if (p->kinds == MAX_KINDS)
             return kti_fail_line(error, KT_BAD_FORMAT, p->file, p->lines.number,
-                                 "more than %d element symbols", MOST_KINDS);
+                                 "more than %d element symbols", MAX_KINDS);
         p->element[p->kinds] = element_of(word);
         if (p->element[p->kinds] == 0)
             return kti_fail_line(error, KT_BAD_CRYSTAL, p->file, p->lines.number, "unknown element '%s'",
@@ -137,9 +137,9 @@ static kt_status read_counts(poscar *p, kt_error *error)
     for (int i = 0; i < p->kinds; i++) {
         if (!kti_next_number(&line, &count, &word) || count < 0 || count != floor(count))
             return bad(p, error, expected);
-        if (count > KTI_MOST_SITES || p->sites + (int)count > KTI_MOST_SITES)
+        if (count > KTI_MAX_SITES || p->sites + (int)count > KTI_MAX_SITES)
             return kti_fail_line(error, KT_BAD_CRYSTAL, p->file, p->lines.number,
-                                 "the crystal has more than %d sites", KTI_MOST_SITES);
+                                 "the crystal has more than %d sites", KTI_MAX_SITES);
         p->count[i] = (int)count;
         p->sites += p->count[i];
     }

@@ -21,9 +21,9 @@ kt_status kti_sites_add(kti_sites *sites, const kti_site *site, const char *file
                 error, KT_BAD_CRYSTAL, file, site->line,
                 "site '%s': the fractional coordinate %c is %g; it must be finite and within %g", site->label,
                 'x' + i, site->fractional[i], FARTHEST);
-    if (sites->count == KTI_MOST_SITES)
+    if (sites->count == KTI_MAX_SITES)
         return kti_fail_line(error, KT_BAD_CRYSTAL, file, site->line, "the crystal has more than %d sites",
-                             KTI_MOST_SITES);
+                             KTI_MAX_SITES);
     if (kti_grow((void **)&sites->sites, sites->count, &sites->capacity, sizeof *sites->sites) != 0)
         return kti_fail_memory(error, "the sites of a crystal");
     sites->sites[sites->count++] = *site;

@@ -8,7 +8,7 @@
 #include "crystal/text.h"
 #include <kappatune/structure.h>
 
-enum { KTI_MOST_SITES = 20000 };
+enum { KTI_MAX_SITES = 20000 };
 
 typedef struct kti_site {
     int atomic_number;

@@ -16,23 +16,23 @@ static int64_t sum_of_largest(const kti_graph *const *list, int size, int count,
     int64_t sum = 0;
     int taken = 0, bound = INT32_MAX;
     while (taken < count && taken < size) {
-        int greatest = -1, repeats = 0;
+        int max = -1, repeats = 0;
         for (int i = 0; i < size; i++) {
             int value = edges ? list[i]->edges : list[i]->nodes;
             if (value >= bound)
                 continue;
-            if (value > greatest) {
-                greatest = value;
+            if (value > max) {
+                max = value;
                 repeats = 0;
             }
-            repeats += value == greatest;
+            repeats += value == max;
         }
-        if (greatest < 0)
+        if (max < 0)
             break;
         int used = repeats < count - taken ? repeats : count - taken;
-        sum += (int64_t)used * greatest;
+        sum += (int64_t)used * max;
         taken += used;
-        bound = greatest;
+        bound = max;
     }
     return sum;
 }

@@ -13,7 +13,7 @@
 #include "data/prototype.h"
 #include "data/rows.h"
 
-enum { MOST_THREADS = 1024 };
+enum { MAX_THREADS = 1024 };
 
 kti_dataset_options kti_dataset_options_default(void)
 {
@@ -251,8 +251,8 @@ kt_status kti_dataset_read(const char *path, const kti_dataset_options *options,
     work shared = {.rows = &rows, .options = options};
     kt_status status = KT_OK;
     *dataset = (kti_dataset){0};
-    if (options->threads < 1 || options->threads > MOST_THREADS)
-        return kti_fail(error, KT_BAD_ARGUMENT, "a data set is read by 1 to %d threads, not %d", MOST_THREADS,
+    if (options->threads < 1 || options->threads > MAX_THREADS)
+        return kti_fail(error, KT_BAD_ARGUMENT, "a data set is read by 1 to %d threads, not %d", MAX_THREADS,
                         options->threads);
     status = kti_rows_read(path, &rows, error);
     if (status != KT_OK)
@@ -437,7 +437,7 @@ kt_status kti_dataset_read_all(const char *const *paths, const kti_dataset_optio
                                kti_dataset *dataset, kt_error *error)
 {
     kt_status status = kti_dataset_read(paths[0], options, dataset, error);
-    for (int i = 1; i < KT_MOST_DATA_SETS && paths[i] && status == KT_OK; i++) {
+    for (int i = 1; i < KT_MAX_DATA_SETS && paths[i] && status == KT_OK; i++) {
         kti_dataset next = {0};
         status = kti_dataset_read(paths[i], options, &next, error);
         if (status == KT_OK && next.size > INT32_MAX - dataset->size)

@@ -38,7 +38,7 @@ typedef struct kti_dataset_part {
 typedef struct kti_dataset {
     char *name; /* the parts' names, joined by +; owned */
     int parts;
-    kti_dataset_part part[KT_MOST_DATA_SETS];
+    kti_dataset_part part[KT_MAX_DATA_SETS];
     int size;
     kti_crystal *crystals; /* [size] part by part, in the order of the rows */
     int rejected;
@@ -63,7 +63,7 @@ kti_dataset_options kti_dataset_options_default(void);
 kt_status kti_dataset_read(const char *path, const kti_dataset_options *options, kti_dataset *dataset,
                            kt_error *error);
 
-/* Reads several data sets and joins them: paths[KT_MOST_DATA_SETS], the first NULL ends the list. One alone is as
+/* Reads several data sets and joins them: paths[KT_MAX_DATA_SETS], the first NULL ends the list. One alone is as
  * kti_dataset_read gives it. KT_BAD_ARGUMENT, naming both, for the same data set twice. */
 kt_status kti_dataset_read_all(const char *const *paths, const kti_dataset_options *options,
                                kti_dataset *dataset, kt_error *error);

@@ -4,7 +4,7 @@
 
 #include "crystal/elements.h"
 
-enum { MOST_COUNT = 9999 };
+enum { MAX_COUNT = 9999 };
 
 /* A count has no leading zero and no 0 alone; without digits it is 1. */
 static bool read_count(const char **cursor, int *count)
@@ -13,12 +13,12 @@ static bool read_count(const char **cursor, int *count)
     *count = 0;
     if (*text == '0')
         return false;
-    while (*text >= '0' && *text <= '9' && *count <= MOST_COUNT)
+    while (*text >= '0' && *text <= '9' && *count <= MAX_COUNT)
         *count = 10 * *count + (*text++ - '0');
     if (text == *cursor)
         *count = 1;
     *cursor = text;
-    return *count <= MOST_COUNT;
+    return *count <= MAX_COUNT;
 }
 
 bool kti_formula_term(const char **cursor, int *atomic_number, int *count)

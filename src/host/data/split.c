@@ -9,14 +9,14 @@
 
 /* Uniform on 0..most: 32-bit outputs masked to the next power of two, rejected above `most`, as numpy draws
  * them. */
-static uint32_t draw(const gsl_rng_type *generator, void *state, uint32_t most)
+static uint32_t draw(const gsl_rng_type *generator, void *state, uint32_t max)
 {
-    uint32_t mask = most, value;
+    uint32_t mask = max, value;
     for (int shift = 1; shift < 32; shift *= 2)
         mask |= mask >> shift;
     do
         value = (uint32_t)generator->get(state) & mask;
-    while (value > most);
+    while (value > max);
     return value;
 }
 

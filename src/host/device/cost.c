@@ -177,7 +177,7 @@ static kti_cost cost_of(const kti_operation *operation, const double rows[KT_ROW
 
 kti_cost kti_operation_cost(const kti_operation *operation, const double rows[KT_ROW_KINDS])
 {
-    kt_kernel_id kernels[KTI_KERNELS_MOST];
+    kt_kernel_id kernels[KTI_KERNELS_MAX];
     kti_cost cost = cost_of(operation, rows);
     cost.launches = kti_operation_kernels(operation, kernels);
     return cost;

@@ -117,7 +117,7 @@ void kti_cuda_blas_destroy(kti_cuda_blas *blas); /* NULL-safe */
 /* Whether cuBLAS can do the product at all; the others are our own kernels'. */
 bool kti_cuda_blas_can(const kt_gemm *gemm);
 
-/* The product for the first gemm->rows.most rows of each fold of [first, first + count); rows beyond the batch are garbage.
+/* The product for the first gemm->rows.max rows of each fold of [first, first + count); rows beyond the batch are garbage.
  * *done is false where cuBLAS has no algorithm for it. */
 kt_status kti_cuda_blas_multiply(kti_cuda *cuda, const kt_gemm *gemm, int first, int count, bool *done,
                                  kt_error *error);
@@ -152,7 +152,7 @@ void kti_cuda_dnn_destroy(kti_cuda_dnn *dnn); /* NULL-safe */
 /* Whether cuDNN can do the layer at all. */
 bool kti_cuda_dnn_can(const kt_layer_forward *layer);
 
-/* Makes what the layer's first rest.rows.most rows of folds [first, first + count) need, outside of a capture; *exists is
+/* Makes what the layer's first rest.rows.max rows of folds [first, first + count) need, outside of a capture; *exists is
  * false where cuDNN has no engine for the shape. */
 kt_status kti_cuda_dnn_prepare(kti_cuda *cuda, const kt_layer_forward *layer, int first, int count,
                                bool *exists, kt_error *error);

@@ -232,7 +232,7 @@ kt_status kti_cuda_blas_multiply(kti_cuda *cuda, const kt_gemm *gemm, int first,
     kt_status status = find(cuda->blas, gemm, &chosen, error);
     if (status != KT_OK || !chosen->exists)
         return status;
-    status = make_product(gemm, gemm->rows.most, count, &p, error);
+    status = make_product(gemm, gemm->rows.max, count, &p, error);
     if (status != KT_OK)
         return status;
     kt_real *out = kt_rows(gemm->c, first);

@@ -118,7 +118,7 @@ static extent extent_of(const kt_layer_forward *layer, int folds)
     e.fold_weights = p->b.fold_stride;
     e.fold_bias = layer->rest.bias.fold_stride;
     e.fold_out = p->c.fold_stride;
-    e.rows = p->rows.most;
+    e.rows = p->rows.max;
     e.folds = folds;
     return e;
 }
@@ -127,7 +127,7 @@ static extent extent_of(const kt_layer_forward *layer, int folds)
 static kt_layer_forward nominal(const kt_layer_forward *layer)
 {
     kt_layer_forward of = *layer;
-    of.product.rows.most = NOMINAL_ROWS;
+    of.product.rows.max = NOMINAL_ROWS;
     of.product.a.fold_stride = (int64_t)NOMINAL_ROWS * of.product.a.stride;
     of.product.b.fold_stride = (int64_t)of.product.n * of.product.b.stride;
     of.product.c.fold_stride = (int64_t)NOMINAL_ROWS * of.product.c.stride;
@@ -240,7 +240,7 @@ static kt_status add_plan(kti_cuda_dnn *dnn, const kt_layer_forward *layer, cons
         return kti_fail(error, KT_DEVICE,
                         "cuDNN's engine for layers of %d x %d does not do %d folds of %d rows: use --device "
                         "cuda",
-                        layer->product.n, layer->product.k, folds, layer->product.rows.most);
+                        layer->product.n, layer->product.k, folds, layer->product.rows.max);
     dnn->plan[dnn->plans++] = made;
     return KT_OK;
 }
@@ -251,7 +251,7 @@ static size_t scratch_bytes(const engine *chosen, const kt_layer_forward *layer,
 {
     if (chosen->form == KTI_DNN_FUSED)
         return 0;
-    const size_t bytes = (size_t)(first + count) * (size_t)layer->product.rows.most *
+    const size_t bytes = (size_t)(first + count) * (size_t)layer->product.rows.max *
                          (size_t)layer->product.c.stride * sizeof(kt_real);
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
@@ -309,27 +309,27 @@ kt_status kti_cuda_dnn_forward(kti_cuda *cuda, const kt_layer_forward *layer, in
     kt_gemm product = layer->product;
     if (chosen->form == KTI_DNN_EPILOGUE) {
         product.c.data = (kt_real *)(void *)block;
-        product.c.fold_stride = (int64_t)product.rows.most * product.c.stride;
+        product.c.fold_stride = (int64_t)product.rows.max * product.c.stride;
         status = kti_cuda_multiply(cuda, &product, first, count, error);
         if (status != KT_OK)
             return status;
     }
-    enum { MOST = 5 };
+    enum { MAX = 5 };
     const struct {
         int64_t name;
         void *memory;
         bool used;
-    } tensor[MOST] = {
+    } tensor[MAX] = {
         {KTI_DNN_IN, kt_rows(product.a, first), chosen->form == KTI_DNN_FUSED},
         {KTI_DNN_WEIGHTS, kt_rows(product.b, first), chosen->form == KTI_DNN_FUSED},
         {KTI_DNN_PRODUCT, kt_rows(product.c, first), chosen->form == KTI_DNN_EPILOGUE},
         {KTI_DNN_BIAS, kt_rows(layer->rest.bias, first), true},
         {KTI_DNN_LN2, &ln2, layer->rest.activation == KT_SOFTPLUS},
     };
-    int64_t name[MOST + 1] = {KTI_DNN_OUT};
-    void *memory[MOST + 1] = {kt_rows(layer->rest.out, first)};
+    int64_t name[MAX + 1] = {KTI_DNN_OUT};
+    void *memory[MAX + 1] = {kt_rows(layer->rest.out, first)};
     int tensors = 1;
-    for (int i = 0; i < MOST; i++)
+    for (int i = 0; i < MAX; i++)
         if (tensor[i].used) {
             name[tensors] = tensor[i].name;
             memory[tensors++] = tensor[i].memory;

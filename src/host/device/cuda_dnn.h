@@ -33,7 +33,7 @@ kt_status kti_dnn_check(cudnnStatus_t code, const char *what, kt_error *error);
 
 void kti_dnn_destroy_list(kti_dnn_list *list);
 
-/* Describes the layer for so many folds and for product.rows.most rows; all that is made goes to the list, also on failure. */
+/* Describes the layer for so many folds and for product.rows.max rows; all that is made goes to the list, also on failure. */
 kt_status kti_dnn_describe(cudnnHandle_t handle, const kt_layer_forward *layer, kti_dnn_form form, int folds,
                            kti_dnn_list *list, cudnnBackendDescriptor_t *graph, kt_error *error);
 

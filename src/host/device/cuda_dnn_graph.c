@@ -150,7 +150,7 @@ kt_status kti_dnn_describe(cudnnHandle_t handle, const kt_layer_forward *layer, 
     enum { SUM = KTI_DNN_LN2 + 1, SOFTPLUS, OPERATIONS = 4 };
     builder b = {.list = list, .error = error};
     const kt_gemm *p = &layer->product;
-    const int64_t f = folds, r = p->rows.most, n = p->n, k = p->k;
+    const int64_t f = folds, r = p->rows.max, n = p->n, k = p->k;
     const int64_t size[3] = {f, r, n};
     cudnnBackendDescriptor_t operations[OPERATIONS], product, x;
     int count = 0;
@@ -261,10 +261,10 @@ static kt_status ask(cudnnBackendDescriptor_t graph, cudnnBackendHeurMode_t mode
                      bool (*fits)(void *context, const kti_dnn_engine *engine), void *context,
                      kti_dnn_engine *engine, bool *found, kt_error *error)
 {
-    enum { MOST = KTI_DNN_DESCRIPTORS - 1 };
+    enum { MAX = KTI_DNN_DESCRIPTORS - 1 };
     kti_dnn_list list = {.size = 0};
     builder b = {.list = &list, .error = error};
-    cudnnBackendDescriptor_t offered[MOST];
+    cudnnBackendDescriptor_t offered[MAX];
     int64_t count = 0;
     const cudnnBackendDescriptor_t heuristic = make(&b, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR);
     refer(&b, heuristic, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph);
@@ -277,12 +277,12 @@ static kt_status ask(cudnnBackendDescriptor_t graph, cudnnBackendHeurMode_t mode
         }
         done(&b, code, "choosing an engine");
     }
-    for (int i = 0; i < MOST; i++)
+    for (int i = 0; i < MAX; i++)
         offered[i] = make(&b, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR);
     if (b.status == KT_OK)
-        b.status = get(heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, MOST, &count,
+        b.status = get(heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, MAX, &count,
                        offered, error);
-    for (int i = 0; i < count && i < MOST && b.status == KT_OK && !*found; i++) {
+    for (int i = 0; i < count && i < MAX && b.status == KT_OK && !*found; i++) {
         bool exact;
         b.status = read_engine(offered[i], form, engine, &exact, error);
         *found = b.status == KT_OK && exact && fits(context, engine);

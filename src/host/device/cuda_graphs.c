@@ -10,11 +10,11 @@
 #include "base/memory.h"
 #include "device/cuda.h"
 
-enum { LEAST_BUCKET = 16 };
+enum { MIN_BUCKET = 16 };
 
 static int32_t bucket(int32_t rows)
 {
-    int32_t step = LEAST_BUCKET;
+    int32_t step = MIN_BUCKET;
     if (rows < 1) /* a part of a batch may have no crystal, but cuBLAS knows no empty matrix */
         rows = 1;
     while (8 * (int64_t)step <= rows)

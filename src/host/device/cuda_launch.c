@@ -37,7 +37,7 @@ static kt_status start(kti_cuda *cuda, kt_kernel_id kernel, const void *argument
 static kt_status launch_own(kti_cuda *cuda, const kti_operation *operation, int first, int count,
                             kt_error *error)
 {
-    kt_kernel_id kernels[KTI_KERNELS_MOST];
+    kt_kernel_id kernels[KTI_KERNELS_MAX];
     const int number = kti_operation_kernels(operation, kernels);
     kt_status status = KT_OK;
     for (int i = 0; i < number && status == KT_OK; i++)

@@ -45,7 +45,7 @@ static kt_status multiply(const work *w, kt_error *error)
     const size_t numbers = (size_t)w->size * (size_t)w->size;
     kt_real *memory = (kt_real *)w->memory;
     const kt_gemm gemm = {.product = KT_FORWARD,
-                          .rows = {.most = w->size},
+                          .rows = {.max = w->size},
                           .n = w->size,
                           .k = w->size,
                           .a = {memory, 0, w->size},

@@ -5,11 +5,10 @@
 #include "device/operation.h"
 #include "kernels/launch.h"
 
-enum { KTI_KERNELS_MOST = 2 };
+enum { KTI_KERNELS_MAX = 2 };
 
 /* Fills kernels in the order in which they run; returns their number. All take &operation->arguments. */
-static inline int kti_operation_kernels(const kti_operation *operation,
-                                        kt_kernel_id kernels[KTI_KERNELS_MOST])
+static inline int kti_operation_kernels(const kti_operation *operation, kt_kernel_id kernels[KTI_KERNELS_MAX])
 {
     kernels[0] = kernels[1] = KT_KERNEL_IDS;
     int count = 0;
@@ -49,8 +48,8 @@ static inline const kt_count *kti_operation_rows(const kti_operation *operation)
 
 static inline void kti_fit_rows(kt_count *rows, const int32_t limit[KT_ROW_KINDS])
 {
-    if (limit[rows->kind] < rows->most)
-        rows->most = limit[rows->kind];
+    if (limit[rows->kind] < rows->max)
+        rows->max = limit[rows->kind];
 }
 
 /* Lets the operation's launches be sized for a batch of at most so many rows. */

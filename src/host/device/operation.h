@@ -40,14 +40,14 @@ typedef struct kti_all_reduce {
     kt_matrix result;   /* [1, KT_RESULT_VALUES] of which the loss is summed */
 } kti_all_reduce;
 
-enum { KTI_WAITS_MOST = 16 };
+enum { KTI_WAITS_MAX = 16 };
 
 typedef struct kti_operation {
     kti_operation_kind kind;
     kti_family family;
     /* Which operations of the list it waits for, counted from itself backwards, those that these wait for left out. Nothing is
      * known of `waits` 0, which is for all before it. */
-    int waits, back[KTI_WAITS_MOST];
+    int waits, back[KTI_WAITS_MAX];
     union {
 #define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row) type member;
 #include "kernels/operations.inc"

@@ -11,7 +11,7 @@
 #include "crystal/lattice.h"
 #include "crystal/number.h"
 
-enum { MOST_KINDS = 100, MOST_SITES = 20000 };
+enum { MAX_KINDS = 100, MAX_SITES = 20000 };
 
 static kt_status no_page(const char *url, const char *what, kt_error *error)
 {
@@ -190,7 +190,7 @@ static kt_status write_kinds(const words *species, const words *composition, con
                              kti_text *poscar, size_t *sites, kt_error *error)
 {
     *sites = 0;
-    if (species->size != composition->size || species->size > MOST_KINDS)
+    if (species->size != composition->size || species->size > MAX_KINDS)
         return kti_fail_file(error, KT_BAD_FORMAT, name, "`species` has %zu elements, `composition` %zu",
                              species->size, composition->size);
     for (size_t i = 0; i < species->size; i++) {
@@ -201,7 +201,7 @@ static kt_status write_kinds(const words *species, const words *composition, con
     }
     for (size_t i = 0; i < species->size; i++) {
         double count = 0;
-        if (!read_number(composition->list[i], &count) || !(count >= 1 && count <= MOST_SITES) ||
+        if (!read_number(composition->list[i], &count) || !(count >= 1 && count <= MAX_SITES) ||
             count != (double)(size_t)count)
             return kti_fail_file(error, KT_BAD_FORMAT, name, "`composition` holds '%.20s', which is no count",
                                  composition->list[i]);

@@ -430,7 +430,7 @@ static kt_status run(transfer *t)
     const kti_fetch_options *o = &t->fetcher->options;
     char reason[512];
     kt_status status = keep_pause(t);
-    size_t most = t->stored;
+    size_t max = t->stored;
     if (status != KT_OK)
         return status;
     for (int attempts = 1;; attempts++) {
@@ -439,8 +439,8 @@ static kt_status run(transfer *t)
         if (what != AGAIN)
             return status;
         /* A server that cuts every long answer still gets to the end. */
-        if (t->stored > most && (t->may_resume || t->validator[0] != '\0')) {
-            most = t->stored;
+        if (t->stored > max && (t->may_resume || t->validator[0] != '\0')) {
+            max = t->stored;
             attempts = 1;
         }
         describe(t, result, reason, sizeof reason);

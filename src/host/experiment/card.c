@@ -110,7 +110,7 @@ static bool has_network(const kt_train_options *o)
 /* Keys that say nothing about this model. */
 static bool is_idle(const char *key, const kt_train_options *o)
 {
-    static const char *const network[] = {"epochs", "batch", "seed", "learning_rate", "least_learning_rate",
+    static const char *const network[] = {"epochs", "batch", "seed", "learning_rate", "min_learning_rate",
                                           "loss",   "freeze"};
     static const char *const process[] = {"gp_features", "gp_kernel", "readout_components"};
     for (size_t i = 0; i < sizeof network / sizeof network[0]; i++)
@@ -146,7 +146,7 @@ static void add_value(kti_text *text, const json_t *value)
 static kt_status add_training(kti_text *text, const kti_card *card, kt_error *error)
 {
     static const char *const keys[] = {
-        "folds",  "epochs",         "batch", "seed",        "learning_rate", "least_learning_rate", "loss",
+        "folds",  "epochs",         "batch", "seed",        "learning_rate", "min_learning_rate", "loss",
         "freeze", "physics_inputs", "head",  "gp_features", "gp_kernel",     "readout_components"};
     json_t *recipe = kti_keys_to_json(card->options);
     if (!recipe)
@@ -201,7 +201,7 @@ static void add_range(kti_text *text, const kti_card *card)
         kti_text_add(text,
                      "- %d crystals of at most %lld sites, kappa from %.4g to %.4g, half of them below %.4g "
                      "W/(m K)\n",
-                     c->crystals, (long long)c->most_sites, c->least, c->greatest, c->median);
+                     c->crystals, (long long)c->max_sites, c->min, c->max, c->median);
         add_elements(text, c);
     } else {
         kti_text_add(
@@ -263,7 +263,7 @@ static void add_precision(kti_text *text, const kti_card *card)
             text,
             "Against the weights as trained the members' mean kappa of %d\ncrystals of the training data "
             "changes by at most %.2g %% (median %.2g %%).\n",
-            r->crystals, 100 * r->greatest, 100 * r->median);
+            r->crystals, 100 * r->max, 100 * r->median);
     else
         kti_text_add(text, "What that changes was not measured.\n");
     kti_text_add(text, "\n");

@@ -15,15 +15,15 @@
 typedef struct kti_coverage {
     bool known; /* the data were at hand */
     int crystals;
-    double least, median, greatest; /* kappa, W/(m K) */
-    int64_t most_sites;
+    double min, median, max; /* kappa, W/(m K) */
+    int64_t max_sites;
     bool element[KTI_ELEMENT_TYPES];
 } kti_coverage;
 
 /* What rounding to half precision does to kappa, measured on some crystals of the training data. */
 typedef struct kti_rounding {
-    int crystals;            /* 0: not measured */
-    double greatest, median; /* |relative change| of the members' mean */
+    int crystals;       /* 0: not measured */
+    double max, median; /* |relative change| of the members' mean */
 } kti_rounding;
 
 typedef struct kti_card {

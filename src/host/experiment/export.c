@@ -35,7 +35,7 @@
 #include "train/stages.h"
 #include "train/start.h"
 
-enum { MEASURED = 500, MOST_STAGES = 1000 };
+enum { MEASURED = 500, MAX_STAGES = 1000 };
 
 typedef struct job {
     const kti_export_options *options;
@@ -446,15 +446,15 @@ static kt_status cover(const kti_dataset *dataset, kti_coverage *coverage, kt_er
     for (int i = 0; i < dataset->size; i++) {
         const kti_graph *graph = &dataset->crystals[i].graph;
         kappa[i] = dataset->crystals[i].kappa;
-        if (graph->sites > coverage->most_sites)
-            coverage->most_sites = graph->sites;
+        if (graph->sites > coverage->max_sites)
+            coverage->max_sites = graph->sites;
         for (int n = 0; n < graph->nodes; n++)
             coverage->element[graph->node_type[n]] = true;
     }
     if (dataset->size > 0) {
         coverage->median = median_of(kappa, dataset->size); /* sorts */
-        coverage->least = kappa[0];
-        coverage->greatest = kappa[dataset->size - 1];
+        coverage->min = kappa[0];
+        coverage->max = kappa[dataset->size - 1];
     }
     free(kappa);
     return KT_OK;
@@ -501,7 +501,7 @@ static kt_status measure(const job *j, const kti_dataset *dataset, kti_rounding 
     }
     if (status == KT_OK) {
         rounding->median = median_of(change, rounding->crystals); /* sorts */
-        rounding->greatest = change[rounding->crystals - 1];
+        rounding->max = change[rounding->crystals - 1];
     }
 done:
     free(change);
@@ -530,8 +530,8 @@ static kt_status add_credits(const job *j, kti_text *credits, kt_error *error)
 {
     kt_status status = KT_OK;
     job at = {.train = j->train};
-    for (int depth = 0; status == KT_OK && depth < MOST_STAGES; depth++) {
-        for (int i = 0; i < KT_MOST_DATA_SETS && at.train.data[i]; i++)
+    for (int depth = 0; status == KT_OK && depth < MAX_STAGES; depth++) {
+        for (int i = 0; i < KT_MAX_DATA_SETS && at.train.data[i]; i++)
             add_credit(credits, at.train.data[i]);
         if (at.train.from)
             add_credit(credits, at.train.from);

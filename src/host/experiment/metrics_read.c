@@ -80,8 +80,8 @@ static kt_status read_names(const json_t *root, const char *file, kt_train_resul
 {
     const json_t *sets = json_object_get(root, "data_sets");
     const size_t size = sets ? json_array_size(sets) : 1;
-    if (size < 1 || size > KT_MOST_DATA_SETS)
-        return kti_fail_file(error, KT_BAD_FORMAT, file, "`data_sets` must list 1 to %d", KT_MOST_DATA_SETS);
+    if (size < 1 || size > KT_MAX_DATA_SETS)
+        return kti_fail_file(error, KT_BAD_FORMAT, file, "`data_sets` must list 1 to %d", KT_MAX_DATA_SETS);
     for (; result->data_sets < (int)size; result->data_sets++) {
         const json_t *from = sets ? json_array_get(sets, (size_t)result->data_sets) : root;
         const char *name;

@@ -12,7 +12,7 @@
 #include "train/checkpoint.h"
 #include "train/members.h"
 
-enum { MOST_STAGES = 1000 };
+enum { MAX_STAGES = 1000 };
 
 static bool is_fingerprint(const json_t *object, const char *key, uint64_t fingerprint)
 {
@@ -129,7 +129,7 @@ kt_status kti_results_find_own(const char *run, const uint64_t *fingerprint, int
     if (!folder)
         status = kti_fail_memory(error, "a path");
     /* The limit is for recipes changed by hand: those that were trained start from an earlier stage. */
-    for (int stages = 0; folder && stages < MOST_STAGES && status == KT_OK; stages++) {
+    for (int stages = 0; folder && stages < MAX_STAGES && status == KT_OK; stages++) {
         json_t *metrics = NULL;
         char *start = NULL;
         status = read_if_there(folder, "metrics.json", &metrics, error);

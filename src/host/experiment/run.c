@@ -341,11 +341,11 @@ kt_status kti_run_stage(const kt_train_options *options, const kti_dataset *data
 kt_status kti_run_read_data(const kt_train_options *options, kti_dataset *dataset, kt_error *error)
 {
     kti_dataset_options read = kti_dataset_options_default();
-    const char *path[KT_MOST_DATA_SETS] = {0};
+    const char *path[KT_MAX_DATA_SETS] = {0};
     kt_status status = KT_OK;
     read.graph.quotient = options->quotient;
     read.threads = options->run.threads;
-    for (int i = 0; i < KT_MOST_DATA_SETS && options->data[i] && status == KT_OK; i++)
+    for (int i = 0; i < KT_MAX_DATA_SETS && options->data[i] && status == KT_OK; i++)
         status = kti_recipe_find(options, KT_NAMED_DATA, options->data[i], &path[i], error);
     return status == KT_OK ? kti_dataset_read_all(path, &read, dataset, error) : status;
 }
@@ -394,8 +394,8 @@ kt_status kt_train_replicas(const kt_train_options *options, int replicas, kt_tr
                             kt_error *error)
 {
     static const kti_lock none = KTI_LOCK_NONE;
-    if (replicas < 1 || replicas > KT_MOST_REPLICAS)
-        return kti_fail(error, KT_BAD_ARGUMENT, "there can be 1 to %d replicas, not %d", KT_MOST_REPLICAS,
+    if (replicas < 1 || replicas > KT_MAX_REPLICAS)
+        return kti_fail(error, KT_BAD_ARGUMENT, "there can be 1 to %d replicas, not %d", KT_MAX_REPLICAS,
                         replicas);
     kti_dataset dataset = {0};
     kt_error unwanted = KT_ERROR_NONE;

@@ -64,7 +64,7 @@ static void tell_message(void *user, const char *text)
 
 static bool same_data(const kt_train_options *left, const kt_train_options *right)
 {
-    for (int i = 0; i < KT_MOST_DATA_SETS; i++) {
+    for (int i = 0; i < KT_MAX_DATA_SETS; i++) {
         if (!left->data[i] || !right->data[i])
             return !left->data[i] && !right->data[i] && left->quotient == right->quotient;
         if (strcmp(left->data[i], right->data[i]) != 0)

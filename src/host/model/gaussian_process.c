@@ -13,7 +13,7 @@
 #include "base/memory.h"
 
 /* Keeps the factor defined when the noise goes to nothing, in units of the targets' variance. */
-static const double least_noise = 1e-6;
+static const double min_noise = 1e-6;
 
 static void standardise(const kti_gp *gp, const double *input, double *x)
 {
@@ -80,7 +80,7 @@ static double scaled_product(const kti_gp_term *term, const double *scale, const
 static void fill_covariance(const kti_gp *gp, const double *parameter, double *matrix, double *slopes)
 {
     const int n = gp->rows;
-    double scale[KTI_GP_MOST_COLUMNS];
+    double scale[KTI_GP_MAX_COLUMNS];
     memset(matrix, 0, (size_t)n * (size_t)n * sizeof *matrix);
     const double *p = parameter;
     for (int t = 0; t < gp->options.terms; t++) {
@@ -101,7 +101,7 @@ static void fill_covariance(const kti_gp *gp, const double *parameter, double *m
         p += 1 + lengths_of(term);
     }
     for (int i = 0; i < n; i++)
-        matrix[(size_t)i * (size_t)n + (size_t)i] += exp(p[0]) + least_noise;
+        matrix[(size_t)i * (size_t)n + (size_t)i] += exp(p[0]) + min_noise;
 }
 
 /* OpenBLAS, where it stands for LAPACK, would sum in another order for another number of cores, and its threads would run
@@ -188,7 +188,7 @@ static void add_term_gradient(const kti_gp *gp, const kti_gp_term *term, const d
                               const double *gap, const double *slope, double *gradient)
 {
     const int n = gp->rows;
-    double scale[KTI_GP_MOST_COLUMNS], sums[KTI_GP_MOST_COLUMNS] = {0};
+    double scale[KTI_GP_MAX_COLUMNS], sums[KTI_GP_MAX_COLUMNS] = {0};
     const double variance = exp(parameter[0]);
     inverse_lengths(term, parameter, scale);
     for (int i = 0; i < n; i++)
@@ -248,7 +248,7 @@ typedef struct search {
     const kti_gp *gp;
     double *gradient; /* [parameters], where the optimiser wants none */
     double *best;     /* [parameters], where the objective was least */
-    double least;
+    double min;
     workspace w;
 } search;
 
@@ -256,8 +256,8 @@ static double evaluate(unsigned size, const double *parameter, double *gradient,
 {
     search *s = data;
     const double value = objective(s->gp, parameter, gradient ? gradient : s->gradient, &s->w);
-    if (value < s->least) {
-        s->least = value;
+    if (value < s->min) {
+        s->min = value;
         memcpy(s->best, parameter, size * sizeof *s->best);
     }
     return isfinite(value) ? value : HUGE_VAL;
@@ -282,7 +282,7 @@ static void start(const kti_gp_options *options, double *parameter)
 
 static kt_status minimise(kti_gp *gp, kt_error *error)
 {
-    search s = {.gp = gp, .least = INFINITY};
+    search s = {.gp = gp, .min = INFINITY};
     s.gradient = kti_allocate((size_t)gp->parameters, sizeof *s.gradient);
     s.best = kti_allocate((size_t)gp->parameters, sizeof *s.best);
     nlopt_opt optimiser = nlopt_create(NLOPT_LD_LBFGS, (unsigned)gp->parameters);
@@ -298,7 +298,7 @@ static kt_status minimise(kti_gp *gp, kt_error *error)
         /* However the search ends, also where it cannot get on, the least that it has seen is the fit. */
         const nlopt_result ended = nlopt_optimize(optimiser, gp->parameter, &gp->objective);
         memcpy(gp->parameter, s.best, (size_t)gp->parameters * sizeof *gp->parameter);
-        gp->objective = s.least;
+        gp->objective = s.min;
         if (ended == NLOPT_OUT_OF_MEMORY)
             status = kti_fail_memory(error, "a Gaussian process");
         else if (!isfinite(gp->objective))
@@ -343,15 +343,15 @@ static bool is_positive(double value)
 static kt_status check(const double *inputs, const double *targets, int rows, int columns,
                        const kti_gp_options *options, kt_error *error)
 {
-    if (rows < 2 || rows > KTI_GP_MOST_ROWS)
+    if (rows < 2 || rows > KTI_GP_MAX_ROWS)
         return kti_fail(error, KT_BAD_ARGUMENT, "a Gaussian process is fitted to 2 to %d rows, not to %d",
-                        KTI_GP_MOST_ROWS, rows);
-    if (columns < 1 || columns > KTI_GP_MOST_COLUMNS)
+                        KTI_GP_MAX_ROWS, rows);
+    if (columns < 1 || columns > KTI_GP_MAX_COLUMNS)
         return kti_fail(error, KT_BAD_ARGUMENT, "a Gaussian process has 1 to %d inputs, not %d",
-                        KTI_GP_MOST_COLUMNS, columns);
-    if (options->terms < 1 || options->terms > KTI_GP_MOST_TERMS)
+                        KTI_GP_MAX_COLUMNS, columns);
+    if (options->terms < 1 || options->terms > KTI_GP_MAX_TERMS)
         return kti_fail(error, KT_BAD_ARGUMENT, "a Gaussian process has 1 to %d terms, not %d",
-                        KTI_GP_MOST_TERMS, options->terms);
+                        KTI_GP_MAX_TERMS, options->terms);
     for (int t = 0; t < options->terms; t++) {
         const kti_gp_term *term = &options->term[t];
         if (term->first < 0 || term->columns < 1 || term->columns > columns - term->first)
@@ -453,7 +453,7 @@ void kti_gp_predict(const kti_gp *gp, const double *input, double *work, double 
 {
     const int n = gp->rows;
     double *k = work, *x = work + n, own = 0, sum = 0;
-    double scale[KTI_GP_MOST_COLUMNS], slope;
+    double scale[KTI_GP_MAX_COLUMNS], slope;
     standardise(gp, input, x);
     memset(k, 0, (size_t)n * sizeof *k);
     const double *p = gp->parameter;
@@ -479,7 +479,7 @@ void kti_gp_predict(const kti_gp *gp, const double *input, double *work, double 
     sum = 0;
     for (int i = 0; i < n; i++)
         sum += k[i] * k[i];
-    *variance = gp->target_sd * gp->target_sd * (fmax(own - sum, 0) + exp(p[0]) + least_noise);
+    *variance = gp->target_sd * gp->target_sd * (fmax(own - sum, 0) + exp(p[0]) + min_noise);
 }
 
 double kti_gp_objective(const kti_gp *gp, const double *parameter, double *gradient, kt_error *error)

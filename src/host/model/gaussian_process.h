@@ -14,7 +14,7 @@
 
 #include <kappatune/error.h>
 
-enum { KTI_GP_MOST_TERMS = 4, KTI_GP_MOST_COLUMNS = 256, KTI_GP_MOST_ROWS = 2048 };
+enum { KTI_GP_MAX_TERMS = 4, KTI_GP_MAX_COLUMNS = 256, KTI_GP_MAX_ROWS = 2048 };
 
 /* Logarithms of hyperparameters stay within this of 0: beyond, a length is as good as none or infinite. */
 enum { KTI_GP_LOG_RANGE = 12 };
@@ -37,7 +37,7 @@ typedef struct kti_gp_term {
 
 typedef struct kti_gp_options {
     int terms;
-    kti_gp_term term[KTI_GP_MOST_TERMS];
+    kti_gp_term term[KTI_GP_MAX_TERMS];
     double noise, noise_spread; /* variance of the noise, as above, in units of the targets' variance */
     int evaluations;            /* of the objective, at most */
 } kti_gp_options;

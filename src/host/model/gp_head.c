@@ -22,16 +22,16 @@ static const kti_feature plain[] = {
     KTI_COORDINATION,
     KTI_LOG_SITES,
     KTI_ELECTRONEGATIVITY_DIFFERENCE,
-    KTI_LEAST_ELECTRONEGATIVITY,
-    KTI_MOST_ELECTRONEGATIVITY,
-    KTI_LEAST_ROW,
-    KTI_MOST_ROW,
-    KTI_LEAST_GROUP,
-    KTI_MOST_GROUP,
-    KTI_LEAST_RADIUS,
-    KTI_MOST_RADIUS,
-    KTI_LEAST_LOG_MASS,
-    KTI_MOST_LOG_MASS,
+    KTI_MIN_ELECTRONEGATIVITY,
+    KTI_MAX_ELECTRONEGATIVITY,
+    KTI_MIN_ROW,
+    KTI_MAX_ROW,
+    KTI_MIN_GROUP,
+    KTI_MAX_GROUP,
+    KTI_MIN_RADIUS,
+    KTI_MAX_RADIUS,
+    KTI_MIN_LOG_MASS,
+    KTI_MAX_LOG_MASS,
 };
 
 /* Without the mean mass and the nearest distance, which the two elements' masses and the volume all but give. */
@@ -41,19 +41,19 @@ static const kti_feature physical[] = {
     KTI_COORDINATION,
     KTI_LOG_SITES,
     KTI_ELECTRONEGATIVITY_DIFFERENCE,
-    KTI_LEAST_ELECTRONEGATIVITY,
-    KTI_MOST_ELECTRONEGATIVITY,
-    KTI_LEAST_ROW,
-    KTI_MOST_ROW,
-    KTI_LEAST_GROUP,
-    KTI_MOST_GROUP,
-    KTI_LEAST_RADIUS,
-    KTI_MOST_RADIUS,
-    KTI_LEAST_LOG_MASS,
-    KTI_MOST_LOG_MASS,
-    KTI_LEAST_D_ELECTRONS,
-    KTI_MOST_D_ELECTRONS,
-    KTI_LEAST_ELECTRON_AFFINITY,
+    KTI_MIN_ELECTRONEGATIVITY,
+    KTI_MAX_ELECTRONEGATIVITY,
+    KTI_MIN_ROW,
+    KTI_MAX_ROW,
+    KTI_MIN_GROUP,
+    KTI_MAX_GROUP,
+    KTI_MIN_RADIUS,
+    KTI_MAX_RADIUS,
+    KTI_MIN_LOG_MASS,
+    KTI_MAX_LOG_MASS,
+    KTI_MIN_D_ELECTRONS,
+    KTI_MAX_D_ELECTRONS,
+    KTI_MIN_ELECTRON_AFFINITY,
     KTI_LOG_ANION_CHARGE,
     KTI_OUTER_ELECTRONS,
     KTI_MIDDLE_ELECTRONEGATIVITY,
@@ -61,7 +61,7 @@ static const kti_feature physical[] = {
 };
 
 /* Of log(kappa), that lowers a prediction: beyond it ignorance alone would make a crystal soft. */
-static const double most_variance = 2;
+static const double max_variance = 2;
 
 /* By kt_gp_features. */
 static const struct {
@@ -70,7 +70,7 @@ static const struct {
 } features[] = {
     {NULL, 0}, {plain, sizeof plain / sizeof plain[0]}, {physical, sizeof physical / sizeof physical[0]}};
 
-enum { MOST_INPUTS = sizeof physical / sizeof physical[0] + KTI_GP_READOUT };
+enum { MAX_INPUTS = sizeof physical / sizeof physical[0] + KTI_GP_READOUT };
 
 /* Priors: length scales of about the spread of all inputs together, so that few inputs matter unless the data say so;
  * noise of a few percent of the variance. Chosen once by the scores over splits (docs/results.md). */
@@ -155,14 +155,14 @@ kt_status kti_gp_head_fit(const kti_gp_sample *samples, const double *kappa, int
     double *inputs = NULL, *targets = NULL;
     kt_status status = KT_OK;
     *head = (kti_gp_head){.options = *options};
-    if (options->components < 0 || options->components > KTI_GP_MOST_COMPONENTS || columns < 1)
+    if (options->components < 0 || options->components > KTI_GP_MAX_COMPONENTS || columns < 1)
         return kti_fail(error, KT_BAD_ARGUMENT,
                         "a Gaussian process needs features or 1 to %d components of the read-out",
-                        KTI_GP_MOST_COMPONENTS);
-    if (rows < 2 || rows > KTI_GP_MOST_ROWS)
+                        KTI_GP_MAX_COMPONENTS);
+    if (rows < 2 || rows > KTI_GP_MAX_ROWS)
         return kti_fail(error, KT_BAD_ARGUMENT,
                         "a Gaussian process is fitted to 2 to %d crystals, not to %d; use the network's head",
-                        KTI_GP_MOST_ROWS, rows);
+                        KTI_GP_MAX_ROWS, rows);
     inputs = kti_allocate((size_t)rows * (size_t)columns, sizeof *inputs);
     targets = kti_allocate((size_t)rows, sizeof *targets);
     if (!inputs || !targets) {
@@ -192,14 +192,14 @@ void kti_gp_head_destroy(kti_gp_head *head)
 kt_status kti_gp_head_predict(const kti_gp_head *head, const kti_gp_sample *sample, double *kappa,
                               double *log_sd, kt_error *error)
 {
-    double input[MOST_INPUTS], mean, variance;
+    double input[MAX_INPUTS], mean, variance;
     double *work = kti_allocate((size_t)head->gp.rows + (size_t)head->gp.columns, sizeof *work);
     if (!work)
         return kti_fail_memory(error, "a prediction");
     fill_inputs(head, sample, input);
     kti_gp_predict(&head->gp, input, work, &mean, &variance);
     free(work);
-    *kappa = exp(mean - fmin(variance, most_variance) / 2);
+    *kappa = exp(mean - fmin(variance, max_variance) / 2);
     if (log_sd)
         *log_sd = sqrt(variance);
     return KT_OK;
@@ -283,7 +283,7 @@ typedef struct part {
     const char *name;
     int rank;
     int64_t shape[2];
-    double least, most; /* bounds of its values, themselves excluded */
+    double min, max; /* bounds of its values, themselves excluded */
 } part;
 
 enum { INPUT, TARGET, COLUMN_MEAN, COLUMN_SD, PARAMETER, CENTRE, BASIS, PARTS };
@@ -303,7 +303,7 @@ static kt_status check_part(const kti_tensors *tensors, const char *file, const 
         return kti_fail_file(error, KT_BAD_FORMAT, file, "tensor `%s` has a value that is not finite",
                              p->name);
     for (size_t i = 0; i < t->elements; i++)
-        if (!(kti_tensor_value(t, i) > p->least && kti_tensor_value(t, i) < p->most))
+        if (!(kti_tensor_value(t, i) > p->min && kti_tensor_value(t, i) < p->max))
             return kti_fail_file(error, KT_BAD_FORMAT, file, "tensor `%s` holds %g, which it cannot", p->name,
                                  kti_tensor_value(t, i));
     return KT_OK;
@@ -357,10 +357,10 @@ static kt_status read_options(const kti_tensors *tensors, const char *file, kti_
         status = kti_fail_file(error, KT_BAD_FORMAT, file, "metadata `gp_target` is %s, not %s",
                                target ? target : "missing", target_name);
     if (status == KT_OK && basis &&
-        (basis->rank != 2 || basis->shape[0] < 1 || basis->shape[0] > KTI_GP_MOST_COMPONENTS))
+        (basis->rank != 2 || basis->shape[0] < 1 || basis->shape[0] > KTI_GP_MAX_COMPONENTS))
         status = kti_fail_file(error, KT_BAD_FORMAT, file,
                                "tensor `gp.readout_basis` does not hold 1 to %d components",
-                               KTI_GP_MOST_COMPONENTS);
+                               KTI_GP_MAX_COMPONENTS);
     if (status == KT_OK && which == KT_GP_FEATURES_NONE && !basis)
         status = kti_fail_file(error, KT_BAD_FORMAT, file,
                                "its Gaussian process has no features, and `gp.readout_basis` is missing");
@@ -377,9 +377,9 @@ static kt_status check_parts(const kti_tensors *tensors, const char *file, const
     const kti_tensor *input = kti_tensors_find(tensors, "gp.input");
     if (!input)
         return kti_fail_file(error, KT_BAD_FORMAT, file, "has no tensor `gp.input`");
-    if (input->rank != 2 || input->shape[0] < 2 || input->shape[0] > KTI_GP_MOST_ROWS)
+    if (input->rank != 2 || input->shape[0] < 2 || input->shape[0] > KTI_GP_MAX_ROWS)
         return kti_fail_file(error, KT_BAD_FORMAT, file, "tensor `gp.input` does not hold 2 to %d crystals",
-                             KTI_GP_MOST_ROWS);
+                             KTI_GP_MAX_ROWS);
     const int n = (int)input->shape[0], columns = options->term[0].columns;
     const double range = KTI_GP_LOG_RANGE * (1 + 1e-9);
     const part parts[PARTS] = {

@@ -15,7 +15,7 @@
 #include "model/gaussian_process.h"
 #include "model/tensors.h"
 
-enum { KTI_GP_READOUT = 16, KTI_GP_MOST_COMPONENTS = KTI_GP_READOUT };
+enum { KTI_GP_READOUT = 16, KTI_GP_MAX_COMPONENTS = KTI_GP_READOUT };
 
 extern const char *const kti_gp_features_names[]; /* by value, ended by NULL */
 extern const char *const kti_gp_kernel_names[];
@@ -23,14 +23,14 @@ extern const char *const kti_gp_kernel_names[];
 typedef struct kti_gp_head_options {
     kt_gp_features features;
     kt_gp_kernel kernel;
-    int components; /* principal components of the read-out, 0 .. KTI_GP_MOST_COMPONENTS */
+    int components; /* principal components of the read-out, 0 .. KTI_GP_MAX_COMPONENTS */
 } kti_gp_head_options;
 
 typedef struct kti_gp_head {
     kti_gp_head_options options;
     kti_gp gp;
-    double centre[KTI_GP_READOUT];                        /* of the read-outs */
-    double basis[KTI_GP_MOST_COMPONENTS][KTI_GP_READOUT]; /* [components] */
+    double centre[KTI_GP_READOUT];                       /* of the read-outs */
+    double basis[KTI_GP_MAX_COMPONENTS][KTI_GP_READOUT]; /* [components] */
 } kti_gp_head;
 
 /* What the head sees of one crystal. */

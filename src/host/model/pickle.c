@@ -36,11 +36,11 @@ enum opcode {
 };
 
 enum {
-    MOST_VALUES = 1000000,
-    MOST_STACK = 100000,
-    MOST_MEMO = 1000000,
-    MOST_TENSORS = 10000, /* and references to storages */
-    MOST_NAME = 255
+    MAX_VALUES = 1000000,
+    MAX_STACK = 100000,
+    MAX_MEMO = 1000000,
+    MAX_TENSORS = 10000, /* and references to storages */
+    MAX_NAME = 255
 };
 
 typedef enum kind { MARK, INTEGER, BOOLEAN, TEXT, TUPLE, DICTIONARY, ORDERED, GLOBAL, STORAGE, TENSOR } kind;
@@ -156,8 +156,8 @@ static kt_status take_number(machine *m, size_t bytes, uint32_t *number)
 
 static kt_status push_index(machine *m, uint32_t index)
 {
-    if (m->stack_size >= MOST_STACK)
-        return REFUSE(m, "the pickle's stack grows beyond %d values", (int)MOST_STACK);
+    if (m->stack_size >= MAX_STACK)
+        return REFUSE(m, "the pickle's stack grows beyond %d values", (int)MAX_STACK);
     if (kti_grow((void **)&m->stack, m->stack_size, &m->stack_capacity, sizeof *m->stack) != 0)
         return out_of_memory(m);
     m->stack[m->stack_size++] = index;
@@ -166,8 +166,8 @@ static kt_status push_index(machine *m, uint32_t index)
 
 static kt_status push(machine *m, value pushed)
 {
-    if (m->values_size >= MOST_VALUES)
-        return REFUSE(m, "the pickle builds more than %d values", (int)MOST_VALUES);
+    if (m->values_size >= MAX_VALUES)
+        return REFUSE(m, "the pickle builds more than %d values", (int)MAX_VALUES);
     if (kti_grow((void **)&m->values, m->values_size, &m->values_capacity, sizeof pushed) != 0)
         return out_of_memory(m);
     m->values[m->values_size] = pushed;
@@ -281,8 +281,8 @@ static kt_status do_put(machine *m, size_t bytes)
         status = need(m, 1);
     if (status != KT_OK)
         return status;
-    if (index >= MOST_MEMO)
-        return REFUSE(m, "memo index %u; at most %d are accepted", (unsigned)index, (int)MOST_MEMO);
+    if (index >= MAX_MEMO)
+        return REFUSE(m, "memo index %u; at most %d are accepted", (unsigned)index, (int)MAX_MEMO);
     if (index >= m->memo_size) {
         size_t grown_size = index < 1024 ? 1024 : 2 * (size_t)index;
         uint32_t *grown = realloc(m->memo, grown_size * sizeof *grown);
@@ -409,8 +409,8 @@ static kt_status do_persistent(machine *m)
     kt_status status = need(m, 1);
     if (status != KT_OK)
         return status;
-    if (++m->identifiers > MOST_TENSORS)
-        return REFUSE(m, "the pickle refers to storages more than %d times", (int)MOST_TENSORS);
+    if (++m->identifiers > MAX_TENSORS)
+        return REFUSE(m, "the pickle refers to storages more than %d times", (int)MAX_TENSORS);
     const value *id = &m->values[m->stack[m->stack_size - 1]];
     if (id->kind != TUPLE || id->count != 5 || !is_text(m, item(m, id, 0), "storage") ||
         item(m, id, 1)->kind != GLOBAL || item(m, id, 2)->kind != TEXT || item(m, id, 3)->kind != TEXT ||
@@ -489,8 +489,8 @@ static kt_status rebuild_tensor(machine *m, const value *arguments)
     if (offset < 0 || (elements > 0 && last >= capacity) || (elements == 0 && last > capacity))
         return REFUSE(m, "a tensor's offset and strides reach beyond its storage of %zu elements", capacity);
     built.offset = (size_t)offset;
-    if (m->tensors_size >= MOST_TENSORS)
-        return REFUSE(m, "the pickle builds more than %d tensors", (int)MOST_TENSORS);
+    if (m->tensors_size >= MAX_TENSORS)
+        return REFUSE(m, "the pickle builds more than %d tensors", (int)MAX_TENSORS);
     if (kti_grow((void **)&m->tensors, m->tensors_size, &m->tensors_capacity, sizeof built) != 0)
         return out_of_memory(m);
     m->tensors[m->tensors_size] = built;
@@ -611,9 +611,9 @@ static void gather(const tensor *view, const storage *from, kti_tensor *to)
 }
 
 /* The member's key as a name; a plain one, since it goes into messages and files. */
-static kt_status read_name(machine *m, const value *key, char name[MOST_NAME + 1])
+static kt_status read_name(machine *m, const value *key, char name[MAX_NAME + 1])
 {
-    bool good = key->kind == TEXT && key->count > 0 && key->count <= MOST_NAME;
+    bool good = key->kind == TEXT && key->count > 0 && key->count <= MAX_NAME;
     for (uint32_t i = 0; good && i < key->count; i++)
         good = m->pickle[key->first + i] > ' ' && m->pickle[key->first + i] < 127;
     if (!good)
@@ -631,7 +631,7 @@ static kt_status build_tensors(machine *m, const kti_storage_source *source, kti
         return REFUSE(m, "the pickle must hold a dictionary of tensors");
     uint32_t at = top->first;
     for (uint32_t i = 0; i < top->count; i++, at = m->members[at].next) {
-        char name[MOST_NAME + 1];
+        char name[MAX_NAME + 1];
         const value *held = &m->values[m->members[at].value];
         kt_status status = read_name(m, &m->values[m->members[at].key], name);
         if (status != KT_OK)
@@ -640,8 +640,8 @@ static kt_status build_tensors(machine *m, const kti_storage_source *source, kti
             return REFUSE(m, "key `%s` holds no tensor", name);
         if (kti_tensors_find(tensors, name))
             return REFUSE(m, "key `%s` occurs twice", name);
-        if (tensors->size >= MOST_TENSORS)
-            return REFUSE(m, "the state dict has more than %d keys", (int)MOST_TENSORS);
+        if (tensors->size >= MAX_TENSORS)
+            return REFUSE(m, "the state dict has more than %d keys", (int)MAX_TENSORS);
         const tensor *view = &m->tensors[held->first];
         storage *from = &m->storages[view->storage];
         size_t elements = 0;

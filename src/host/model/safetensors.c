@@ -15,9 +15,9 @@
 
 enum {
     LENGTH_SIZE = 8, /* the header's length stands before the header */
-    MOST_HEADER = 100000000,
-    MOST_ENTRIES = 10000,    /* of tensors, and of metadata */
-    MOST_SEPARATORS = 500000 /* a JSON value takes up to 250 bytes of memory for 2 of text */
+    MAX_HEADER = 100000000,
+    MAX_ENTRIES = 10000,    /* of tensors, and of metadata */
+    MAX_SEPARATORS = 500000 /* a JSON value takes up to 250 bytes of memory for 2 of text */
 };
 
 /* What a file's header says about one tensor. */
@@ -75,9 +75,9 @@ static kt_status check_separators(const reader *in)
             quoted = !quoted;
         else if (!quoted && (c == ',' || c == ':' || c == '[' || c == '{'))
             separators++;
-        if (separators > MOST_SEPARATORS)
+        if (separators > MAX_SEPARATORS)
             return kti_fail_byte(in->error, KT_BAD_FORMAT, in->name, (int64_t)i + LENGTH_SIZE,
-                                 "the header holds more than %d values", (int)MOST_SEPARATORS);
+                                 "the header holds more than %d values", (int)MAX_SEPARATORS);
     }
     return KT_OK;
 }
@@ -107,9 +107,9 @@ static kt_status load_metadata(const reader *in, json_t *object, kti_tensors *te
     if (!json_is_object(object))
         return kti_fail_byte(in->error, KT_BAD_FORMAT, in->name, key_byte(in, "__metadata__"),
                              "`__metadata__` must be an object");
-    if (json_object_size(object) > MOST_ENTRIES)
+    if (json_object_size(object) > MAX_ENTRIES)
         return kti_fail_byte(in->error, KT_BAD_FORMAT, in->name, key_byte(in, "__metadata__"),
-                             "`__metadata__` has more than %d keys", (int)MOST_ENTRIES);
+                             "`__metadata__` has more than %d keys", (int)MAX_ENTRIES);
     json_object_foreach(object, key, value)
     {
         if (!json_is_string(value))
@@ -243,9 +243,9 @@ static kt_status load_tensors(const reader *in, json_t *header, kti_tensors *ten
     const char *key;
     json_t *value;
     size_t count = 0;
-    if (json_object_size(header) > MOST_ENTRIES)
+    if (json_object_size(header) > MAX_ENTRIES)
         return kti_fail_byte(in->error, KT_BAD_FORMAT, in->name, LENGTH_SIZE,
-                             "the file has more than %d tensors", (int)MOST_ENTRIES);
+                             "the file has more than %d tensors", (int)MAX_ENTRIES);
     entry *entries = kti_allocate(json_object_size(header), sizeof *entries);
     if (!entries)
         return kti_fail_memory(in->error, "a table of tensors");
@@ -275,12 +275,12 @@ kt_status kti_safetensors_parse(const void *data, size_t size, const char *name,
         return kti_fail_byte(error, KT_BAD_FORMAT, name, (int64_t)size,
                              "the file ends within the header's length; is this a safetensors file?");
     memcpy(&header_size, data, sizeof header_size);
-    if (header_size > MOST_HEADER)
+    if (header_size > MAX_HEADER)
         return kti_fail_byte(
             error, KT_BAD_FORMAT, name, 0,
             "a header of %llu bytes is more than the %d that are accepted; is this a safetensors "
             "file?",
-            (unsigned long long)header_size, (int)MOST_HEADER);
+            (unsigned long long)header_size, (int)MAX_HEADER);
     if (header_size > size - LENGTH_SIZE)
         return kti_fail_byte(error, KT_BAD_FORMAT, name, (int64_t)size,
                              "the file ends within its header of %llu bytes",

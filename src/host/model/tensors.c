@@ -11,7 +11,7 @@
 enum { ALIGNMENT = 64, WIDEST = 8 };
 
 /* F16: bits of infinity; exponents e, 2^(e-1) <= |x| < 2^e, of its least normal and its greatest numbers. */
-enum { HALF_INFINITY = 0x7c00, HALF_LEAST_EXPONENT = -13, HALF_MOST_EXPONENT = 16 };
+enum { HALF_INFINITY = 0x7c00, HALF_MIN_EXPONENT = -13, HALF_MAX_EXPONENT = 16 };
 
 size_t kti_dtype_size(kti_dtype dtype)
 {
@@ -40,18 +40,18 @@ const char *kti_dtype_name(kti_dtype dtype)
 bool kti_shape_elements(int rank, const int64_t *shape, size_t *elements)
 {
     /* Room for the widest dtype and for rounding up to the alignment. */
-    const size_t most = (SIZE_MAX / 2 - ALIGNMENT) / WIDEST;
+    const size_t max = (SIZE_MAX / 2 - ALIGNMENT) / WIDEST;
     bool empty = false;
     if (rank < 0 || rank > KTI_TENSOR_RANK)
         return false;
     for (int d = 0; d < rank; d++) {
-        if (shape[d] < 0 || (uint64_t)shape[d] > most)
+        if (shape[d] < 0 || (uint64_t)shape[d] > max)
             return false;
         empty = empty || shape[d] == 0;
     }
     size_t product = empty ? 0 : 1;
     for (int d = 0; d < rank && !empty; d++) {
-        if ((size_t)shape[d] > most / product)
+        if ((size_t)shape[d] > max / product)
             return false;
         product *= (size_t)shape[d];
     }
@@ -142,13 +142,13 @@ static uint32_t half_bits(double value)
     if (!isfinite(value))
         return HALF_INFINITY;
     frexp(value, &exponent); /* |value| < 2^exponent */
-    if (value == 0 || exponent < HALF_LEAST_EXPONENT)
-        exponent = HALF_LEAST_EXPONENT;
-    if (exponent > HALF_MOST_EXPONENT)
+    if (value == 0 || exponent < HALF_MIN_EXPONENT)
+        exponent = HALF_MIN_EXPONENT;
+    if (exponent > HALF_MAX_EXPONENT)
         return HALF_INFINITY;
     /* In units of the last place; one bit of it belongs to the exponent, into which it also carries. */
     const uint32_t units = (uint32_t)lrint(ldexp(fabs(value), 11 - exponent));
-    return ((uint32_t)(exponent - HALF_LEAST_EXPONENT) << 10) + units;
+    return ((uint32_t)(exponent - HALF_MIN_EXPONENT) << 10) + units;
 }
 
 kt_status kti_tensor_to_half(kti_tensor *tensor, kt_error *error)

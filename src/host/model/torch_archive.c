@@ -11,7 +11,7 @@
 #include "base/memory.h"
 #include "model/pickle.h"
 
-enum { MOST_ENTRIES = 20000 };
+enum { MAX_ENTRIES = 20000 };
 
 static const char pickle_entry[] = "/data.pkl";
 
@@ -55,9 +55,9 @@ static kt_status survey(archive *in, kt_error *error)
     const size_t suffix = sizeof pickle_entry - 1;
     zip_int64_t entries = zip_get_num_entries(in->zip, 0);
     zip_uint64_t total = 0;
-    if (entries > MOST_ENTRIES)
+    if (entries > MAX_ENTRIES)
         return kti_fail_file(error, KT_BAD_FORMAT, in->name, "has %lld entries; at most %d are accepted",
-                             (long long)entries, (int)MOST_ENTRIES);
+                             (long long)entries, (int)MAX_ENTRIES);
     for (zip_int64_t i = 0; i < entries; i++) {
         zip_stat_t about;
         zip_stat_init(&about);

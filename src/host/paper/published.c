@@ -20,11 +20,11 @@ static kti_paper_set set_of(const char *dataset)
     return KTI_PAPER_SETS;
 }
 
-int kti_paper_references(const char *dataset, kti_reference list[KTI_MOST_REFERENCES], const char **note)
+int kti_paper_references(const char *dataset, kti_reference list[KTI_MAX_REFERENCES], const char **note)
 {
     const kti_paper_set set = set_of(dataset);
     int size = 0;
-    for (int i = 0; i < KTI_PAPER_MODELS && size < KTI_MOST_REFERENCES; i++) {
+    for (int i = 0; i < KTI_PAPER_MODELS && size < KTI_MAX_REFERENCES; i++) {
         const kti_paper_model *model = &kti_paper_models[i];
         if (model->set != set || !model->has_published)
             continue;

@@ -5,6 +5,6 @@
 #include "report/report.h"
 
 /* For kti_report_options.references. */
-int kti_paper_references(const char *dataset, kti_reference list[KTI_MOST_REFERENCES], const char **note);
+int kti_paper_references(const char *dataset, kti_reference list[KTI_MAX_REFERENCES], const char **note);
 
 #endif

@@ -126,7 +126,7 @@ static kt_train_options common_options(const kti_reproduce_options *asked, kt_pr
     o.folds = asked->folds;
     o.batch = 8;
     o.learning_rate = 1e-3;
-    o.least_learning_rate = 1e-5;
+    o.min_learning_rate = 1e-5;
     o.schedule_period = 1000;
     o.schedule_ticks = 2;
     o.loss = KT_LOSS_MAPE;

@@ -13,7 +13,7 @@
 
 enum { FEATURES = KTI_FEATURES_OF_CRYSTAL, BLOCK = 512, HALVINGS = 60 };
 
-static const double LEAST_KAPPA = 0.01, FAR = 0.99;
+static const double MIN_KAPPA = 0.01, FAR = 0.99;
 
 /* ---- filling ---- */
 
@@ -170,7 +170,7 @@ static int by_fold_and_score(const void *a, const void *b)
 
 static double log_mean(bool has_log_sd, double value, double log_sd)
 {
-    return has_log_sd ? log(value) + log_sd * log_sd / 2 : log(fmax(value, LEAST_KAPPA));
+    return has_log_sd ? log(value) + log_sd * log_sd / 2 : log(fmax(value, MIN_KAPPA));
 }
 
 static double log_scale(bool has_log_sd, double log_sd)
@@ -211,11 +211,11 @@ kt_status kti_calibration_prepare(kti_calibration *c, bool distances, kt_error *
         return kti_fail_memory(error, "a calibration");
     }
     c->has_log_sd = c->held_out_size > 0;
-    c->least = INFINITY;
-    c->greatest = -INFINITY;
+    c->min = INFINITY;
+    c->max = -INFINITY;
     for (size_t i = 0; i < c->size; i++) {
-        c->least = fmin(c->least, c->crystal[i].kappa);
-        c->greatest = fmax(c->greatest, c->crystal[i].kappa);
+        c->min = fmin(c->min, c->crystal[i].kappa);
+        c->max = fmax(c->max, c->crystal[i].kappa);
     }
     for (size_t i = 0; i < c->held_out_size; i++)
         c->has_log_sd = c->has_log_sd && c->held_out[i].log_sd > 0 && c->held_out[i].value > 0;
@@ -299,16 +299,16 @@ static const kti_fold_scores *scores_of(const kti_calibration *c, int fold)
     return NULL;
 }
 
-enum { MOST_LISTS = 1000 }; /* as many as a model has members */
+enum { MAX_LISTS = 1000 }; /* as many as a model has members */
 
 static void find_interval(const kti_calibration *c, const int *fold, const double *value,
                           const double *log_sd, int members, kt_judgement *j)
 {
-    shifted list[MOST_LISTS];
+    shifted list[MAX_LISTS];
     int lists = 0;
     size_t scores = 0;
     double low = INFINITY, high = -INFINITY;
-    for (int m = 0; m < members && lists < MOST_LISTS; m++) {
+    for (int m = 0; m < members && lists < MAX_LISTS; m++) {
         const kti_fold_scores *own = scores_of(c, fold[m]);
         const double sd = log_sd ? log_sd[m] : NAN;
         if (!own || (c->has_log_sd && !(value[m] > 0 && sd > 0)))
@@ -353,7 +353,7 @@ static void find_warnings(const kti_calibration *c, const kti_graph *graph, cons
         mean += value[m] / members;
     if (has_isolated_node(graph))
         warn(j, "isolated", "");
-    if (mean < c->least || mean > c->greatest)
+    if (mean < c->min || mean > c->max)
         warn(j, "range", "");
     if (j->distance > c->far)
         warn(j, "far", "");

@@ -44,7 +44,7 @@ typedef struct kti_fold_scores {
 
 typedef struct kti_calibration {
     int sets;
-    char *set[KT_MOST_DATA_SETS]; /* names; owned */
+    char *set[KT_MAX_DATA_SETS]; /* names; owned */
     size_t size, capacity;
     kti_known_crystal *crystal; /* [size] owned */
     double *value;              /* [size, KTI_FEATURES_OF_CRYSTAL] owned */
@@ -54,9 +54,9 @@ typedef struct kti_calibration {
 
     /* Set by kti_calibration_prepare. */
     int folds;
-    kti_fold_scores *fold;  /* [folds] by number; owned */
-    bool has_log_sd;        /* of all that is held out; else none is used */
-    double least, greatest; /* kappa */
+    kti_fold_scores *fold; /* [folds] by number; owned */
+    bool has_log_sd;       /* of all that is held out; else none is used */
+    double min, max;       /* kappa */
     double mean[KTI_FEATURES_OF_CRYSTAL], scale[KTI_FEATURES_OF_CRYSTAL];
     float *standardised; /* [KTI_FEATURES_OF_CRYSTAL, size] owned */
     double far;          /* 99 % of the training crystals have another one that is nearer */

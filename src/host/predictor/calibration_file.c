@@ -18,7 +18,7 @@ static const char *const names[FIXED] = {"id",       "dataset", "formula",  "sit
 enum {
     FEATURES = KTI_FEATURES_OF_CRYSTAL,
     COLUMNS = FIXED + FEATURES,
-    MOST_CRYSTALS = 10000000,
+    MAX_CRYSTALS = 10000000,
     LONGEST_HELD_OUT = 1 << 16
 };
 
@@ -131,9 +131,9 @@ static kt_status find_set(kti_calibration *c, const kti_csv *csv, int *set, kt_e
     for (*set = 0; *set < c->sets; ++*set)
         if (strcmp(c->set[*set], csv->field[SET]) == 0)
             return KT_OK;
-    if (c->sets == KT_MOST_DATA_SETS)
+    if (c->sets == KT_MAX_DATA_SETS)
         return kti_fail_line(error, KT_BAD_FORMAT, csv->path, csv->line, "names more than %d data sets",
-                             KT_MOST_DATA_SETS);
+                             KT_MAX_DATA_SETS);
     c->set[c->sets] = kti_duplicate_text(csv->field[SET]);
     return c->set[c->sets++] ? KT_OK : kti_fail_memory(error, "a calibration");
 }
@@ -173,9 +173,9 @@ static kt_status read_crystal(kti_calibration *c, kti_csv *csv, kt_error *error)
     if (csv->fields != COLUMNS)
         return kti_fail_line(error, KT_BAD_FORMAT, csv->path, csv->line, "has %d fields, not %d", csv->fields,
                              (int)COLUMNS);
-    if (c->size >= MOST_CRYSTALS)
+    if (c->size >= MAX_CRYSTALS)
         return kti_fail_line(error, KT_BAD_FORMAT, csv->path, csv->line, "more than %d crystals",
-                             (int)MOST_CRYSTALS);
+                             (int)MAX_CRYSTALS);
     if (!read_number(csv, SITES, &sites) || !(sites >= 1 && sites <= 1e9))
         return bad(csv, SITES, error);
     if (!read_number(csv, KAPPA, &crystal.kappa) || !(crystal.kappa > 0))

@@ -20,13 +20,13 @@ static void find_interval(kti_ensemble *e, const double *value, const double *lo
 
 kti_ensemble kti_ensemble_of(const double *value, const double *log_sd, int members)
 {
-    kti_ensemble e = {.least = value[0], .greatest = value[0], .low = NAN, .high = NAN};
+    kti_ensemble e = {.min = value[0], .max = value[0], .low = NAN, .high = NAN};
     double sum = 0, squares = 0, logarithms = 0, log_squares = 0;
     for (int i = 0; i < members; i++) {
         sum += value[i];
         logarithms += value[i] > 0 ? log(value[i]) : NAN;
-        e.least = fmin(e.least, value[i]);
-        e.greatest = fmax(e.greatest, value[i]);
+        e.min = fmin(e.min, value[i]);
+        e.max = fmax(e.max, value[i]);
     }
     e.mean = sum / members;
     e.geometric = exp(logarithms / members);

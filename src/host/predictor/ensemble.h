@@ -3,7 +3,7 @@
 #define KTI_PREDICTOR_ENSEMBLE_H
 
 typedef struct kti_ensemble {
-    double mean, sd, least, greatest; /* of the values; sd is the population's */
+    double mean, sd, min, max; /* of the values; sd is the population's */
     double geometric,
         log_sd; /* exp of the mean logarithm, its population standard deviation; NaN unless all values are positive */
     double low, high; /* of the 68 %; NaN where no log_sd is given */

@@ -136,7 +136,7 @@ static kt_status check_single(const char *path, kt_error *error)
 static kt_status open_model(const char *path, const kt_model_options *options, unsigned purpose,
                             kt_model **model, kt_error *error)
 {
-    int folds[KTI_MOST_MEMBERS], count = 0;
+    int folds[KTI_MAX_MEMBERS], count = 0;
     *model = NULL;
     kt_status status = kti_members_list(path, folds, &count, error);
     if (status == KT_OK && count == 0)

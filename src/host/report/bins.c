@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "report/plot.h"
 
-enum { MOST_CELLS = 2500, LEVELS = 5 };
+enum { MAX_CELLS = 2500, LEVELS = 5 };
 
 static const double opacity[LEVELS] = {0.15, 0.32, 0.52, 0.75, 1};
 
@@ -32,7 +32,7 @@ double kti_axis_edge(const kti_axis *axis, int bin)
 
 kt_status kti_cloud_create(kti_axis x, kti_axis y, kti_cloud *cloud, kt_error *error)
 {
-    *cloud = (kti_cloud){.x = x, .y = y, .least = {INFINITY, INFINITY}, .greatest = {-INFINITY, -INFINITY}};
+    *cloud = (kti_cloud){.x = x, .y = y, .min = {INFINITY, INFINITY}, .max = {-INFINITY, -INFINITY}};
     cloud->count = kti_allocate((size_t)x.size * (size_t)y.size, sizeof *cloud->count);
     cloud->point = kti_allocate(KTI_CLOUD_POINTS, sizeof *cloud->point);
     return cloud->count && cloud->point ? KT_OK : kti_fail_memory(error, "a figure");
@@ -53,8 +53,8 @@ void kti_cloud_add(kti_cloud *cloud, double x, double y)
         return;
     cloud->count[(int64_t)column * cloud->y.size + row]++;
     for (int i = 0; i < 2; i++) {
-        cloud->least[i] = fmin(cloud->least[i], at[i]);
-        cloud->greatest[i] = fmax(cloud->greatest[i], at[i]);
+        cloud->min[i] = fmin(cloud->min[i], at[i]);
+        cloud->max[i] = fmax(cloud->max[i], at[i]);
         if (cloud->size < KTI_CLOUD_POINTS)
             cloud->point[cloud->size][i] = at[i];
     }
@@ -62,42 +62,42 @@ void kti_cloud_add(kti_cloud *cloud, double x, double y)
 }
 
 /* Counts of cells that are `factor` bins wide and high; `cell` [columns, rows]. Returns how many are not empty. */
-static int merge(const kti_cloud *cloud, int factor, int64_t *cell, int rows, int64_t *most)
+static int merge(const kti_cloud *cloud, int factor, int64_t *cell, int rows, int64_t *max)
 {
     int filled = 0;
-    *most = 0;
+    *max = 0;
     for (int i = 0; i < cloud->x.size * cloud->y.size; i++)
         if (cloud->count[i] > 0) {
             int64_t *to = &cell[(i / cloud->y.size / factor) * rows + i % cloud->y.size / factor];
             filled += *to == 0;
             *to += cloud->count[i];
-            *most = *to > *most ? *to : *most;
+            *max = *to > *max ? *to : *max;
         }
     return filled;
 }
 
-static int level_of(int64_t count, int64_t most)
+static int level_of(int64_t count, int64_t max)
 {
-    const double at = most > 1 ? log((double)count) / log((double)most) : 1;
+    const double at = max > 1 ? log((double)count) / log((double)max) : 1;
     return at >= 1 ? LEVELS - 1 : (int)(at * LEVELS);
 }
 
 static void draw_cells(const kti_cloud *cloud, const char *colour, kti_text *data, kti_text *plot)
 {
-    int64_t *cell = NULL, most = 0;
+    int64_t *cell = NULL, max = 0;
     int factor = 1, rows = 0, columns = 0;
     do {
         free(cell);
         rows = (cloud->y.size + factor - 1) / factor;
         columns = (cloud->x.size + factor - 1) / factor;
         cell = kti_allocate((size_t)rows * (size_t)columns, sizeof *cell);
-    } while (cell && merge(cloud, factor, cell, rows, &most) > MOST_CELLS && ++factor);
+    } while (cell && merge(cloud, factor, cell, rows, &max) > MAX_CELLS && ++factor);
     data->failed = data->failed || !cell;
     for (int level = 0; level < LEVELS && cell; level++) {
         bool any = false;
         kti_text_add(data, "$cells%d << EOD\n", level);
         for (int i = 0; i < rows * columns; i++)
-            if (cell[i] > 0 && level_of(cell[i], most) == level) {
+            if (cell[i] > 0 && level_of(cell[i], max) == level) {
                 const int x = i / rows * factor, y = i % rows * factor;
                 const double left = kti_axis_edge(&cloud->x, x), right = kti_axis_edge(&cloud->x, x + factor),
                              low = kti_axis_edge(&cloud->y, y), high = kti_axis_edge(&cloud->y, y + factor);

@@ -25,10 +25,10 @@ double kti_axis_edge(const kti_axis *axis, int bin);
 /* Points of a plane: each as it is while they are few, and their counts. */
 typedef struct kti_cloud {
     kti_axis x, y;
-    int64_t size;                 /* points that have a place on both axes */
-    int64_t *count;               /* [x.size, y.size]; owned */
-    double (*point)[2];           /* [min(size, KTI_CLOUD_POINTS)]; owned */
-    double least[2], greatest[2]; /* of the points */
+    int64_t size;          /* points that have a place on both axes */
+    int64_t *count;        /* [x.size, y.size]; owned */
+    double (*point)[2];    /* [min(size, KTI_CLOUD_POINTS)]; owned */
+    double min[2], max[2]; /* of the points */
 } kti_cloud;
 
 enum { KTI_CLOUD_POINTS = 2500 };

@@ -63,15 +63,15 @@ static kt_status summarise(kti_compared *c, size_t rows, kt_error *error)
     size_t size = 0;
     if (!sorted)
         return kti_fail_memory(error, "a comparison");
-    c->greatest = -INFINITY;
-    c->least = INFINITY;
+    c->max = -INFINITY;
+    c->min = INFINITY;
     for (size_t i = 0; i < rows; i++) {
         int group = 0;
         if (!isfinite(c->mean[i]) || !isfinite(c->variance[i]))
             continue;
         sorted[size++] = c->variance[i];
-        c->greatest = fmax(c->greatest, c->mean[i]);
-        c->least = fmin(c->least, c->mean[i]);
+        c->max = fmax(c->max, c->mean[i]);
+        c->min = fmin(c->min, c->mean[i]);
         while (group < KTI_KAPPA_GROUPS - 1 && c->mean[i] >= kappa_bounds[group])
             group++;
         c->group[group]++;
@@ -162,7 +162,7 @@ static void add_variances(const kti_comparison *c, kti_text *text)
         for (int q = 0; q < 5; q++)
             kti_text_add(text, " %.3g |", s->quantile[q]);
         kti_text_add(text, isnan(s->of_training) ? " - |" : " %.4g |", s->of_training);
-        kti_text_add(text, " %.4g | %.4g |\n", s->least, s->greatest);
+        kti_text_add(text, " %.4g | %.4g |\n", s->min, s->max);
     }
 }
 
@@ -270,7 +270,7 @@ kt_status kti_comparison_describe(const kti_comparison *c, double threshold, kti
 
 enum { WIDTH = 900, HEIGHT = 520 }; /* pixels */
 
-static const double LEAST_VARIANCE = 1e-6; /* that the logarithmic axis shows */
+static const double MIN_VARIANCE = 1e-6; /* that the logarithmic axis shows */
 
 /* Names, of scans too, are not gnuplot's markup. */
 static void begin(const kti_figure *figure, kti_text *script, const char *what, const char *title)
@@ -296,7 +296,7 @@ static void add_names(const kti_comparison *c, kti_text *script)
 
 static double shown(double variance)
 {
-    return fmax(variance, LEAST_VARIANCE);
+    return fmax(variance, MIN_VARIANCE);
 }
 
 static kt_status draw_variance(const kti_comparison *c, const char *folder, const char *title, bool *drawn,
@@ -314,7 +314,7 @@ static kt_status draw_variance(const kti_comparison *c, const char *folder, cons
         const double *q = c->scan[i].quantile;
         kti_text_add(&script, "%d %.6g %.6g %.6g %.6g %.6g\n", i, shown(q[1]), shown(q[0]), shown(q[4]),
                      shown(q[3]), shown(q[2]));
-        cut = cut || q[0] < LEAST_VARIANCE;
+        cut = cut || q[0] < MIN_VARIANCE;
     }
     kti_text_add(&script, "EOD\n$training << EOD\n");
     for (int i = 0; i < c->size; i++)
@@ -373,11 +373,11 @@ static kt_status draw_groups(const kti_comparison *c, const char *folder, const 
 static kt_status draw_map(const kti_comparison *c, const char *folder, const char *title, double threshold,
                           bool *drawn, kt_error *error)
 {
-    const size_t most = 2 * (size_t)c->size + c->columns.size;
-    const double **values = kti_allocate(most, sizeof(*values));
-    const char **names = kti_allocate(most, sizeof(*names));
-    char(*shown)[64] = kti_allocate(most, sizeof *shown);
-    double *r = kti_allocate(most * most, sizeof *r);
+    const size_t max = 2 * (size_t)c->size + c->columns.size;
+    const double **values = kti_allocate(max, sizeof(*values));
+    const char **names = kti_allocate(max, sizeof(*names));
+    char(*shown)[64] = kti_allocate(max, sizeof *shown);
+    double *r = kti_allocate(max * max, sizeof *r);
     size_t size = 0;
     kt_status status = values && names && shown && r ? KT_OK : kti_fail_memory(error, "a figure");
     for (int part = 0; part < 2 && status == KT_OK; part++)

@@ -18,8 +18,8 @@ typedef struct kti_compared {
     double *mean, *variance; /* [rows] of the members, W/(m K) and its square; owned */
     size_t rows;             /* of the first scan's that this one has too */
     double quantile[5];      /* of the variance: 5, 25, 50, 75 and 95 % */
-    double greatest;         /* mean */
-    double least;
+    double max;              /* mean */
+    double min;
     size_t group[KTI_KAPPA_GROUPS]; /* crystals by their mean */
 } kti_compared;
 

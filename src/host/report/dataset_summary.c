@@ -25,9 +25,9 @@ static kt_status describe_kappa(const kti_dataset *dataset, kti_statistics *s, k
         s->decade[decade]++;
     }
     qsort(sorted, (size_t)size, sizeof *sorted, compare_doubles);
-    s->least = sorted[0];
+    s->min = sorted[0];
     s->median = (sorted[(size - 1) / 2] + sorted[size / 2]) / 2;
-    s->greatest = sorted[size - 1];
+    s->max = sorted[size - 1];
     free(sorted);
     return KT_OK;
 }
@@ -35,8 +35,8 @@ static kt_status describe_kappa(const kti_dataset *dataset, kti_statistics *s, k
 static void add_size(kti_size_summary *sum, int64_t value, int size)
 {
     sum->mean += (double)value / size;
-    if (value > sum->most)
-        sum->most = value;
+    if (value > sum->max)
+        sum->max = value;
 }
 
 static void describe_graph(const kti_graph *graph, int size, kti_statistics *s)

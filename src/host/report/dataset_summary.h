@@ -10,11 +10,11 @@ enum { KTI_DECADES = 12, KTI_FIRST_DECADE = -4 /* the lowest begins at 1e-4, or 
 
 typedef struct kti_size_summary {
     double mean;
-    int64_t most;
+    int64_t max;
 } kti_size_summary;
 
 typedef struct kti_statistics {
-    double least, median, mean, greatest; /* kappa, W/(m K) */
+    double min, median, mean, max; /* kappa, W/(m K) */
     int decade[KTI_DECADES];
     kti_size_summary sites, edges, quotient_nodes, quotient_edges;
     int crystals_with[KTI_ATOMIC_NUMBERS + 1]; /* usable crystals that hold the element */

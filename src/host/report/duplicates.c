@@ -169,7 +169,7 @@ kt_status kti_find_duplicates(const kti_dataset *dataset, kti_duplicate **pairs,
                               kt_error *error)
 {
     const size_t crystals = (size_t)dataset->size;
-    int most_nodes = 0;
+    int max_nodes = 0;
     environment *sorted = kti_allocate(crystals, sizeof *sorted);
     bool *has_partner = kti_allocate(crystals, sizeof *has_partner), *taken = NULL,
          enough = sorted && has_partner;
@@ -177,10 +177,10 @@ kt_status kti_find_duplicates(const kti_dataset *dataset, kti_duplicate **pairs,
     *size = 0;
     for (size_t i = 0; i < crystals && enough; i++) {
         enough = environment_create(&dataset->crystals[i], &sorted[i]);
-        if (dataset->crystals[i].graph.nodes > most_nodes)
-            most_nodes = dataset->crystals[i].graph.nodes;
+        if (dataset->crystals[i].graph.nodes > max_nodes)
+            max_nodes = dataset->crystals[i].graph.nodes;
     }
-    taken = kti_allocate((size_t)most_nodes, sizeof *taken);
+    taken = kti_allocate((size_t)max_nodes, sizeof *taken);
     if (enough && taken) {
         qsort(sorted, crystals, sizeof *sorted, compare_environments);
         enough = add_pairs(dataset, sorted, has_partner, taken, pairs, size);

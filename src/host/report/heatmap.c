@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "report/gnuplot.h"
 
-enum { CELL = 62, LETTER = 9, LEAST_MARGIN = 90, TITLE = 40, BAR = 110 }; /* pixels */
+enum { CELL = 62, LETTER = 9, MIN_MARGIN = 90, TITLE = 40, BAR = 110 }; /* pixels */
 
 /* A text between single quotes. */
 static void add_quoted(kti_text *script, const char *text)
@@ -44,7 +44,7 @@ static int margin_of(const char *const *names, size_t size)
     for (size_t i = 0; i < size; i++)
         longest = strlen(names[i]) > longest ? strlen(names[i]) : longest;
     const int wanted = LETTER * (int)(longest < 80 ? longest : 80) + 20;
-    return wanted > LEAST_MARGIN ? wanted : LEAST_MARGIN;
+    return wanted > MIN_MARGIN ? wanted : MIN_MARGIN;
 }
 
 void kti_heatmap_add(kti_text *s, const char *const *names, const double *r, size_t size, int *width,

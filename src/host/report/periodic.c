@@ -18,12 +18,12 @@ static void place(int number, double *column, double *row)
     *row = lanthanide ? 7.4 : actinide ? 8.4 : kti_element_row(number) - 1;
 }
 
-static void add_cell(kti_text *html, int number, int count, int most)
+static void add_cell(kti_text *html, int number, int count, int max)
 {
     double column, row;
     place(number, &column, &row);
     const double x = column * CELL + 1, y = row * CELL + 1, middle = x + (CELL - 2) / 2.0,
-                 share = count > 0 ? most > 1 ? log((double)count) / log((double)most) : 1 : 0;
+                 share = count > 0 ? max > 1 ? log((double)count) / log((double)max) : 1 : 0;
     /* Letters stand out from any tint up to this one, in light and in dark. */
     const double opacity = count > 0 ? 0.12 + 0.43 * share : 0;
     const bool known = kti_element_type(number) >= 0;
@@ -46,9 +46,9 @@ static void add_cell(kti_text *html, int number, int count, int most)
 
 void kti_periodic_add(kti_text *html, const int count[KTI_ATOMIC_NUMBERS + 1], const char *caption)
 {
-    int most = 0;
+    int max = 0;
     for (int number = 1; number <= KTI_ATOMIC_NUMBERS; number++)
-        most = count[number] > most ? count[number] : most;
+        max = count[number] > max ? count[number] : max;
     kti_text_add(
         html,
         "<figure class=\"wide\" id=\"elements\">\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"",
@@ -56,7 +56,7 @@ void kti_periodic_add(kti_text *html, const int count[KTI_ATOMIC_NUMBERS + 1], c
     kti_html_text(html, caption);
     kti_text_add(html, "\">\n");
     for (int number = 1; number <= KTI_ATOMIC_NUMBERS; number++)
-        add_cell(html, number, count[number], most);
+        add_cell(html, number, count[number], max);
     kti_text_add(html, "</svg>\n<figcaption>");
     kti_html_text(html, caption);
     kti_text_add(html, "</figcaption>\n</figure>\n");

@@ -18,7 +18,7 @@ typedef struct kti_reference {
     const double *mape; /* [size] fractions; the giver's */
 } kti_reference;
 
-enum { KTI_MOST_REFERENCES = 16 };
+enum { KTI_MAX_REFERENCES = 16 };
 
 typedef struct kti_report_options {
     const char *subject;       /* run folder, data set, scan or folder of a reproduction */
@@ -32,7 +32,7 @@ typedef struct kti_report_options {
     const char *version; /* of the program */
     /* What is known of a data set, by its name in metrics.json: how many are in `list`, and in *note a sentence about them for
      * the figure's caption. May be NULL. */
-    int (*references)(const char *dataset, kti_reference list[KTI_MOST_REFERENCES], const char **note);
+    int (*references)(const char *dataset, kti_reference list[KTI_MAX_REFERENCES], const char **note);
     void (*message)(void *user, const char *text); /* one line for a person; may be NULL */
     void *user;
 } kti_report_options;

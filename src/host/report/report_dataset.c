@@ -10,7 +10,7 @@
 #include "report/periodic.h"
 #include "report/report.h"
 
-enum { MOST_LISTED = 50, MOST_OVERLAYS = 4 };
+enum { MAX_LISTED = 50, MAX_OVERLAYS = 4 };
 
 static kt_status read_set(const kti_report *report, const char *path, kti_dataset *dataset, kt_error *error)
 {
@@ -39,7 +39,7 @@ static kt_status draw_kappa(kti_report *report, const kti_dataset *sets, int siz
     if (!count)
         return kti_fail_memory(error, "a figure");
     kti_plot_begin(&script);
-    for (int i = 0; i < size && i <= MOST_OVERLAYS; i++) {
+    for (int i = 0; i < size && i <= MAX_OVERLAYS; i++) {
         count_kappa(&sets[i], &axis, count);
         snprintf(name, sizeof name, "set%d", i);
         kti_bins_add_block(&script, name, &axis, count, sets[i].size);
@@ -55,7 +55,7 @@ static kt_status draw_kappa(kti_report *report, const kti_dataset *sets, int siz
         size > 1 ? "set key outside center top horizontal\n" : "unset key\n", plot.data ? plot.data : "");
     snprintf(caption, sizeof caption,
              "Distribution of the thermal conductivity at 300 K, five bins a decade.%s",
-             size > MOST_OVERLAYS + 1 ? " Not all data sets are drawn." : "");
+             size > MAX_OVERLAYS + 1 ? " Not all data sets are drawn." : "");
     script.failed = script.failed || plot.failed;
     kti_text_destroy(&plot);
     free(count);
@@ -79,8 +79,7 @@ static kt_status draw_sizes(kti_report *report, const kti_dataset *dataset, kt_e
                      "set logscale xy\nset xtics (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)\nset xrange "
                      "[0.8:%.4g]\nset yrange [%.4g:%.4g]\nunset key\n"
                      "set xlabel 'sites of the cell'\nset ylabel 'kappa, W/(m K)'\nplot %s 1/0 notitle\n",
-                     cloud.greatest[0] * 1.3, cloud.least[1] / 1.5, cloud.greatest[1] * 1.5,
-                     plot.data ? plot.data : "");
+                     cloud.max[0] * 1.3, cloud.min[1] / 1.5, cloud.max[1] * 1.5, plot.data ? plot.data : "");
         snprintf(caption, sizeof caption, "Size of the cell and kappa, %lld crystals.%s",
                  (long long)cloud.size, kti_cloud_remark(&cloud));
         script.failed = script.failed || plot.failed;
@@ -100,14 +99,14 @@ static void add_facts(kti_text *html, const kti_dataset *dataset, const kti_stat
         covered += s->crystals_with[number] > 0;
     kti_html_facts_begin(html);
     kti_html_fact(html, "crystals", "%d usable, %d rejected", dataset->size, dataset->rejected);
-    kti_html_fact(html, "kappa, W/(m K)", "min %.4g, median %.4g, mean %.4g, max %.4g", s->least, s->median,
-                  s->mean, s->greatest);
+    kti_html_fact(html, "kappa, W/(m K)", "min %.4g, median %.4g, mean %.4g, max %.4g", s->min, s->median,
+                  s->mean, s->max);
     kti_html_fact(html, "sites per cell", "mean %.1f, max %lld; of the symmetry quotient mean %.1f, max %lld",
-                  s->sites.mean, (long long)s->sites.most, s->quotient_nodes.mean,
-                  (long long)s->quotient_nodes.most);
+                  s->sites.mean, (long long)s->sites.max, s->quotient_nodes.mean,
+                  (long long)s->quotient_nodes.max);
     kti_html_fact(html, "neighbours per cell", "mean %.1f, max %lld; of the quotient mean %.1f, max %lld",
-                  s->edges.mean, (long long)s->edges.most, s->quotient_edges.mean,
-                  (long long)s->quotient_edges.most);
+                  s->edges.mean, (long long)s->edges.max, s->quotient_edges.mean,
+                  (long long)s->quotient_edges.max);
     kti_html_fact(html, "elements", "%d of the %d that the network knows", covered, KTI_ELEMENT_TYPES);
     kti_html_facts_end(html);
 }
@@ -126,7 +125,7 @@ static void add_duplicates(kti_text *html, const kti_dataset *dataset, const kti
                        "%zu crystal%s to the network like an earlier one: their quotient graphs are equal.",
                        s->pairs_size, s->pairs_size == 1 ? " looks" : "s look");
     kti_html_table_begin(html, 3, header, 5);
-    for (size_t i = 0; i < s->pairs_size && i < MOST_LISTED; i++) {
+    for (size_t i = 0; i < s->pairs_size && i < MAX_LISTED; i++) {
         const kti_crystal *first = &dataset->crystals[s->pairs[i].first],
                           *second = &dataset->crystals[s->pairs[i].second];
         kti_html_row_begin(html);
@@ -138,8 +137,8 @@ static void add_duplicates(kti_text *html, const kti_dataset *dataset, const kti
         kti_html_row_end(html);
     }
     kti_html_table_end(html);
-    if (s->pairs_size > MOST_LISTED)
-        kti_html_paragraph(html, "note", "The first %d; kappatune data stats lists all.", MOST_LISTED);
+    if (s->pairs_size > MAX_LISTED)
+        kti_html_paragraph(html, "note", "The first %d; kappatune data stats lists all.", MAX_LISTED);
 }
 
 static int root_of(int *leader, int i)
@@ -229,7 +228,7 @@ static void add_rejects(kti_text *html, const kti_dataset *dataset)
         return;
     }
     kti_html_table_begin(html, 4, header, 4);
-    for (int i = 0; i < dataset->rejected && i < MOST_LISTED; i++) {
+    for (int i = 0; i < dataset->rejected && i < MAX_LISTED; i++) {
         const kti_reject *reject = &dataset->rejects[i];
         kti_html_row_begin(html);
         kti_html_cell(html, "%s", reject->id);
@@ -242,9 +241,9 @@ static void add_rejects(kti_text *html, const kti_dataset *dataset)
         kti_html_row_end(html);
     }
     kti_html_table_end(html);
-    if (dataset->rejected > MOST_LISTED)
+    if (dataset->rejected > MAX_LISTED)
         kti_html_paragraph(html, "note", "The first %d of %d; kappatune data check --rejects writes all.",
-                           MOST_LISTED, dataset->rejected);
+                           MAX_LISTED, dataset->rejected);
 }
 
 static kt_status add_page(kti_report *report, const kti_dataset *sets, kt_error *error)

@@ -14,7 +14,7 @@
 #include "train/members.h"
 #include "train/recipe.h"
 
-enum { LOG_LIMIT = 1 << 28, MOST_FOLD_ROWS = 60 };
+enum { LOG_LIMIT = 1 << 28, MAX_FOLD_ROWS = 60 };
 
 static const struct {
     const char *name, *unit;
@@ -70,7 +70,7 @@ static void add_folds(kti_text *html, const kt_train_result *result)
                                          "median", "MAE, W/(m K)", "R2 (log)", ""};
     kti_html_details_begin(html, "Fold by fold");
     kti_html_table_begin(html, 1, header, 9);
-    for (int f = 0; f < result->folds && f < MOST_FOLD_ROWS; f++) {
+    for (int f = 0; f < result->folds && f < MAX_FOLD_ROWS; f++) {
         const kt_fold_result *r = &result->fold[f];
         kti_html_row_begin(html);
         kti_html_cell(html, "%d", r->fold);
@@ -89,8 +89,8 @@ static void add_folds(kti_text *html, const kt_train_result *result)
         kti_html_row_end(html);
     }
     kti_html_table_end(html);
-    if (result->folds > MOST_FOLD_ROWS)
-        kti_html_paragraph(html, "note", "The first %d of %d folds; metrics.json has all.", MOST_FOLD_ROWS,
+    if (result->folds > MAX_FOLD_ROWS)
+        kti_html_paragraph(html, "note", "The first %d of %d folds; metrics.json has all.", MAX_FOLD_ROWS,
                            result->folds);
     kti_html_details_end(html);
 }

@@ -14,7 +14,7 @@
 #include "report/html.h"
 #include "train/fold.h"
 
-enum { MOST_EPOCHS_DRAWN = 300, MOST_FOLDS = 1000, WORST = 10 };
+enum { MAX_EPOCHS_DRAWN = 300, MAX_FOLDS = 1000, WORST = 10 };
 
 kt_status kti_report_find_file(const kti_report_stage *stage, const char *name, char **path, kt_error *error)
 {
@@ -50,7 +50,7 @@ static kt_status add_epoch(curves *c, const kti_csv *csv, kt_error *error)
 {
     double fold, epoch;
     if (csv->fields < 2 + KTI_HISTORY_COLUMNS || !kti_number_parse(csv->field[0], &fold) ||
-        !kti_number_parse(csv->field[1], &epoch) || fold < 1 || fold > MOST_FOLDS || epoch < 1 || epoch > 1e9)
+        !kti_number_parse(csv->field[1], &epoch) || fold < 1 || fold > MAX_FOLDS || epoch < 1 || epoch > 1e9)
         return kti_fail_line(error, KT_BAD_FORMAT, csv->path, csv->line, "is no line of a run's epochs");
     const double loss = kti_number_or_nan(csv->field[2 + KTI_TRAIN_LOSS]),
                  mape = kti_number_or_nan(csv->field[2 + KTI_SELECT_MAPE]);
@@ -91,7 +91,7 @@ static kt_status draw_curves(kti_report *report, const kti_report_stage *stage, 
 {
     kti_text script = {0};
     char name[96], caption[400];
-    const int every = 1 + (c->epochs - 1) / MOST_EPOCHS_DRAWN;
+    const int every = 1 + (c->epochs - 1) / MAX_EPOCHS_DRAWN;
     const kti_text *data = loss ? &c->loss : &c->mape;
     name_figure(stage, loss ? "loss" : "selection", name);
     kti_plot_begin(&script);
@@ -172,7 +172,7 @@ static kt_status add_prediction(predictions *p, const kti_csv *csv, kt_error *er
 {
     double fold, kappa;
     if (csv->fields < 4 || !kti_number_parse(csv->field[0], &fold) ||
-        !kti_number_parse(csv->field[2], &kappa) || !(kappa > 0) || fold < 1 || fold > MOST_FOLDS)
+        !kti_number_parse(csv->field[2], &kappa) || !(kappa > 0) || fold < 1 || fold > MAX_FOLDS)
         return kti_fail_line(error, KT_BAD_FORMAT, csv->path, csv->line, "is no line of a run's predictions");
     const double predicted = kti_number_or_nan(csv->field[3]);
     const bool good = predicted > 0;
@@ -208,8 +208,8 @@ static kt_status draw_parity(kti_report *report, const kti_report_stage *stage, 
 {
     kti_text script = {0}, plot = {0};
     char name[96], caption[400];
-    const double least = fmin(p->parity.least[0], p->parity.least[1]) / 1.3,
-                 greatest = fmax(p->parity.greatest[0], p->parity.greatest[1]) * 1.3;
+    const double min = fmin(p->parity.min[0], p->parity.min[1]) / 1.3,
+                 max = fmax(p->parity.max[0], p->parity.max[1]) * 1.3;
     name_figure(stage, "parity", name);
     kti_plot_begin(&script);
     kti_cloud_draw(&p->parity, KTI_BLUE, &script, &plot);
@@ -220,7 +220,7 @@ static kt_status draw_parity(kti_report *report, const kti_report_stage *stage, 
         "plot %s x with lines lw 1.5 lc rgb '" KTI_INK "' title 'equal', "
         "2*x with lines dt 2 lc rgb '" KTI_MUTED "' title 'factor 2', x/2 with lines dt 2 lc rgb '" KTI_MUTED
         "' notitle\n",
-        least, greatest, least, greatest, plot.data ? plot.data : "");
+        min, max, min, max, plot.data ? plot.data : "");
     snprintf(caption, sizeof caption,
              "Parity: kappa as predicted by the fold that did not train on the row, %lld rows of all folds "
              "(a row may "
@@ -330,7 +330,7 @@ static void add_box(boxes *b, const double *values, int size, const char *label,
 kt_status kti_report_boxes(kti_report *report, const kti_report_stage *stage, kt_error *error)
 {
     const kt_train_result *result = stage->result;
-    kti_reference references[KTI_MOST_REFERENCES];
+    kti_reference references[KTI_MAX_REFERENCES];
     const char *note = "";
     double *values = kti_allocate((size_t)result->folds, sizeof *values);
     kti_text script = {0};

@@ -12,7 +12,7 @@
 #include "statistics/correlation.h"
 #include "statistics/metrics.h"
 
-enum { TARGETS = 2, MOST_IN_MAP = 16, MOST_REJECTS = 20 };
+enum { TARGETS = 2, MAX_IN_MAP = 16, MAX_REJECTS = 20 };
 
 static const char *unit_of(const kti_scan_summary *s)
 {
@@ -101,9 +101,9 @@ static kt_status add_facts(kti_text *html, const kti_scan_summary *s, kt_error *
     kti_html_fact(html, "rows", "%lld", (long long)s->rows);
     if (s->without)
         kti_html_fact(html, "without prediction", "%lld", (long long)s->without);
-    kti_html_fact(html, "ensemble's mean", "min %.4g, %smedian %.4g, mean %.4g, max %.4g %s", s->least,
+    kti_html_fact(html, "ensemble's mean", "min %.4g, %smedian %.4g, mean %.4g, max %.4g %s", s->min,
                   (int64_t)s->sampled < counted ? "approximate " : "", sampled.median,
-                  s->sum / (double)counted, s->greatest, unit_of(s));
+                  s->sum / (double)counted, s->max, unit_of(s));
     if (s->logarithmic)
         kti_html_fact(html, "members disagree",
                       "%lld crystals (%.1f %%) have a standard deviation above half the mean",
@@ -195,12 +195,12 @@ static kt_status add_correlation_table(kti_text *html, const kti_scan_summary *s
 static kt_status draw_map(kti_report *report, const kti_scan_summary *s, double *const target[TARGETS],
                           kt_error *error)
 {
-    const int features = s->features < MOST_IN_MAP - TARGETS ? s->features : MOST_IN_MAP - TARGETS,
+    const int features = s->features < MAX_IN_MAP - TARGETS ? s->features : MAX_IN_MAP - TARGETS,
               size = features + TARGETS;
-    const char *names[MOST_IN_MAP] = {s->logarithmic ? "log mean" : "mean",
-                                      s->logarithmic ? "log variance" : "variance"};
-    const double *values[MOST_IN_MAP] = {target[0], target[1]};
-    double r[MOST_IN_MAP * MOST_IN_MAP];
+    const char *names[MAX_IN_MAP] = {s->logarithmic ? "log mean" : "mean",
+                                     s->logarithmic ? "log variance" : "variance"};
+    const double *values[MAX_IN_MAP] = {target[0], target[1]};
+    double r[MAX_IN_MAP * MAX_IN_MAP];
     char caption[200];
     kti_text script = {0};
     int width, height;
@@ -272,7 +272,7 @@ static kt_status list_rejects(kti_text *html, const char *path, kt_error *error)
         if (csv.fields != 3)
             status = kti_fail_line(error, KT_BAD_FORMAT, path, csv.line,
                                    "is no line of a scan's rejects: id,line,reason");
-        if (++size > 0 && size <= MOST_REJECTS && status == KT_OK) {
+        if (++size > 0 && size <= MAX_REJECTS && status == KT_OK) {
             kti_html_row_begin(&table);
             kti_html_cell(&table, "%s", csv.field[0]);
             kti_html_cell(&table, "%s", csv.field[2]);
@@ -287,7 +287,7 @@ static kt_status list_rejects(kti_text *html, const char *path, kt_error *error)
             kti_html_paragraph(html, "", "None: every crystal could be used.");
         else
             kti_html_paragraph(html, "", "%lld crystal%s could not be used%s", (long long)size,
-                               size == 1 ? "" : "s", size > MOST_REJECTS ? "; the first of them:" : ":");
+                               size == 1 ? "" : "s", size > MAX_REJECTS ? "; the first of them:" : ":");
         if (size > 0)
             kti_text_add(html, "%s", table.data ? table.data : "");
         html->failed = html->failed || table.failed;

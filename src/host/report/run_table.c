@@ -15,7 +15,7 @@
 #include "train/recipe.h"
 #include "train/stages.h"
 
-enum { MOST_LABEL_KEYS = 4, ROW_HEIGHT = 34, FRAME_HEIGHT = 110 };
+enum { MAX_LABEL_KEYS = 4, ROW_HEIGHT = 34, FRAME_HEIGHT = 110 };
 
 /* ---- one run ---- */
 
@@ -231,9 +231,9 @@ char *kti_run_table_setting(const kti_run_row *run, const char *key)
 /* "batch 8, seed 1" of the settings that differ, or the run's name where those are many or none. */
 static void label_run(const kti_run_table *c, const kti_run_row *run, kti_text *label)
 {
-    if (c->keys == 0 || c->keys > MOST_LABEL_KEYS)
+    if (c->keys == 0 || c->keys > MAX_LABEL_KEYS)
         kti_text_add(label, "%s", run->run);
-    for (size_t i = 0; i < c->keys && c->keys <= MOST_LABEL_KEYS; i++) {
+    for (size_t i = 0; i < c->keys && c->keys <= MAX_LABEL_KEYS; i++) {
         char *value = kti_run_table_setting(run, c->key[i]);
         kti_text_add(label, "%s%s %s", i ? ", " : "", c->key[i], value ? value : "");
         free(value);

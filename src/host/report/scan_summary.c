@@ -226,8 +226,8 @@ static kt_status add_row(kti_scan_summary *s, const kti_csv *csv, const fields *
         return status;
     }
     s->sum += row.mean;
-    s->least = fmin(s->least, row.mean);
-    s->greatest = fmax(s->greatest, row.mean);
+    s->min = fmin(s->min, row.mean);
+    s->max = fmax(s->max, row.mean);
     const int bin = kti_axis_bin(&s->axis, row.mean);
     if (bin >= 0)
         s->count[bin]++;
@@ -244,8 +244,8 @@ static kt_status prepare(kti_scan_summary *s, kt_error *error)
     const kti_axis kappa = kti_axis_of_kappa(), energy = {.low = -6, .step = 0.1, .size = 120},
                    ratio = {.low = -4, .step = 0.05, .size = 120, .logarithmic = true};
     s->axis = s->logarithmic ? kappa : energy;
-    s->least = INFINITY;
-    s->greatest = -INFINITY;
+    s->min = INFINITY;
+    s->max = -INFINITY;
     s->count = kti_allocate((size_t)s->axis.size, sizeof *s->count);
     s->mean = kti_allocate(KTI_SCAN_SAMPLE, sizeof *s->mean);
     s->sd = kti_allocate(KTI_SCAN_SAMPLE, sizeof *s->sd);

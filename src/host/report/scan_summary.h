@@ -25,7 +25,7 @@ typedef struct kti_scan_summary {
     char quantity[32];     /* "kappa", "eform" */
     bool logarithmic;      /* kappa, which spans decades */
     int64_t rows, without; /* without: rows whose mean is no number */
-    double sum, least, greatest;
+    double sum, min, max;
     kti_axis axis;        /* of means */
     int64_t *count;       /* [axis.size] owned */
     kti_cloud spread;     /* mean and relative standard deviation */

@@ -16,7 +16,7 @@
 #include "crystal/reader.h"
 #include "scan/source.h"
 
-enum { MOST_TEXT = 256 << 20 }; /* bytes of names that are sent to find an example */
+enum { MAX_TEXT = 256 << 20 }; /* bytes of names that are sent to find an example */
 
 bool kti_is_crystal_file(const char *name)
 {
@@ -48,7 +48,7 @@ static void note(walk *w, const char *path, int64_t bytes, uint64_t content)
     hash = kti_hash(hash, &bytes, sizeof bytes);
     w->listing.hash += kti_hash(hash, &content, sizeof content);
     w->listing.files++;
-    if (!w->names || w->names->size >= MOST_TEXT)
+    if (!w->names || w->names->size >= MAX_TEXT)
         return;
     const size_t begin = w->names->size;
     kti_text_add(w->names, "%s (%lld bytes", path, (long long)bytes);
@@ -74,7 +74,7 @@ static uint64_t hash_content(const char *path)
 
 static void visit(walk *w, const char *path, int depth)
 {
-    DIR *open = depth < KTI_MOST_DEPTH && kti_is_folder(path) ? opendir(path) : NULL;
+    DIR *open = depth < KTI_MAX_DEPTH && kti_is_folder(path) ? opendir(path) : NULL;
     if (!open) {
         const bool list = depth == 0 && kti_is_list(path);
         const int64_t bytes = kti_bytes_of(path);
@@ -118,7 +118,7 @@ static char *list_sorted(char *const *paths, int count)
     const size_t lines = (size_t)w.listing.files;
     char **line = kti_allocate(lines, sizeof *line), *sorted = kti_allocate(names.size + 1, 1),
          *at = names.data;
-    if (!names.failed && names.size < MOST_TEXT && line && sorted && at) {
+    if (!names.failed && names.size < MAX_TEXT && line && sorted && at) {
         char *to = sorted;
         for (size_t i = 0; i < lines; i++) {
             line[i] = at;

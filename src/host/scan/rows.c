@@ -71,8 +71,8 @@ bool kti_rows_add(const kti_scan_options *o, const kt_model *model, const kti_pr
         return false;
     kt_structure_formula(p->structure, formula, sizeof formula);
     add_field(rows, p->id);
-    kti_text_add(rows, ",%s,%d,%.9g,%.9g,%.9g,%.9g", formula, p->structure->sites, all.mean, all.sd,
-                 all.least, all.greatest);
+    kti_text_add(rows, ",%s,%d,%.9g,%.9g,%.9g,%.9g", formula, p->structure->sites, all.mean, all.sd, all.min,
+                 all.max);
     if (o->model_options.property == KT_KAPPA) {
         kti_text_add_number(rows, all.geometric);
         kti_text_add_number(rows, all.log_sd);

@@ -23,7 +23,7 @@ typedef struct folder {
 struct kti_source {
     char *const *path; /* [count] the arguments */
     int count, next;
-    folder folder[KTI_MOST_DEPTH]; /* [depth] the innermost is the last */
+    folder folder[KTI_MAX_DEPTH]; /* [depth] the innermost is the last */
     int depth;
     FILE *list; /* of paths; NULL: none */
     char *list_name;
@@ -133,7 +133,7 @@ static int by_bytes(const struct dirent **left, const struct dirent **right)
 
 static kt_status open_folder(kti_source *s, const char *path, kti_item *item, bool *found, kt_error *error)
 {
-    if (s->depth == KTI_MOST_DEPTH)
+    if (s->depth == KTI_MAX_DEPTH)
         return complain(path, "lies in too many folders; is it a link that leads back?", item, found, error);
     folder *f = &s->folder[s->depth];
     *f = (folder){.path = kti_duplicate_text(path)};

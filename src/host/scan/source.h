@@ -13,7 +13,7 @@
 #include "crystal/reader.h"
 #include "scan/listing.h"
 
-enum { KTI_MOST_DEPTH = 64 }; /* of folders; a link may lead back */
+enum { KTI_MAX_DEPTH = 64 }; /* of folders; a link may lead back */
 
 /* One crystal's text. */
 typedef struct kti_item {

@@ -78,14 +78,14 @@ static kt_status sort_finite(const double *p, size_t size, size_t **order, size_
 kt_status kti_adjust_discoveries(const double *p, size_t size, double *adjusted, kt_error *error)
 {
     size_t *order, finite;
-    double least = 1;
+    double min = 1;
     kt_status status = sort_finite(p, size, &order, &finite, error);
     if (status != KT_OK)
         return status;
     memmove(adjusted, p, size * sizeof *adjusted);
     for (size_t i = finite; i-- > 0;) {
-        least = fmin(least, adjusted[order[i]] * (double)finite / (double)(i + 1));
-        adjusted[order[i]] = least;
+        min = fmin(min, adjusted[order[i]] * (double)finite / (double)(i + 1));
+        adjusted[order[i]] = min;
     }
     free(order);
     return KT_OK;
@@ -94,14 +94,14 @@ kt_status kti_adjust_discoveries(const double *p, size_t size, double *adjusted,
 kt_status kti_adjust_holm(const double *p, size_t size, double *adjusted, kt_error *error)
 {
     size_t *order, finite;
-    double most = 0;
+    double max = 0;
     kt_status status = sort_finite(p, size, &order, &finite, error);
     if (status != KT_OK)
         return status;
     memmove(adjusted, p, size * sizeof *adjusted);
     for (size_t i = 0; i < finite; i++) {
-        most = fmin(1, fmax(most, adjusted[order[i]] * (double)(finite - i)));
-        adjusted[order[i]] = most;
+        max = fmin(1, fmax(max, adjusted[order[i]] * (double)(finite - i)));
+        adjusted[order[i]] = max;
     }
     free(order);
     return KT_OK;

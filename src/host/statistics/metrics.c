@@ -10,8 +10,8 @@
 #include "base/fail.h"
 #include "base/memory.h"
 
-static const double least_kappa = 1e-6;    /* a logarithm needs a positive number */
-static const double least_truth = 1.17e-6; /* that an error is divided by, as in the loss */
+static const double min_kappa = 1e-6;    /* a logarithm needs a positive number */
+static const double min_truth = 1.17e-6; /* that an error is divided by, as in the loss */
 
 static int is_constant(const double *values, int size)
 {
@@ -53,15 +53,14 @@ kt_status kti_scores(const double *truth, const double *predicted, int rows, kt_
     *scores = (kt_scores){.rows = rows};
     for (int i = 0; i < rows; i++) {
         const double away = fabs(predicted[i] - truth[i]);
-        const double size = fmax(fabs(truth[i]), least_truth);
+        const double size = fmax(fabs(truth[i]), min_truth);
         work[i] = away / size;
         scores->mape += away / size / rows;
         scores->mae += away / rows;
         scores->rmse += away * away / rows;
         scores->sre += 2 * away / (fabs(predicted[i]) + fabs(truth[i])) / rows;
-        log_truth[i] = log10(fmax(truth[i], least_kappa));
-        log_predicted[i] =
-            log10(predicted[i] > least_kappa || isnan(predicted[i]) ? predicted[i] : least_kappa);
+        log_truth[i] = log10(fmax(truth[i], min_kappa));
+        log_predicted[i] = log10(predicted[i] > min_kappa || isnan(predicted[i]) ? predicted[i] : min_kappa);
     }
     scores->rmse = sqrt(scores->rmse);
     /* A sort cannot place a NaN. */

@@ -10,10 +10,10 @@ enum { WIDEST = 450 };
 
 /* ---- the beginning ---- */
 
-static kt_count batch_count(const kti_builder *b, const int32_t *data, int most, kt_row_kind kind)
+static kt_count batch_count(const kti_builder *b, const int32_t *data, int max, kt_row_kind kind)
 {
     const kt_index index = kti_builder_batch_index(b, data);
-    return (kt_count){index.data, index.fold_stride, most, kind};
+    return (kt_count){index.data, index.fold_stride, max, kind};
 }
 
 static void place_batch(kti_builder *b)

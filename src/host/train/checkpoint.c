@@ -50,7 +50,7 @@ static void list_scalars(kti_fold *fold, scalar list[SCALARS])
                                  {"draws", NULL, &fold->draws, NULL},
                                  {"skipped", NULL, &fold->skipped, NULL},
                                  {"collapsed_epochs", NULL, &fold->collapsed_epochs, NULL},
-                                 {"least_loss", &fold->least_loss, NULL, NULL},
+                                 {"least_loss", &fold->min_loss, NULL, NULL},
                                  {"best_epoch", NULL, &fold->best_epoch, NULL},
                                  {"best_mape", &fold->best_mape, NULL, NULL},
                                  {"best_steps", NULL, NULL, &fold->best_steps},

@@ -11,7 +11,7 @@
 
 static const char name[] = "device.json";
 
-enum { MOST_BYTES = 1 << 22 };
+enum { MAX_BYTES = 1 << 22 };
 
 static json_t *times_to_json(const kti_choice *choice)
 {
@@ -117,7 +117,7 @@ kt_status kti_choices_read(const char *run, kti_device *device, kt_error *error)
         return kti_fail_memory(error, "device.json");
     kt_status status = KT_OK;
     if (kti_file_exists(path))
-        status = kti_json_read(path, MOST_BYTES, &root, error);
+        status = kti_json_read(path, MAX_BYTES, &root, error);
     if (status == KT_OK && root)
         status = take(path, root, device, error);
     json_decref(root);

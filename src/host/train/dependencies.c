@@ -134,7 +134,7 @@ static void find_waits(kti_operation *o, int j, const bool *direct, bool *behind
     for (int i = j - 1; i >= 0; i--) {
         if (own[i] || !direct[j * count + i])
             continue;
-        if (o->waits == KTI_WAITS_MOST) { /* too many to tell */
+        if (o->waits == KTI_WAITS_MAX) { /* too many to tell */
             o->waits = 0;
             break;
         }

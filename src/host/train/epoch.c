@@ -9,11 +9,11 @@
 #include "base/random.h"
 #include "train/team_reports.h"
 
-_Static_assert((int)KT_MOST_DATA_SETS == KT_DATA_SETS, "the kernels hold a transform for each data set");
+_Static_assert((int)KT_MAX_DATA_SETS == KT_DATA_SETS, "the kernels hold a transform for each data set");
 
 enum { PURPOSE_SHUFFLE = 2, PURPOSE_NOISE = 3 };
 
-static const double least_truth = 1.17e-6; /* that an error is divided by, as in the loss */
+static const double min_truth = 1.17e-6; /* that an error is divided by, as in the loss */
 
 /* Sums over an epoch. */
 typedef struct tally {
@@ -30,7 +30,7 @@ static double learning_rate(const kt_train_options *o, const kti_fold *fold)
     const double angle = o->schedule_period ? pi * o->schedule_ticks * fold->epoch / o->schedule_period
                                             : pi * fold->epoch / o->epochs;
     return fold->rate_scale *
-           (o->least_learning_rate + (o->learning_rate - o->least_learning_rate) * (1 + cos(angle)) / 2);
+           (o->min_learning_rate + (o->learning_rate - o->min_learning_rate) * (1 + cos(angle)) / 2);
 }
 
 static void shuffle(kti_worker *w, const kti_fold *fold)
@@ -220,7 +220,7 @@ static kt_status score_selection(kti_worker *w, const kti_fold *fold, double *re
         const kti_crystal *crystal = &dataset->crystals[fold->select[i]];
         const double truth = kti_fold_scaled(fold, crystal->part, crystal->kappa);
         const double found = kti_fold_scaled(fold, crystal->part, w->predicted[i]);
-        sum += fabs(found - truth) / fmax(fabs(truth), least_truth);
+        sum += fabs(found - truth) / fmax(fabs(truth), min_truth);
     }
     record[KTI_SELECT_MAPE] = fold->select_rows > 0 && isfinite(sum) ? sum / fold->select_rows : -1;
     return status;
@@ -231,16 +231,16 @@ static kt_status score_selection(kti_worker *w, const kti_fold *fold, double *re
 static kt_status measure_spread(kti_worker *w, const kti_fold *fold, double *record, kt_error *error)
 {
     kt_status status = KT_OK;
-    double least = INFINITY, most = -INFINITY;
+    double min = INFINITY, max = -INFINITY;
     if (fold->watch != fold->select) /* else they have just been predicted */
         status = kti_epoch_predict(w, fold, fold->watch, fold->watch_rows, w->predicted, error);
     for (int i = 0; i < fold->watch_rows && status == KT_OK; i++) {
         const double above = w->predicted[i] + 1,
                      level = isnan(above) ? INFINITY : log10(fmax(above, DBL_EPSILON));
-        least = fmin(least, level);
-        most = fmax(most, level);
+        min = fmin(min, level);
+        max = fmax(max, level);
     }
-    record[KTI_SPREAD] = isfinite(most - least) ? most - least : -1;
+    record[KTI_SPREAD] = isfinite(max - min) ? max - min : -1;
     return status;
 }
 

@@ -8,7 +8,7 @@
 #include "data/split.h"
 
 /* As many rows tell whether a fold has collapsed: two crystals may well be predicted alike, eight are not. */
-enum { LEAST_WATCHED = 8, WATCHED_ROWS = 24 };
+enum { MIN_WATCHED = 8, WATCHED_ROWS = 24 };
 
 const char *const kti_history_names[KTI_HISTORY_COLUMNS] = {
     "train_loss",        "select_mape", "learning_rate", "gradient_norm",
@@ -134,11 +134,11 @@ static void set_watched_rows(kti_fold *fold)
 {
     fold->watch = fold->select;
     fold->watch_rows = fold->select_rows;
-    if (fold->watch_rows < LEAST_WATCHED) {
+    if (fold->watch_rows < MIN_WATCHED) {
         fold->watch = fold->order;
         fold->watch_rows = fold->train_rows < WATCHED_ROWS ? fold->train_rows : WATCHED_ROWS;
     }
-    if (fold->watch_rows < LEAST_WATCHED)
+    if (fold->watch_rows < MIN_WATCHED)
         fold->watch_rows = 0;
 }
 
@@ -152,18 +152,18 @@ static kt_status check_rows(const kt_train_options *options, int size, const kti
             error, KT_BAD_ARGUMENT,
             "%d usable crystals are too few: a fold would train on %d, select on %d and validate on %d", size,
             fold->train_rows, fold->select_rows, fold->validate_rows);
-    if (options->head != KT_HEAD_NETWORK && process_rows > KTI_GP_MOST_ROWS)
+    if (options->head != KT_HEAD_NETWORK && process_rows > KTI_GP_MAX_ROWS)
         return kti_fail(error, KT_BAD_ARGUMENT,
                         "a fold has %d rows to fit a Gaussian process to; more than %d take too long: use "
                         "the head \"%s\"",
-                        process_rows, KTI_GP_MOST_ROWS, "network");
+                        process_rows, KTI_GP_MAX_ROWS, "network");
     return KT_OK;
 }
 
 kt_status kti_fold_create(const kti_dataset *dataset, const kt_train_options *options, int number, int index,
                           int64_t arena_size, kti_fold *fold, kt_error *error)
 {
-    *fold = (kti_fold){.number = number, .index = index, .rate_scale = 1, .least_loss = -1};
+    *fold = (kti_fold){.number = number, .index = index, .rate_scale = 1, .min_loss = -1};
     kti_fold_sizes(dataset, options, &fold->train_rows, &fold->inner_rows, &fold->validate_rows);
     kt_status status = allocate(options, dataset->size, arena_size, fold, error);
     if (status == KT_OK)

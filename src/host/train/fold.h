@@ -50,7 +50,7 @@ typedef struct kti_fold {
      * crystal that is predicted later belongs to none of them. */
     kti_transform target;
     /* What the rows of each data set are standardised and decoded with. */
-    kti_transform part_target[KT_MOST_DATA_SETS];
+    kti_transform part_target[KT_MAX_DATA_SETS];
     /* What loss and selection decode with instead (restore_target of kt_train_options); sd 0: nothing. */
     kti_transform restored;
     uint64_t data_fingerprint, start_fingerprint; /* of what the fold is trained on and started from */
@@ -59,9 +59,9 @@ typedef struct kti_fold {
     int64_t steps;     /* of Adam since its moments were zero */
     double rate_scale; /* halved by each rescue */
     int rescues, draws, skipped, collapsed_epochs;
-    bool in_trouble;   /* and it has been said */
-    double least_loss; /* least mean loss of an epoch; -1 before there is one */
-    int best_epoch;    /* 0 before there is one */
+    bool in_trouble; /* and it has been said */
+    double min_loss; /* least mean loss of an epoch; -1 before there is one */
+    int best_epoch;  /* 0 before there is one */
     double best_mape;
     int64_t best_steps;
     kt_real *best[KTI_ROLES]; /* [layout.size] each arena after best_epoch, host memory; owned; NULL for those

@@ -31,7 +31,7 @@ kt_status kti_fold_begin(kti_worker *w, kti_fold *fold, kt_error *error)
     if (status == KT_OK && kti_parameters_have(parameters, KTI_ROLE_AVERAGE))
         status = set_arena(w, fold, KTI_ROLE_AVERAGE, error);
     fold->steps = 0;
-    fold->least_loss = -1;
+    fold->min_loss = -1;
     return status;
 }
 

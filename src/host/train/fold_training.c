@@ -47,8 +47,8 @@ static kt_status judge_epoch(kti_worker *w, kti_fold *fold, double *record, kt_e
     kt_status status = KT_OK;
     fold->collapsed_epochs = kti_spread_is_flat(record[KTI_SPREAD]) ? fold->collapsed_epochs + 1 : 0;
     const char *trouble = kti_rescue_diagnose(o, fold, record);
-    if (record[KTI_TRAIN_LOSS] >= 0 && (fold->least_loss < 0 || record[KTI_TRAIN_LOSS] < fold->least_loss))
-        fold->least_loss = record[KTI_TRAIN_LOSS];
+    if (record[KTI_TRAIN_LOSS] >= 0 && (fold->min_loss < 0 || record[KTI_TRAIN_LOSS] < fold->min_loss))
+        fold->min_loss = record[KTI_TRAIN_LOSS];
     if (!trouble || o->protocol == KT_PUBLISHED)
         status = kti_fold_update_best(w, fold, record, error);
     if (!trouble)

@@ -46,14 +46,14 @@ static void write_alone(const kti_entry *list, int i, kti_operation *to)
  * how many it has then. */
 static int write_groups(kti_entry *list, int size, int level, kti_group kind, kti_operation *to, int written)
 {
-    const int most = kind == KTI_GROUP_OF_LAYERS ? KT_LAYER_GROUP : kind == KTI_NO_GROUP ? 1 : KT_GEMM_GROUP;
+    const int max = kind == KTI_GROUP_OF_LAYERS ? KT_LAYER_GROUP : kind == KTI_NO_GROUP ? 1 : KT_GEMM_GROUP;
     int room = 0;
     for (int i = 0; i < size; i++) {
         if (list[i].gone || list[i].level != level || kti_group_of(&list[i]) != kind)
             continue;
         if (room == 0) {
             write_alone(list, i, &to[written++]);
-            room = most;
+            room = max;
         } else if (kind == KTI_GROUP_OF_LAYERS) {
             add_layer(&to[written - 1], &list[i].operation);
         } else {

@@ -56,7 +56,7 @@ const kti_option kti_keys[] = {
      .argument = "N", .group = network, .help = "of all random numbers (default 42)"},
     {.kind = KTI_OPTION_NUMBER, .flag = "learning-rate", .key = "learning_rate", .offset = AT(learning_rate), .min = 0,
      .max = 1, .argument = "X", .group = network, .help = "Adam's first rate (default 1e-3)"},
-    {.kind = KTI_OPTION_NUMBER, .key = "least_learning_rate", .offset = AT(least_learning_rate), .min = 0, .max = 1,
+    {.kind = KTI_OPTION_NUMBER, .key = "min_learning_rate", .offset = AT(min_learning_rate), .min = 0, .max = 1,
      .group = network, .help = "where the cosine of the learning rate ends"},
     {.kind = KTI_OPTION_INTEGER, .key = "schedule_period", .offset = AT(schedule_period), .min = 0, .max = 100000000,
      .group = network, .help = "ticks from the first learning rate to the last; 0: the run's length"},
@@ -89,7 +89,7 @@ const kti_option kti_keys[] = {
     {.kind = KTI_OPTION_CHOICE, .flag = "gp-kernel", .key = "gp_kernel", .offset = AT(gp_kernel), .argument = "NAME",
      .choices = kti_gp_kernel_names, .group = head, .help = "sum (default), matern or rbf"},
     {.kind = KTI_OPTION_INTEGER, .flag = "readout-components", .key = "readout_components",
-     .offset = AT(readout_components), .min = 0, .max = KTI_GP_MOST_COMPONENTS, .argument = "N", .group = head,
+     .offset = AT(readout_components), .min = 0, .max = KTI_GP_MAX_COMPONENTS, .argument = "N", .group = head,
      .help = "principal components of the network's read-out that the process sees too, 0 (default) to 16"},
     {.kind = KTI_OPTION_BOOLEAN, .key = "physics_inputs", .offset = AT(physics_inputs), .group = head,
      .help = "true: the network sees physical features beside its state and node inputs"},
@@ -124,7 +124,7 @@ static json_t *data_to_json(const kt_train_options *options)
     if (!options->data[1])
         return json_string(options->data[0]);
     json_t *list = json_array();
-    for (int i = 0; i < KT_MOST_DATA_SETS && options->data[i] && list; i++)
+    for (int i = 0; i < KT_MAX_DATA_SETS && options->data[i] && list; i++)
         if (json_array_append_new(list, json_string(options->data[i])) != 0) {
             json_decref(list);
             list = NULL;
@@ -199,9 +199,9 @@ static kt_status read_data(const json_t *root, const char *file, kt_train_option
     memset(options->data, 0, sizeof options->data);
     if (json_is_null(value))
         return KT_OK;
-    if (size < 1 || size > KT_MOST_DATA_SETS)
+    if (size < 1 || size > KT_MAX_DATA_SETS)
         return kti_fail_file(error, KT_BAD_FORMAT, file, "`data` lists %zu data sets; it can be 1 to %d",
-                             size, KT_MOST_DATA_SETS);
+                             size, KT_MAX_DATA_SETS);
     for (size_t i = 0; i < size; i++) {
         options->data[i] = json_string_value(json_is_array(value) ? json_array_get(value, i) : value);
         if (!options->data[i])

@@ -13,12 +13,12 @@
 #include "train/checkpoint.h"
 #include "train/recipe.h"
 
-kt_status kti_members_list(const char *folder, int fold[KTI_MOST_MEMBERS], int *count, kt_error *error)
+kt_status kti_members_list(const char *folder, int fold[KTI_MAX_MEMBERS], int *count, kt_error *error)
 {
     *count = 0;
     if (!kti_is_folder(folder))
         return KT_OK;
-    for (int number = 1; number <= KTI_MOST_MEMBERS; number++) {
+    for (int number = 1; number <= KTI_MAX_MEMBERS; number++) {
         char *file = kti_checkpoint_path(folder, number, "best.safetensors");
         if (!file)
             return kti_fail_memory(error, "a path");
@@ -120,7 +120,7 @@ typedef struct folds {
     const json_t *metrics;
     size_t named; /* folds in metrics.json */
     int only;     /* the one that is wanted; 0: all */
-    bool present[KTI_MOST_MEMBERS + 1], known[KTI_MOST_MEMBERS + 1];
+    bool present[KTI_MAX_MEMBERS + 1], known[KTI_MAX_MEMBERS + 1];
 } folds;
 
 static kt_status check_fold(folds *f, const json_t *fold, const char *metrics_file, kt_error *error)
@@ -128,7 +128,7 @@ static kt_status check_fold(folds *f, const json_t *fold, const char *metrics_fi
     const char *digest = json_string_value(json_object_get(fold, KTI_WEIGHTS_SHA256));
     int64_t number = 0;
     bool failed = false;
-    kt_status status = kti_json_integer(fold, metrics_file, "fold", 1, KTI_MOST_MEMBERS, &number, error);
+    kt_status status = kti_json_integer(fold, metrics_file, "fold", 1, KTI_MAX_MEMBERS, &number, error);
     if (status == KT_OK)
         status = kti_json_boolean(fold, metrics_file, "failed", &failed, error);
     if (status != KT_OK)
@@ -154,7 +154,7 @@ static kt_status check_fold(folds *f, const json_t *fold, const char *metrics_fi
 static kt_status check_strangers(const folds *f, kt_error *error)
 {
     kt_status status = KT_OK;
-    for (int number = 1; number <= KTI_MOST_MEMBERS && status == KT_OK; number++) {
+    for (int number = 1; number <= KTI_MAX_MEMBERS && status == KT_OK; number++) {
         if (!f->present[number] || f->known[number] || (f->only && f->only != number))
             continue;
         char *file = kti_checkpoint_path(f->folder, number, "best.safetensors");
@@ -189,7 +189,7 @@ static kt_status check_folds(const char *folder, const json_t *metrics, const ch
 
 kt_status kti_members_check(const char *folder, int only_fold, kt_error *error)
 {
-    int present[KTI_MOST_MEMBERS], count = 0;
+    int present[KTI_MAX_MEMBERS], count = 0;
     json_t *metrics = NULL;
     char *file = kti_path_join(folder, "metrics.json");
     kt_status status =

@@ -4,13 +4,13 @@
 
 #include <kappatune/error.h>
 
-enum { KTI_MOST_MEMBERS = 1000, KTI_METRICS_LIMIT = 1 << 26 /* bytes of a metrics.json */ };
+enum { KTI_MAX_MEMBERS = 1000, KTI_METRICS_LIMIT = 1 << 26 /* bytes of a metrics.json */ };
 
 /* In a fold of an exported model's metrics.json: the SHA-256 of its weights' file. */
 #define KTI_WEIGHTS_SHA256 "weights_sha256"
 
 /* The folds of a folder that have weights, folds/<n>/best.safetensors, in order; none if it is no folder. */
-kt_status kti_members_list(const char *folder, int fold[KTI_MOST_MEMBERS], int *count, kt_error *error);
+kt_status kti_members_list(const char *folder, int fold[KTI_MAX_MEMBERS], int *count, kt_error *error);
 
 /* That the folder, a run of one stage or an exported model, is whole: it has the folds that its metrics.json names, and no others, and
  * their files are those that metrics.json knows by their SHA-256, or, where it knows none, what their metadata say. Else

@@ -30,7 +30,7 @@ kt_train_options kt_train_options_default(kt_protocol protocol)
         .run.gpu_timeout = 300,
         .seed = 42,
         .learning_rate = 1e-3,
-        .least_learning_rate = 1e-5,
+        .min_learning_rate = 1e-5,
         .schedule_period = 1000,
         .schedule_ticks = 2,
         .gp_features = KT_GP_FEATURES_PHYSICAL,
@@ -104,7 +104,7 @@ kt_status kti_recipe_check(const kt_train_options *options, kt_error *error)
         return kti_fail(error, KT_BAD_ARGUMENT, "no data set is named");
     if (options->run.out && *options->run.out == '\0')
         return kti_fail(error, KT_BAD_ARGUMENT, "the name of the run folder is empty");
-    for (int i = 0; i < KT_MOST_DATA_SETS && options->data[i]; i++)
+    for (int i = 0; i < KT_MAX_DATA_SETS && options->data[i]; i++)
         if (!is_utf8(options->data[i]))
             return kti_fail(error, KT_BAD_ARGUMENT, "the path of the data is not UTF-8");
     if (options->from && !is_utf8(options->from))

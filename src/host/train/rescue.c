@@ -5,7 +5,7 @@
 #include "train/fold_state.h"
 #include "train/team_reports.h"
 
-enum { MOST_RESCUES = 5, COLLAPSED_EPOCHS = 10 };
+enum { MAX_RESCUES = 5, COLLAPSED_EPOCHS = 10 };
 
 static const double explosion = 10;       /* times the least mean loss of an epoch */
 static const double loss_of_constant = 1; /* squared, of the standardised target; absolute at most that */
@@ -17,7 +17,7 @@ const char *kti_rescue_diagnose(const kt_train_options *options, const kti_fold 
     const double factor = options->loss == KT_LOSS_LOG ? explosion * explosion : explosion;
     if (record[KTI_TRAIN_LOSS] < 0)
         return "no step of the epoch was finite";
-    if (fold->least_loss >= 0 && record[KTI_TRAIN_LOSS] > factor * fold->least_loss &&
+    if (fold->min_loss >= 0 && record[KTI_TRAIN_LOSS] > factor * fold->min_loss &&
         (!logarithmic || record[KTI_TRAIN_LOSS] > loss_of_constant))
         return "the loss exploded";
     if (fold->collapsed_epochs >= COLLAPSED_EPOCHS)
@@ -33,7 +33,7 @@ static bool has_good_epoch(const kti_fold *fold)
 /* After the last epoch no training would follow a rescue. */
 static bool is_left_alone(const kt_train_options *o, const kti_fold *fold)
 {
-    return o->protocol == KT_PUBLISHED || fold->rescues >= MOST_RESCUES || fold->epoch + 1 == o->epochs;
+    return o->protocol == KT_PUBLISHED || fold->rescues >= MAX_RESCUES || fold->epoch + 1 == o->epochs;
 }
 
 static void report(kti_worker *w, const kti_fold *fold, const char *reason, bool leave)

@@ -14,7 +14,7 @@
 #include "train/team.h"
 
 /* What is wrong with the fold after an epoch with this `record` [KTI_HISTORY_COLUMNS], as words for a message; NULL: nothing
- * is. fold->collapsed_epochs counts this epoch already, fold->least_loss does not. */
+ * is. fold->collapsed_epochs counts this epoch already, fold->min_loss does not. */
 const char *kti_rescue_diagnose(const kt_train_options *options, const kti_fold *fold, const double *record);
 
 /* Rescues the fold, or leaves it as it is where the rule says so, and reports which, with `reason`. Sets the record's

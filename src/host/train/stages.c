@@ -11,7 +11,7 @@
 #include "train/recipe.h"
 #include "train/sweep.h"
 
-enum { MOST_STAGES = 1000, LONGEST_NAME = 63 };
+enum { MAX_STAGES = 1000, LONGEST_NAME = 63 };
 
 kt_status kti_stage_fail(kt_error *error, const char *stage, const kt_error *own)
 {
@@ -70,9 +70,9 @@ static kt_status read_stages(const json_t *root, const char *file, const kt_trai
     if (status != KT_OK)
         return status;
     const size_t size = json_array_size(list);
-    if (size < 1 || size > MOST_STAGES)
+    if (size < 1 || size > MAX_STAGES)
         return kti_fail_file(error, KT_BAD_FORMAT, file, "`stages` lists %zu stages; it can be 1 to %d", size,
-                             MOST_STAGES);
+                             MAX_STAGES);
     if (json_object_get(root, "name"))
         return kti_fail_file(error, KT_BAD_FORMAT, file, "a `name` belongs into a stage");
     /* The names of the stages are theirs, not the copies'. */

@@ -32,10 +32,10 @@ static kt_status count(const json_t *object, const char *file, int *points, kt_e
         const size_t size = json_array_size(value);
         if (size == 0)
             return kti_fail_file(error, KT_BAD_FORMAT, file, "`%s` lists no value", key);
-        if (size > (size_t)(KTI_MOST_POINTS / (*points ? *points : 1)))
+        if (size > (size_t)(KTI_MAX_POINTS / (*points ? *points : 1)))
             return kti_fail_file(error, KT_BAD_FORMAT, file,
                                  "`%s` lists %zu values: the sweep would have more than %d points", key, size,
-                                 KTI_MOST_POINTS);
+                                 KTI_MAX_POINTS);
         *points = (*points ? *points : 1) * (int)size;
     }
     return KT_OK;

@@ -13,10 +13,10 @@
 
 #include <kappatune/error.h>
 
-enum { KTI_MOST_POINTS = 10000 };
+enum { KTI_MAX_POINTS = 10000 };
 
 /* How many points a recipe has; 0: it lists no values. KT_BAD_FORMAT, naming the key, for an empty list, and for more than
- * KTI_MOST_POINTS points. `file` stands for the recipe in errors. */
+ * KTI_MAX_POINTS points. `file` stands for the recipe in errors. */
 kt_status kti_sweep_points(const json_t *recipe, const char *file, int *points, kt_error *error);
 
 /* The recipe of a point, 1 .. points: the caller's (json_decref); NULL when memory is short. */
