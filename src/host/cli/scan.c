@@ -200,8 +200,8 @@ static const kti_option option_table[] = {
      .max = INFINITY, .group = "Rows and columns",
      .help = "a row only for crystals whose mean is below K"},
     {.kind = KTI_OPTION_BOOLEAN, .flag = "features", .offset = AT(scan.features),
-     .help = "columns of what the crystal is too: volume (Å^3), density (g/cm^3), atomic_density (1/Å^3), "
-             "mean_mass (u), elements, space_group (number, by spglib)"},
+     .help = "further columns about the crystal: volume, densities, masses, elements, space group, Debye temperature, "
+             "Slack's estimate of kappa (docs/columns.md)"},
     {.kind = KTI_OPTION_LONG, .flag = "top", .offset = AT(top), .argument = "N", .min = 1, .max = MAX_SHOWN,
      .help = "show the N rows with the greatest mean when it is done"},
     {.kind = KTI_OPTION_LONG, .flag = "lowest", .offset = AT(lowest), .argument = "N", .min = 1,
@@ -240,13 +240,8 @@ const kti_command kti_scan_command = {
         "CIF of many data blocks or an extended XYZ of many frames; a .txt or .list with a path a line; - "
         "for such a list on standard input.",
     .notes =
-        "Rows come in the order of the sources; in a folder, of the names. Columns: id, formula, atoms, "
-        "kappa_mean (the members' mean, W/(m K)), kappa_std, kappa_min, kappa_max, kappa_geometric and "
-        "kappa_log_std (exp of their mean logarithm, its standard deviation), kappa_low and kappa_high (68 "
-        "%, where every member is a Gaussian process); of a model with a calibration.csv kappa_low_90 and "
-        "kappa_high_90 (90 % of such crystals lie between them), distance (of the nearest training "
-        "crystal, in standard deviations of its features), warnings (element:Xx, isolated, range, far; see "
-        "docs/uncertainty.md); fold_1 ...\n"
+        "Rows come in the order of the sources; in a folder, of the names. docs/columns.md lists the "
+        "columns.\n"
         "\n"
         "The files are the same for any number of threads, and after a kill and --resume; scan.csv.state "
         "beside them says how far the scan is, and scan.csv.lock, while one runs, keeps others from the "
