@@ -9,7 +9,7 @@ set -eu
 
 # gemmi's reader includes PEGTL, which its package forgets to depend on.
 build="gcc g++ libc6-dev cmake ninja-build pkgconf libjansson-dev libzip-dev libarchive-dev libsymspg-dev libmd4c-dev libmd4c-html0-dev libgsl-dev liblapacke-dev libnlopt-dev libcurl4-openssl-dev libssl-dev gemmi-dev tao-pegtl-dev gnuplot-nox"
-test="libcmocka-dev clang libclang-rt-dev python3 chromium-headless-shell slurm-wlm munge libopenmpi-dev openmpi-bin"
+test="libcmocka-dev clang libclang-rt-dev clang-format clang-tidy python3 chromium-headless-shell slurm-wlm munge libopenmpi-dev openmpi-bin"
 
 wanted=
 for group in "${@:-build}"; do

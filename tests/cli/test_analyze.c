@@ -101,9 +101,9 @@ static void a_scan_is_analysed_and_drawn(void **state)
         "$KT scan models/togo15-hh143 datasets/examples --features --out $D/rows.csv --quiet && "
         "cut -d, -f1,26- $D/rows.csv");
     assert_status(&r, 0);
-    assert_says(&r, "density,atomic_density,mean_mass,elements,space_group");
+    assert_says(&r, "density,atomic_density,mean_mass,elements,space_group,debye_temperature,kappa_slack");
     assert_says(&r, "silicon.cif,2.32"); /* g/cm^3 */
-    assert_says(&r, ",28.085,1,227");
+    assert_says(&r, ",28.085,1,227,714.2,45.21");
     assert_says(&r, ",2,225");
     assert_says(&r, ",3,221");
     run(&r, folder, "$KT analyze $D/rows.csv --figure $D/a/map");
@@ -200,6 +200,26 @@ static void several_scans_are_compared(void **state)
     outcome_destroy(&r);
 }
 
+/* What a user knows of the crystals is a feature whatever its name; what predict says of a prediction is none. */
+static void columns_are_told_apart(void **state)
+{
+    const char *folder = *state;
+    outcome r = {0};
+    write_text(
+        folder, "own.csv",
+        "file,formula,atoms,kappa_mean,kappa_std,kappa_high_90,distance,nearest_kappa,fold_1,kappa_slack\n"
+        "a,A,2,0.5,0.5,1,2,3,1,10\nb,B,2,2,1,1,2,5,1,20\nc,C,4,5,1.5,1,2,4,1,31\n");
+    run(&r, folder, "$KT analyze $D/own.csv --format csv | cut -d, -f1-2");
+    assert_status(&r, 0);
+    assert_string_equal(r.out, "target,feature\nmean,atoms\nmean,kappa_slack\nvariance,atoms\n"
+                               "variance,kappa_slack\n");
+    run(&r, folder, "$KT report $D/own.csv --out $D/own.html");
+    assert_status(&r, 0);
+    run(&r, folder, "grep -oE '<td>[a-z_]{2,}</td>' $D/own.html | sort | uniq -c | tr -s ' '");
+    assert_string_equal(r.out, " 2 <td>atoms</td>\n 2 <td>kappa_slack</td>\n");
+    outcome_destroy(&r);
+}
+
 static void wrong_tables_are_explained(void **state)
 {
     static const struct {
@@ -240,10 +260,8 @@ static void wrong_tables_are_explained(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(numbers_are_scipys),
-        TEST(a_scan_is_analysed_and_drawn),
-        TEST(several_scans_are_compared),
-        TEST(wrong_tables_are_explained),
+        TEST(numbers_are_scipys),     TEST(a_scan_is_analysed_and_drawn), TEST(several_scans_are_compared),
+        TEST(columns_are_told_apart), TEST(wrong_tables_are_explained),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

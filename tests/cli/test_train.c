@@ -19,6 +19,7 @@ static void help_names_the_signals(void **state)
     assert_status(&r, 0);
     assert_says(&r, "Usage: kappatune train");
     assert_says(&r, "Ctrl-C, SIGTERM, SIGHUP");
+    assert_says(&r, "SIGUSR1");
     outcome_destroy(&r);
 }
 

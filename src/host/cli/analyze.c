@@ -33,7 +33,7 @@ typedef struct request {
 /* What is computed. */
 typedef struct analysis {
     kti_columns columns;
-    char quantity[32];          /* "kappa", "eform" */
+    kti_prediction_header header;
     double *target[TARGETS];    /* [rows]; NaN for a row that is left out */
     size_t rows;                /* that count */
     const kti_column **feature; /* [size] */
@@ -44,34 +44,12 @@ typedef struct analysis {
 
 /* ---- what of the columns is what ---- */
 
-/* The column X_mean beside X_std. */
-static const kti_column *find_mean(const kti_columns *columns, char quantity[32])
-{
-    static const char end[] = "_mean";
-    for (size_t i = 0; i < columns->size; i++) {
-        const char *name = columns->column[i].name;
-        const size_t length = strlen(name), stem = length > sizeof end - 1 ? length - (sizeof end - 1) : 0;
-        char other[48];
-        if (stem == 0 || stem > 31 || strcmp(name + stem, end) != 0)
-            continue;
-        snprintf(other, sizeof other, "%.*s_std", (int)stem, name);
-        if (!kti_columns_find(columns, other))
-            continue;
-        snprintf(quantity, 32, "%.*s", (int)stem, name);
-        return &columns->column[i];
-    }
-    return NULL;
-}
-
 static kt_status choose_rows(analysis *a, const request *r, kt_error *error)
 {
-    const kti_column *mean = find_mean(&a->columns, a->quantity);
-    char name[48];
-    if (!mean)
-        return kti_fail_file(error, KT_BAD_FORMAT, r->scan,
-                             "is no scan: it has no columns kappa_mean and kappa_std");
-    snprintf(name, sizeof name, "%s_std", a->quantity);
-    const kti_column *sd = kti_columns_find(&a->columns, name);
+    const kti_column *mean, *sd;
+    kt_status status = kti_columns_find_prediction(&a->columns, r->scan, NULL, &a->header, &mean, &sd, error);
+    if (status != KT_OK)
+        return status;
     for (int t = 0; t < TARGETS; t++)
         if (!(a->target[t] = kti_allocate(a->columns.rows, sizeof(double))))
             return kti_fail_memory(error, "the analysis");
@@ -93,7 +71,8 @@ static kt_status correlate(analysis *a, const request *r, kt_error *error)
     if (!a->feature)
         return kti_fail_memory(error, "the analysis");
     for (size_t i = 0; i < room; i++)
-        if (a->columns.column[i].features || !kti_is_prediction(a->columns.column[i].name, a->quantity))
+        if (a->columns.column[i].features ||
+            !kti_is_prediction(a->columns.column[i].name, a->header.quantity))
             a->feature[a->size++] = &a->columns.column[i];
     if (a->size == 0)
         return kti_fail_file(

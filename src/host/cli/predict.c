@@ -19,7 +19,7 @@
 #include "cli/options.h"
 #include "cli/text.h"
 #include "crystal/reader.h"
-#include "predictor/ensemble.h"
+#include "predictor/prediction_table.h"
 
 typedef struct request {
     const char *model;
@@ -31,24 +31,14 @@ typedef struct request {
     int rejected;
 } request;
 
-typedef struct prediction {
-    const char *file;
-    char formula[64];
-    int atoms;
-    kti_ensemble all;
-    double *value;          /* [members] */
-    double *log_sd;         /* [members] of a value's natural logarithm; NaN where the member gives none */
-    kt_judgement judgement; /* where the model can judge */
-} prediction;
-
 /* Where predictions go, in one of three formats. */
 typedef struct sink {
     const request *request;
-    const char *quantity; /* "kappa", "eform" */
+    kti_prediction_table columns; /* of csv and json */
     int members;
     bool interval;    /* there are low and high */
     bool judged;      /* there are low_90, high_90, distance, warnings, nearest crystals */
-    int *folds;       /* [members], owned */
+    bool ensemble;    /* one weights file is none: its spread and its members would only repeat the value */
     kti_table table;  /* or */
     kti_text remarks; /* below the table */
     json_t *list;
@@ -90,17 +80,11 @@ static kt_status add_folder(request *r, const char *folder, kt_error *error)
 
 /* ---- output ---- */
 
-/* One weights file is no ensemble: its spread and its members would only repeat the value. */
-static bool is_ensemble(const sink *s)
-{
-    return s->members > 1 || s->folds[0] > 0;
-}
-
 static void begin_table(sink *s)
 {
     const char *header = s->request->options.property == KT_KAPPA ? "kappa, W/(m K)" : "eform, eV/atom";
-    const bool members = s->request->members && is_ensemble(s);
-    s->table.columns = 4 + (is_ensemble(s) ? 3 : 0) +
+    const bool members = s->request->members && s->ensemble;
+    s->table.columns = 4 + (s->ensemble ? 3 : 0) +
                        (s->judged     ? 4
                         : s->interval ? 2
                                       : 0) +
@@ -110,7 +94,7 @@ static void begin_table(sink *s)
     kti_table_add(&s->table, "formula");
     kti_table_add(&s->table, "atoms");
     kti_table_add(&s->table, "%s", header);
-    if (is_ensemble(s)) {
+    if (s->ensemble) {
         kti_table_add(&s->table, "std");
         kti_table_add(&s->table, "least");
         kti_table_add(&s->table, "greatest");
@@ -126,7 +110,7 @@ static void begin_table(sink *s)
         kti_table_add(&s->table, "distance");
     }
     for (int i = 0; members && i < s->members; i++)
-        kti_table_add(&s->table, "fold %d", s->folds[i]);
+        kti_table_add(&s->table, "fold %d", kt_model_member_fold(s->columns.model, i));
 }
 
 /* Four significant digits, and zeroes where they are significant, so that a column can be read down. */
@@ -153,11 +137,11 @@ static void add_nearest(sink *s, const kt_judgement *j)
 }
 
 /* Each warning in words. */
-static void add_remarks(sink *s, const prediction *p)
+static void add_remarks(sink *s, const kti_prediction *p)
 {
     for (const char *at = p->judgement.warnings; *at;) {
         const size_t length = strcspn(at, ";");
-        kti_text_add(&s->remarks, "! %s: ", p->file);
+        kti_text_add(&s->remarks, "! %s: ", p->id);
         if (strncmp(at, "element:", 8) == 0)
             kti_text_add(&s->remarks, "no training crystal has %.*s\n", (int)length - 8, at + 8);
         else if (strncmp(at, "isolated", length) == 0)
@@ -178,13 +162,13 @@ static void add_bound(kti_table *table, double value)
         add_value(table, value);
 }
 
-static void add_to_table(sink *s, const prediction *p)
+static void add_to_table(sink *s, const kti_prediction *p)
 {
-    kti_table_add(&s->table, "%s", p->file);
+    kti_table_add(&s->table, "%s", p->id);
     kti_table_add(&s->table, "%s", p->formula);
-    kti_table_add(&s->table, "%d", p->atoms);
+    kti_table_add(&s->table, "%d", p->structure->sites);
     add_value(&s->table, p->all.mean);
-    if (is_ensemble(s)) {
+    if (s->ensemble) {
         add_value(&s->table, p->all.sd);
         add_value(&s->table, p->all.min);
         add_value(&s->table, p->all.max);
@@ -199,103 +183,91 @@ static void add_to_table(sink *s, const prediction *p)
         add_nearest(s, &p->judgement);
         add_remarks(s, p);
     }
-    for (int i = 0; s->request->members && is_ensemble(s) && i < s->members; i++)
+    for (int i = 0; s->request->members && s->ensemble && i < s->members; i++)
         add_value(&s->table, p->value[i]);
 }
 
-static void begin_csv(const sink *s)
+/* Prints a line that is freed then. */
+static kt_status print_line(kti_text *line, kt_error *error)
 {
-    const char *q = s->quantity;
-    printf("file,formula,atoms,%s_mean,%s_std,%s_min,%s_max", q, q, q, q);
-    if (s->interval)
-        printf(",%s_low,%s_high", q, q);
-    if (s->judged)
-        printf(",kappa_low_90,kappa_high_90,distance,warnings,nearest_id,nearest_formula,nearest_kappa");
-    for (int i = 0; is_ensemble(s) && i < s->members; i++)
-        printf(",fold_%d", s->folds[i]);
-    putchar('\n');
-}
-
-static void write_judgement(kti_text *line, const kt_judgement *j)
-{
-    kti_text_add_number(line, j->low);
-    kti_text_add_number(line, j->high);
-    kti_text_add(line, ",%.4g,%s,", j->distance, j->warnings);
-    kti_text_add_csv(line, j->nearest_id[0]);
-    kti_text_add(line, ",");
-    kti_text_add_csv(line, j->nearest_formula[0]);
-    kti_text_add(line, ",%.9g", j->nearest_kappa[0]);
-}
-
-static kt_status write_csv(const sink *s, const prediction *p, kt_error *error)
-{
-    kti_text line = {0};
-    kti_text_add_csv(&line, p->file);
-    kti_text_add(&line, ",%s,%d,%.9g,%.9g,%.9g,%.9g", p->formula, p->atoms, p->all.mean, p->all.sd,
-                 p->all.min, p->all.max);
-    if (s->interval)
-        kti_text_add(&line, ",%.9g,%.9g", p->all.low, p->all.high);
-    if (s->judged)
-        write_judgement(&line, &p->judgement);
-    for (int i = 0; is_ensemble(s) && i < s->members; i++)
-        kti_text_add(&line, ",%.9g", p->value[i]);
-    kt_status status = line.failed ? kti_fail_memory(error, "the predictions") : KT_OK;
+    kt_status status = line->failed ? kti_fail_memory(error, "the predictions") : KT_OK;
     if (status == KT_OK)
-        puts(line.data);
-    kti_text_destroy(&line);
+        puts(line->data);
+    kti_text_destroy(line);
     return status;
 }
 
-static int set_quantity(json_t *object, const char *quantity, const char *what, double value)
+static kt_status begin_csv(const sink *s, kt_error *error)
 {
-    char key[32];
-    snprintf(key, sizeof key, "%s_%s", quantity, what);
-    return json_object_set_new(object, key, kti_json_real(value));
+    kti_text line = {0};
+    kti_prediction_table_add_header(&s->columns, &line);
+    return print_line(&line, error);
 }
 
-/* "kappa_low_90", "kappa_high_90", "distance", "warnings": [...], "nearest": [{"id", "formula", "kappa", "distance"}, ...] */
-static int judgement_to_json(json_t *object, const kt_judgement *j)
+static kt_status write_csv(const sink *s, const kti_prediction *p, kt_error *error)
 {
-    json_t *warnings = json_array(), *nearest = json_array();
-    int lost = set_quantity(object, "kappa", "low_90", j->low);
-    lost |= set_quantity(object, "kappa", "high_90", j->high);
-    lost |= json_object_set_new(object, "distance", kti_json_real(j->distance));
-    for (const char *at = j->warnings; *at;) {
+    kti_text line = {0};
+    kti_prediction_table_add_row(&s->columns, p, &line);
+    return print_line(&line, error);
+}
+
+/* ["far", "range"] of "far;range" */
+static json_t *list_to_json(const char *text)
+{
+    json_t *list = json_array();
+    int lost = !list;
+    for (const char *at = text; *at;) {
         const size_t length = strcspn(at, ";");
-        lost |= json_array_append_new(warnings, json_stringn(at, length));
+        lost |= json_array_append_new(list, json_stringn(at, length));
         at += length + (at[length] == ';');
     }
-    for (int i = 0; i < j->nearest; i++)
-        lost |= json_array_append_new(nearest,
-                                      json_pack("{s:o, s:o, s:o, s:o}", "id", kti_json_text(j->nearest_id[i]),
-                                                "formula", kti_json_text(j->nearest_formula[i]), "kappa",
-                                                kti_json_real(j->nearest_kappa[i]), "distance",
-                                                kti_json_real(j->nearest_distance[i])));
-    lost |= json_object_set_new(object, "warnings", warnings);
-    return lost | json_object_set_new(object, "nearest", nearest);
+    if (!lost)
+        return list;
+    json_decref(list);
+    return NULL;
 }
 
-static kt_status add_to_json(sink *s, const prediction *p, kt_error *error)
+/* [{"id", "formula", "kappa", "distance"}, ...] */
+static json_t *nearest_to_json(const kt_judgement *j)
 {
+    json_t *list = json_array();
+    int lost = !list;
+    for (int i = 0; i < j->nearest; i++)
+        lost |= json_array_append_new(
+            list, json_pack("{s:o, s:o, s:o, s:o}", "id", kti_json_text(j->nearest_id[i]), "formula",
+                            kti_json_text(j->nearest_formula[i]), "kappa", kti_json_real(j->nearest_kappa[i]),
+                            "distance", kti_json_real(j->nearest_distance[i])));
+    if (!lost)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
+static json_t *value_to_json(const kti_prediction_column *column, const kti_prediction *p, int member)
+{
+    if (column->role == KTI_ROLE_MEMBER)
+        return kti_json_real(p->value[member]);
+    if (column->role == KTI_ROLE_WARNINGS)
+        return list_to_json(column->text(p));
+    if (column->text)
+        return kti_json_text(column->text(p));
+    if (!column->number)
+        return nearest_to_json(&p->judgement);
+    return column->digits > 0 ? kti_json_real(column->number(p))
+                              : json_integer((json_int_t)column->number(p));
+}
+
+static kt_status add_to_json(sink *s, const kti_prediction *p, kt_error *error)
+{
+    int size, lost = 0;
+    char name[64];
+    const kti_prediction_column *columns = kti_prediction_columns(&size);
     json_t *object = json_object();
-    int lost = json_object_set_new(object, "file", kti_json_text(p->file));
-    lost |= json_object_set_new(object, "formula", json_string(p->formula));
-    lost |= json_object_set_new(object, "atoms", json_integer(p->atoms));
-    lost |= set_quantity(object, s->quantity, "mean", p->all.mean);
-    lost |= set_quantity(object, s->quantity, "std", p->all.sd);
-    lost |= set_quantity(object, s->quantity, "min", p->all.min);
-    lost |= set_quantity(object, s->quantity, "max", p->all.max);
-    if (s->interval) {
-        lost |= set_quantity(object, s->quantity, "low", p->all.low);
-        lost |= set_quantity(object, s->quantity, "high", p->all.high);
-    }
-    if (s->judged)
-        lost |= judgement_to_json(object, &p->judgement);
-    for (int i = 0; is_ensemble(s) && i < s->members; i++) {
-        char key[32];
-        snprintf(key, sizeof key, "fold_%d", s->folds[i]);
-        lost |= json_object_set_new(object, key, kti_json_real(p->value[i]));
-    }
+    for (int i = 0; i < size; i++)
+        for (int m = 0; m < kti_prediction_table_count(&s->columns, &columns[i]); m++) {
+            kti_prediction_table_name(&s->columns, &columns[i], m, name);
+            lost |= json_object_set_new(object, name, value_to_json(&columns[i], p, m));
+        }
     lost |= json_array_append_new(s->list, object);
     return lost ? kti_fail_memory(error, "the predictions") : KT_OK;
 }
@@ -303,25 +275,24 @@ static kt_status add_to_json(sink *s, const prediction *p, kt_error *error)
 static kt_status begin(sink *s, const request *r, const kt_model *model, kt_error *error)
 {
     s->request = r;
-    s->quantity = r->options.property == KT_KAPPA ? "kappa" : "eform";
+    s->columns = kti_prediction_table_of(model, r->options.property,
+                                         r->format == KTI_OUTPUT_JSON ? KTI_IN_JSON : KTI_IN_CSV, false);
     s->members = kt_model_members(model);
     s->interval = kt_model_has_log_sd(model);
     s->judged = kt_model_can_judge(model);
-    s->folds = kti_allocate((size_t)s->members, sizeof *s->folds);
+    s->ensemble = s->members > 1 || kt_model_member_fold(model, 0) > 0;
     s->list = json_array();
     s->rejected = json_array();
-    if (!s->folds || !s->list || !s->rejected)
+    if (!s->list || !s->rejected)
         return kti_fail_memory(error, "the predictions");
-    for (int i = 0; i < s->members; i++)
-        s->folds[i] = kt_model_member_fold(model, i);
     if (r->format == KTI_OUTPUT_TABLE)
         begin_table(s);
     else if (r->format == KTI_OUTPUT_CSV)
-        begin_csv(s);
+        return begin_csv(s, error);
     return KT_OK;
 }
 
-static kt_status add(sink *s, const prediction *p, kt_error *error)
+static kt_status add(sink *s, const kti_prediction *p, kt_error *error)
 {
     switch (s->request->format) {
     case KTI_OUTPUT_TABLE: add_to_table(s, p); break;
@@ -349,10 +320,10 @@ static kt_status end(sink *s, kt_error *error)
             kti_table_print(&s->table, 0);
         fputs(s->remarks.data ? s->remarks.data : "", stdout);
     } else if (s->request->format == KTI_OUTPUT_JSON) {
-        json_t *root =
-            json_pack("{s:o, s:s, s:s, s:i, s:O, s:O}", "model", kti_json_text(s->request->model), "property",
-                      s->quantity, "units", s->request->options.property == KT_KAPPA ? "W/(m K)" : "eV/atom",
-                      "members", s->members, "predictions", s->list, "rejected", s->rejected);
+        json_t *root = json_pack("{s:o, s:s, s:s, s:i, s:O, s:O}", "model", kti_json_text(s->request->model),
+                                 "property", s->columns.quantity, "units",
+                                 s->request->options.property == KT_KAPPA ? "W/(m K)" : "eV/atom", "members",
+                                 s->members, "predictions", s->list, "rejected", s->rejected);
         if (!root)
             return kti_fail_memory(error, "the predictions");
         kti_json_print(root);
@@ -367,31 +338,43 @@ static void destroy(sink *s)
     kti_text_destroy(&s->remarks);
     json_decref(s->list);
     json_decref(s->rejected);
-    free(s->folds);
 }
 
 /* ---- predicting ---- */
 
-static kt_status predict_file(kt_model *model, prediction *p, kt_error *error)
+/* Room for what a model says of a crystal, and the crystal. */
+typedef struct desk {
+    kt_model *model;
+    double *value, *log_sd; /* [members] */
+    kt_structure structure;
+    kti_graph graph;
+} desk;
+
+static void clear(desk *d)
 {
-    kt_structure structure = {0};
-    const double *log_sd = kt_model_has_log_sd(model) ? p->log_sd : NULL;
-    if (kti_is_folder(p->file))
+    kti_graph_destroy(&d->graph);
+    kt_structure_destroy(&d->structure);
+}
+
+/* The prediction points into the desk. */
+static kt_status predict_file(desk *d, const sink *s, const char *file, kti_prediction *p, kt_error *error)
+{
+    kti_graph_options options = kti_graph_options_default();
+    options.quotient = s->request->options.quotient;
+    if (kti_is_folder(file))
         return kti_fail_file(
-            error, KT_IO, p->file,
+            error, KT_IO, file,
             "holds no structure file that can be read (.cif, .vasp, .poscar, .xyz, .extxyz)");
-    kt_status status = kt_structure_read(p->file, &structure, error);
+    kt_status status = kt_structure_read(file, &d->structure, error);
     if (status == KT_OK)
-        status = kt_model_predict(model, &structure, p->file, p->value, p->log_sd, error);
-    if (status == KT_OK) {
-        kt_structure_formula(&structure, p->formula, sizeof p->formula);
-        p->atoms = structure.sites;
-        p->all = kti_ensemble_of(p->value, log_sd, kt_model_members(model));
-    }
-    if (status == KT_OK && kt_model_can_judge(model))
-        status = kt_model_judge(model, &structure, p->file, p->value, log_sd, &p->judgement, error);
-    kt_structure_destroy(&structure);
-    return status;
+        status = kt_model_predict(d->model, &d->structure, file, d->value, d->log_sd, error);
+    if (status == KT_OK)
+        status = kti_graph_create(&d->structure, &options, file, &d->graph, error);
+    if (status != KT_OK)
+        return status;
+    *p = kti_prediction_of(&s->columns, file, &d->structure, &d->graph, d->value, d->log_sd);
+    kti_prediction_describe(&s->columns, p);
+    return KT_OK;
 }
 
 /* A fault of the machine ends the run; one of a file does not. */
@@ -400,33 +383,34 @@ static bool is_fatal(kt_status status)
     return status == KT_OUT_OF_MEMORY || status == KT_DEVICE || status == KT_BAD_ARGUMENT;
 }
 
+static kt_status predict_next(request *r, desk *d, sink *s, const char *file, kt_error *error)
+{
+    kti_prediction p;
+    kt_error reason = KT_ERROR_NONE;
+    kt_status status = predict_file(d, s, file, &p, &reason);
+    if (status == KT_OK)
+        return add(s, &p, error);
+    if (is_fatal(status)) {
+        *error = reason;
+        return status;
+    }
+    r->rejected++;
+    return reject(s, file, &reason, error);
+}
+
 static kt_status predict_all(request *r, kt_model *model, sink *s, kt_error *error)
 {
-    kt_status status = KT_OK;
     const size_t members = (size_t)kt_model_members(model);
-    prediction p = {.value = kti_allocate(members, sizeof(double)),
-                    .log_sd = kti_allocate(members, sizeof(double))};
-    if (!p.value || !p.log_sd) {
-        free(p.value);
-        free(p.log_sd);
-        return kti_fail_memory(error, "a prediction");
-    }
+    desk d = {.model = model,
+              .value = kti_allocate(members, sizeof(double)),
+              .log_sd = kti_allocate(members, sizeof(double))};
+    kt_status status = d.value && d.log_sd ? KT_OK : kti_fail_memory(error, "a prediction");
     for (size_t i = 0; i < r->size && status == KT_OK; i++) {
-        kt_error reason = KT_ERROR_NONE;
-        p.file = r->files[i];
-        const kt_status got = predict_file(model, &p, &reason);
-        if (got == KT_OK) {
-            status = add(s, &p, error);
-        } else if (is_fatal(got)) {
-            status = got;
-            *error = reason;
-        } else {
-            r->rejected++;
-            status = reject(s, p.file, &reason, error);
-        }
+        status = predict_next(r, &d, s, r->files[i], error);
+        clear(&d);
     }
-    free(p.value);
-    free(p.log_sd);
+    free(d.value);
+    free(d.log_sd);
     return status;
 }
 
@@ -501,11 +485,8 @@ const kti_command kti_predict_command = {
         "distance (in standard deviations of its features), and warns (!) of what speaks against the "
         "prediction; the table shows these bounds instead of the 68 %.\n"
         "\n"
-        "csv and json have the columns file, formula, atoms, kappa_mean, kappa_std, kappa_min, kappa_max, "
-        "kappa_low and kappa_high of such a model, kappa_low_90, kappa_high_90, distance, warnings, "
-        "nearest (three of them in json), and fold_1 ... (eform_... for energies). A file that cannot be "
-        "used is named with its reason on standard error; the others are predicted, and the exit status is "
-        "3.\n"
+        "The columns of csv and json are listed in docs/columns.md. A file that cannot be used is named "
+        "with its reason on standard error; the others are predicted, and the exit status is 3.\n"
         "\n"
         "Examples:\n"
         "  kappatune predict togo15-hh143 crystal.cif\n"

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/fail.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/ranking.h"
 #include "cli/command.h"
@@ -35,76 +36,101 @@ typedef struct request {
 
 /* ---- the rows to show ---- */
 
-/* The mean of a row, behind id, formula and number of atoms; NaN for what is none. */
-static double mean_of(const char *line)
+typedef struct row {
+    char *text[3]; /* id, formula, atoms; owned */
+    double mean, sd;
+} row;
+
+static void destroy_row(void *item)
 {
-    const char *at = line;
-    if (*at == '"')
-        for (at++; *at && !(at[0] == '"' && at[1] != '"'); at++)
-            at += at[0] == '"';
-    for (int comma = 0; comma < 3 && at; comma++) {
-        at = strchr(at, ',');
-        at = at ? at + 1 : NULL;
-    }
-    char *end = NULL;
-    const double mean = at ? strtod(at, &end) : NAN;
-    return at && end > at ? mean : NAN;
+    row *r = item;
+    for (int i = 0; i < 3; i++)
+        free(r->text[i]);
+    free(r);
 }
 
-/* Keeps a copy of the line if it belongs there. */
-static kt_status keep(kti_ranking *list, double value, const char *line, kt_error *error)
+/* Where a scan has what a shown row tells. */
+typedef struct places {
+    int text[3], mean, sd;
+} places;
+
+/* Scans of this program have all of them. */
+static bool find_places(const kti_csv *csv, places *p)
 {
+    kti_prediction_header header;
+    if (!kti_scan_header(csv, &header) || header.formula < 0)
+        return false;
+    *p = (places){.text = {0, header.formula, -1}, .mean = header.mean, .sd = header.sd};
+    for (int i = 0; i < csv->fields && i < KTI_CSV_FIELDS; i++)
+        if (strcmp(csv->field[i], "atoms") == 0)
+            p->text[2] = i;
+    return p->text[2] >= 0;
+}
+
+/* Keeps a copy of the row if it belongs there. */
+static kt_status keep(kti_ranking *list, bool min, const kti_csv *csv, const places *p, kt_error *error)
+{
+    const double mean = kti_number_or_nan(csv->field[p->mean]), value = min ? -mean : mean;
     if (!kti_ranking_takes(list, value))
         return KT_OK;
-    char *copy = kti_duplicate_text(line);
+    row *copy = kti_allocate(1, sizeof *copy);
     if (!copy)
         return kti_fail_memory(error, "the rows to show");
+    *copy = (row){.mean = mean, .sd = kti_number_or_nan(csv->field[p->sd])};
+    bool copied = true;
+    for (int i = 0; i < 3; i++)
+        copied = (copy->text[i] = kti_duplicate_text(csv->field[p->text[i]])) && copied;
+    if (!copied) {
+        destroy_row(copy);
+        return kti_fail_memory(error, "the rows to show");
+    }
     kti_ranking_add(list, value, copy);
     return KT_OK;
 }
 
-/* The first five fields of a row into the table. */
-static void add_cells(kti_table *table, char *line)
+/* The rows with the greatest means of a scan's file, or with the least. */
+static kt_status rank_rows(const char *path, bool min, kti_ranking *list, kt_error *error)
 {
-    for (int field = 0; field < 5; field++) {
-        char *to = line, *at = line;
-        const bool quoted = *at == '"';
-        for (at += quoted; *at && !(quoted ? at[0] == '"' && at[1] != '"' : *at == ',');) {
-            at += quoted && *at == '"';
-            *to++ = *at++;
-        }
-        at += quoted && *at == '"';
-        at += *at == ',';
-        *to = '\0';
-        if (field < 3)
-            kti_table_add(table, "%s", line);
-        else
-            kti_table_add(table, "%.4g", strtod(line, NULL));
-        line = at;
-    }
+    kti_csv csv;
+    places p = {0};
+    bool found;
+    struct stat about;
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode))
+        return KT_OK; /* a pipe or a device: what went there is gone */
+    kt_status status = kti_csv_open_stream(path, &csv, error);
+    csv.field_limit = 1 << 18; /* a path in an archive is as long as it likes */
+    if (status == KT_OK)
+        status = kti_csv_next(&csv, &found, error);
+    if (status == KT_OK && !(found && find_places(&csv, &p)))
+        status = kti_fail_file(error, KT_BAD_FORMAT, path, "has not the header of a scan");
+    const int fields = csv.fields;
+    while (status == KT_OK && (status = kti_csv_next(&csv, &found, error)) == KT_OK && found)
+        if (csv.fields == fields)
+            status = keep(list, min, &csv, &p, error);
+    kti_csv_close(&csv);
+    return status;
 }
 
 static kt_status show_some(const request *r, bool min, kt_error *error)
 {
-    const int64_t max = min ? r->lowest : r->top;
     kti_ranking list;
-    FILE *file = fopen(r->scan.out, "r");
-    char *line = NULL;
-    size_t capacity = 0;
     kti_table table = {.columns = 5, .left = 2};
-    kt_status status = kti_ranking_create((int)max, free, &list, error);
-    if (status == KT_OK && !file)
-        status = kti_fail_file(error, KT_IO, r->scan.out, "%s", strerror(errno));
-    while (status == KT_OK && getline(&line, &capacity, file) >= 0)
-        status = keep(&list, min ? -mean_of(line) : mean_of(line), line, error);
+    kt_status status = kti_ranking_create((int)(min ? r->lowest : r->top), destroy_row, &list, error);
+    if (status == KT_OK)
+        status = rank_rows(r->scan.out, min, &list, error);
     const bool kappa = r->scan.model_options.property == KT_KAPPA;
     kti_table_add(&table, "id");
     kti_table_add(&table, "formula");
     kti_table_add(&table, "atoms");
     kti_table_add(&table, "%s", kappa ? "kappa, W/(m K)" : "eform, eV/atom");
     kti_table_add(&table, "std");
-    for (int i = 0; i < list.size && status == KT_OK; i++)
-        add_cells(&table, list.entry[i].item);
+    for (int i = 0; i < list.size && status == KT_OK; i++) {
+        const row *shown = list.entry[i].item;
+        for (int k = 0; k < 3; k++)
+            kti_table_add(&table, "%s", shown->text[k]);
+        kti_table_add(&table, "%.4g", shown->mean);
+        kti_table_add(&table, "%.4g", shown->sd);
+    }
     if (status == KT_OK && table.out_of_memory)
         status = kti_fail_memory(error, "the rows to show");
     if (status == KT_OK) {
@@ -112,9 +138,6 @@ static kt_status show_some(const request *r, bool min, kt_error *error)
         kti_table_print(&table, 0);
     }
     kti_table_destroy(&table);
-    if (file)
-        fclose(file);
-    free(line);
     kti_ranking_destroy(&list);
     return status;
 }
@@ -177,8 +200,8 @@ static const kti_option option_table[] = {
      .max = INFINITY, .group = "Rows and columns",
      .help = "a row only for crystals whose mean is below K"},
     {.kind = KTI_OPTION_BOOLEAN, .flag = "features", .offset = AT(scan.features),
-     .help = "columns of what the crystal is too: volume (Å^3), density (g/cm^3), atomic_density (1/Å^3), "
-             "mean_mass (u), elements, space_group (number, by spglib)"},
+     .help = "further columns about the crystal: volume, densities, masses, elements, space group, Debye temperature, "
+             "Slack's estimate of kappa (docs/columns.md)"},
     {.kind = KTI_OPTION_LONG, .flag = "top", .offset = AT(top), .argument = "N", .min = 1, .max = MAX_SHOWN,
      .help = "show the N rows with the greatest mean when it is done"},
     {.kind = KTI_OPTION_LONG, .flag = "lowest", .offset = AT(lowest), .argument = "N", .min = 1,
@@ -217,13 +240,8 @@ const kti_command kti_scan_command = {
         "CIF of many data blocks or an extended XYZ of many frames; a .txt or .list with a path a line; - "
         "for such a list on standard input.",
     .notes =
-        "Rows come in the order of the sources; in a folder, of the names. Columns: id, formula, atoms, "
-        "kappa_mean (the members' mean, W/(m K)), kappa_std, kappa_min, kappa_max, kappa_geometric and "
-        "kappa_log_std (exp of their mean logarithm, its standard deviation), kappa_low and kappa_high (68 "
-        "%, where every member is a Gaussian process); of a model with a calibration.csv kappa_low_90 and "
-        "kappa_high_90 (90 % of such crystals lie between them), distance (of the nearest training "
-        "crystal, in standard deviations of its features), warnings (element:Xx, isolated, range, far; see "
-        "docs/uncertainty.md); fold_1 ...\n"
+        "Rows come in the order of the sources; in a folder, of the names. docs/columns.md lists the "
+        "columns.\n"
         "\n"
         "The files are the same for any number of threads, and after a kill and --resume; scan.csv.state "
         "beside them says how far the scan is, and scan.csv.lock, while one runs, keeps others from the "

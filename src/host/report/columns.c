@@ -32,6 +32,26 @@ const kti_column *kti_columns_find(const kti_columns *columns, const char *name)
     return NULL;
 }
 
+kt_status kti_columns_find_prediction(const kti_columns *columns, const char *path, const char *quantity,
+                                      kti_prediction_header *header, const kti_column **mean,
+                                      const kti_column **sd, kt_error *error)
+{
+    const char **names = kti_allocate(columns->size, sizeof(*names));
+    if (!names)
+        return kti_fail_memory(error, "a table");
+    for (size_t i = 0; i < columns->size; i++)
+        names[i] = columns->column[i].name;
+    const bool found = kti_prediction_header_read(names, (int)columns->size, quantity, header);
+    free((void *)names);
+    if (!found)
+        return kti_fail_file(error, KT_BAD_FORMAT, path,
+                             "is no scan%s%s: it has no columns kappa_mean and kappa_std",
+                             quantity ? " of " : "", quantity ? quantity : "");
+    *mean = &columns->column[header->mean];
+    *sd = &columns->column[header->sd];
+    return KT_OK;
+}
+
 static kt_status add_column(kti_columns *c, const char *name, bool features, const kti_csv *csv,
                             kt_error *error)
 {

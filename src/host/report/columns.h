@@ -7,6 +7,8 @@
 
 #include <kappatune/error.h>
 
+#include "predictor/prediction_table.h"
+
 typedef struct kti_column {
     char *name;
     double *value;  /* [rows]; NaN where the table has no number */
@@ -32,6 +34,12 @@ kt_status kti_columns_join(kti_columns *columns, const char *path, size_t *match
 
 /* NULL if there is none. */
 const kti_column *kti_columns_find(const kti_columns *columns, const char *name);
+
+/* The mean and the spread of the predictions of header->quantity, which is `quantity` unless that is NULL. KT_BAD_FORMAT, naming `path`, where
+ * there are none. */
+kt_status kti_columns_find_prediction(const kti_columns *columns, const char *path, const char *quantity,
+                                      kti_prediction_header *header, const kti_column **mean,
+                                      const kti_column **sd, kt_error *error);
 
 void kti_columns_destroy(kti_columns *columns);
 

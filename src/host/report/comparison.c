@@ -94,11 +94,10 @@ kt_status kti_comparison_read(const char *const *paths, const char *const *names
         *c = (kti_compared){.name = names[i], .of_training = NAN};
         comparison->size++;
         status = kti_columns_read(paths[i], columns, error);
-        const kti_column *mean = kti_columns_find(columns, "kappa_mean"),
-                         *sd = kti_columns_find(columns, "kappa_std");
-        if (status == KT_OK && (!mean || !sd))
-            status = kti_fail_file(error, KT_BAD_FORMAT, paths[i],
-                                   "is no scan of kappa: it has no columns kappa_mean and kappa_std");
+        const kti_column *mean, *sd;
+        kti_prediction_header header;
+        if (status == KT_OK)
+            status = kti_columns_find_prediction(columns, paths[i], "kappa", &header, &mean, &sd, error);
         if (status == KT_OK)
             status = match(&comparison->columns, columns, mean, sd, c, error);
         if (status == KT_OK && columns->rows == 0)
@@ -122,21 +121,6 @@ void kti_comparison_destroy(kti_comparison *comparison)
     }
     kti_columns_destroy(&comparison->columns);
     *comparison = (kti_comparison){0};
-}
-
-bool kti_is_prediction(const char *name, const char *quantity)
-{
-    static const char *const ends[] = {"mean",    "std", "min",  "max",    "geometric",
-                                       "log_std", "low", "high", "low_90", "high_90"};
-    const size_t stem = strlen(quantity);
-    if (strncmp(name, "fold_", 5) == 0 || strcmp(name, "distance") == 0 || strcmp(name, "warnings") == 0)
-        return true;
-    if (strncmp(name, quantity, stem) != 0 || name[stem] != '_')
-        return false;
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (strcmp(name + stem + 1, ends[i]) == 0)
-            return true;
-    return false;
 }
 
 /* ---- tables ---- */

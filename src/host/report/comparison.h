@@ -35,9 +35,6 @@ kt_status kti_comparison_read(const char *const *paths, const char *const *names
                               kti_comparison *comparison, kt_error *error);
 void kti_comparison_destroy(kti_comparison *comparison);
 
-/* Whether a column of a scan is a prediction, or what is said of one, and not a feature of the crystal. */
-bool kti_is_prediction(const char *name, const char *quantity);
-
 /* As Markdown: variances, groups, and each model's correlations with the features whose |r| is above `threshold`. */
 kt_status kti_comparison_describe(const kti_comparison *comparison, double threshold, kti_text *text,
                                   kt_error *error);

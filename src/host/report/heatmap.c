@@ -58,13 +58,12 @@ void kti_heatmap_add(kti_text *s, const char *const *names, const double *r, siz
         for (size_t column = 0; column < size; column++)
             if (isfinite(r[row * size + column]))
                 kti_text_add(s, "%zu %zu %.6f\n", column, row, r[row * size + column]);
-    kti_text_add(
-        s,
-        "EOD\nset lmargin at screen %.4f\nset rmargin at screen %.4f\nset bmargin at screen %.4f\nset "
-        "tmargin at screen "
-        "%.4f\n",
-        (double)margin / *width, (double)(margin + CELL * (int)size) / *width, (double)margin / *height,
-        (double)(margin + CELL * (int)size) / *height);
+    const double w = *width, h = *height, right = margin + CELL * (double)size;
+    kti_text_add(s, "EOD\nset lmargin at screen %.4f\nset rmargin at screen %.4f\n", margin / w, right / w);
+    kti_text_add(s, "set bmargin at screen %.4f\nset tmargin at screen %.4f\n", margin / h, right / h);
+    /* In pixels, since gnuplot's own bar grows with the map and pushes its label out of the figure. */
+    kti_text_add(s, "set colorbox user origin screen %.4f, screen %.4f size screen %.4f, screen %.4f\n",
+                 (right + 14) / w, margin / h, 20 / w, CELL * (double)size / h);
     kti_text_add(s, "set xrange [-0.5:%.1f]\nset yrange [%.1f:-0.5]\nset cbrange [-1:1]\n",
                  (double)size - 0.5, (double)size - 0.5);
     kti_text_add(

@@ -21,14 +21,13 @@ static kt_status is_scan(const char *path, bool *found, kt_error *error)
 {
     kti_csv csv;
     bool record;
-    int mean, sd;
-    char quantity[32];
+    kti_prediction_header header;
     *found = false;
     kt_status status = kti_csv_open_stream(path, &csv, error);
     if (status == KT_OK)
         status = kti_csv_next(&csv, &record, error);
     if (status == KT_OK)
-        *found = kti_scan_find_quantity(&csv, &mean, &sd, quantity);
+        *found = kti_scan_header(&csv, &header);
     kti_csv_close(&csv);
     return status;
 }

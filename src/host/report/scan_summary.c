@@ -13,9 +13,10 @@
 
 enum { SAMPLE_STREAM = 0x72657031 };
 
-/* Fields of a record; -1: there is none. */
+/* Fields of a record. */
 typedef struct fields {
-    int count, formula, mean, sd, lower, upper, warnings;
+    int count;
+    kti_prediction_header at;
 } fields;
 
 void kti_scan_summary_destroy(kti_scan_summary *s)
@@ -38,47 +39,10 @@ void kti_scan_summary_destroy(kti_scan_summary *s)
 
 /* ---- the header ---- */
 
-static int find_field(const kti_csv *csv, const char *name)
+bool kti_scan_header(const kti_csv *csv, kti_prediction_header *header)
 {
-    for (int i = 0; i < csv->fields && i < KTI_CSV_FIELDS; i++)
-        if (strcmp(csv->field[i], name) == 0)
-            return i;
-    return -1;
-}
-
-/* kappa_low_90, or kappa_low where there is no such column. */
-static int find_bound(const kti_csv *csv, const char *quantity, const char *bound)
-{
-    char name[64];
-    snprintf(name, sizeof name, "%s_%s_90", quantity, bound);
-    const int calibrated = find_field(csv, name);
-    snprintf(name, sizeof name, "%s_%s", quantity, bound);
-    return calibrated >= 0 ? calibrated : find_field(csv, name);
-}
-
-bool kti_scan_find_quantity(const kti_csv *csv, int *mean, int *sd, char quantity[32])
-{
-    for (int i = 1; i < csv->fields && i < KTI_CSV_FIELDS; i++) {
-        const size_t length = strlen(csv->field[i]);
-        char name[48];
-        if (length <= 5 || length > 36 || strcmp(csv->field[i] + length - 5, "_mean") != 0)
-            continue;
-        snprintf(name, sizeof name, "%.*s_std", (int)(length - 5), csv->field[i]);
-        *mean = i;
-        *sd = find_field(csv, name);
-        snprintf(quantity, 32, "%.*s", (int)(length - 5), csv->field[i]);
-        if (*sd >= 0)
-            return true;
-    }
-    return false;
-}
-
-/* Whether a column says something of the crystal, not of its prediction. */
-static bool is_feature(const kti_scan_summary *s, const char *name)
-{
-    const size_t stem = strlen(s->quantity);
-    return strncmp(name, "fold_", 5) != 0 && strcmp(name, "formula") != 0 && strcmp(name, "warnings") != 0 &&
-           strcmp(name, "distance") != 0 && !(strncmp(name, s->quantity, stem) == 0 && name[stem] == '_');
+    const int kept = csv->fields < KTI_CSV_FIELDS ? csv->fields : KTI_CSV_FIELDS;
+    return kti_prediction_header_read((const char *const *)csv->field, kept, NULL, header);
 }
 
 static kt_status read_header(kti_csv *csv, kti_scan_summary *s, fields *f, kt_error *error)
@@ -88,25 +52,22 @@ static kt_status read_header(kti_csv *csv, kti_scan_summary *s, fields *f, kt_er
     if (status == KT_OK && csv->fields > KTI_CSV_FIELDS)
         status = kti_fail_line(error, KT_BAD_FORMAT, csv->path, csv->line, "has more than %d columns",
                                KTI_CSV_FIELDS);
-    if (status == KT_OK && !kti_scan_find_quantity(csv, &f->mean, &f->sd, s->quantity))
+    if (status == KT_OK && !kti_scan_header(csv, &f->at))
         status = kti_fail_file(error, KT_BAD_FORMAT, csv->path,
                                "is no scan: it has no columns kappa_mean and kappa_std");
     if (status != KT_OK)
         return status;
+    snprintf(s->quantity, sizeof s->quantity, "%s", f->at.quantity);
     s->logarithmic = strcmp(s->quantity, "kappa") == 0;
     f->count = csv->fields;
-    f->formula = find_field(csv, "formula");
-    f->lower = find_bound(csv, s->quantity, "low");
-    f->upper = find_bound(csv, s->quantity, "high");
-    f->warnings = find_field(csv, "warnings");
-    s->has_interval = f->lower >= 0 && f->upper >= 0;
-    s->level = s->has_interval && strstr(csv->field[f->lower], "_90") ? 90 : 68;
-    s->has_warnings = f->warnings >= 0;
+    s->has_interval = f->at.low >= 0;
+    s->level = f->at.level;
+    s->has_warnings = f->at.warnings >= 0;
     s->feature = kti_allocate((size_t)csv->fields, sizeof *s->feature);
     if (!s->feature)
         return kti_fail_memory(error, "the report");
     for (int i = 1; i < csv->fields; i++)
-        if (is_feature(s, csv->field[i])) {
+        if (!kti_is_prediction(csv->field[i], s->quantity)) {
             kti_scan_feature *made = &s->feature[s->features++];
             *made = (kti_scan_feature){kti_duplicate_text(csv->field[i]), i,
                                        kti_allocate(KTI_SCAN_SAMPLE, sizeof(double))};
@@ -214,13 +175,13 @@ static kt_status add_row(kti_scan_summary *s, const kti_csv *csv, const fields *
                              csv->fields, f->count);
     char none[] = "";
     const kti_scan_row row = {csv->field[0],
-                              f->formula >= 0 ? csv->field[f->formula] : none,
-                              number_of(csv, f->mean),
-                              number_of(csv, f->sd),
-                              number_of(csv, f->lower),
-                              number_of(csv, f->upper)};
+                              f->at.formula >= 0 ? csv->field[f->at.formula] : none,
+                              number_of(csv, f->at.mean),
+                              number_of(csv, f->at.sd),
+                              number_of(csv, f->at.low),
+                              number_of(csv, f->at.high)};
     s->rows++;
-    kt_status status = f->warnings >= 0 ? count_warnings(s, csv->field[f->warnings], error) : KT_OK;
+    kt_status status = f->at.warnings >= 0 ? count_warnings(s, csv->field[f->at.warnings], error) : KT_OK;
     if (!isfinite(row.mean)) {
         s->without++;
         return status;

@@ -6,6 +6,7 @@
 
 #include "base/ranking.h"
 #include "data/csv.h"
+#include "predictor/prediction_table.h"
 #include "report/bins.h"
 
 enum { KTI_SCAN_SAMPLE = 50000, KTI_SCAN_EXTREMES = 20, KTI_SCAN_WARNINGS = 32 };
@@ -32,7 +33,7 @@ typedef struct kti_scan_summary {
     int64_t beyond;       /* rows whose standard deviation is more than half the mean */
     kti_ranking top, low; /* of kti_scan_row: the greatest mean first, and the least */
     bool has_interval;
-    int level; /* of the interval, %: 90 or 68 */
+    int level; /* of the interval, % */
 
     /* Rows drawn evenly from all, of which none is left out while they are few. */
     size_t sampled;
@@ -51,8 +52,8 @@ typedef struct kti_scan_summary {
 kt_status kti_scan_summarise(const char *path, kti_scan_summary *summary, kt_error *error);
 void kti_scan_summary_destroy(kti_scan_summary *summary);
 
-/* Whether a header is a scan's: columns X_mean and X_std, whose places and X it gives then. */
-bool kti_scan_find_quantity(const kti_csv *csv, int *mean, int *sd, char quantity[32]);
+/* Whether the record is the header of a scan; then where it has what. */
+bool kti_scan_header(const kti_csv *csv, kti_prediction_header *header);
 
 /* The file of rejects of a scan without a file of its own for them, FILE.rejects.csv of FILE.csv. The caller's: free(); NULL when memory is
  * short. */

@@ -5,29 +5,16 @@
 #include <stdbool.h>
 
 #include "base/text.h"
-#include "crystal/graph.h"
-#include "predictor/model.h"
+#include "predictor/prediction_table.h"
 #include "scan/scan.h"
 #include "scan/source.h"
 
-/* What is known of a crystal once it is predicted; everything is the caller's. */
-typedef struct kti_prediction {
-    const char *id;
-    const kt_structure *structure;
-    const kti_graph *graph;
-    const double *value, *log_sd; /* [members of the model]; log_sd is only read if kt_model_has_log_sd */
-} kti_prediction;
+/* The columns of a scan's rows. The model outlives them. */
+kti_prediction_table kti_rows_table(const kti_scan_options *options, const kt_model *model);
 
-/* "kappa" or "eform": the property that a scan predicts, as the columns name it. */
-const char *kti_scan_quantity(const kti_scan_options *options);
-
-/* Adds the header of the rows, without a line's end, to `header`. */
-kt_status kti_rows_add_header(const kti_scan_options *options, const kt_model *model, kti_text *header,
-                              kt_error *error);
-
-/* Adds a crystal's row, unless its mean is not below the options' limit; returns whether it did. Short memory shows in rows->failed. */
-bool kti_rows_add(const kti_scan_options *options, const kt_model *model, const kti_prediction *prediction,
-                  kti_text *rows);
+/* Describes a prediction and adds its row, unless its mean is not below the options' limit; returns whether it did. Short memory shows in rows->failed. */
+bool kti_rows_add(const kti_scan_options *options, const kti_prediction_table *table,
+                  kti_prediction *prediction, kti_text *rows);
 
 /* Adds a reject. The line of `reason` counts from where the item's text begins, that of the reject from the beginning of its file. */
 void kti_rejects_add(const kti_item *item, const kt_error *reason, kti_text *rejects);

@@ -72,8 +72,8 @@ static json_t *describe(const kti_scan_options *o, const kt_model *model, const 
     for (int i = 0; i < o->source_count; i++)
         json_array_append_new(sources, describe_path(o->sources[i]));
     return json_pack("{s:s, s:s, s:o, s:s, s:b, s:b, s:o}", "model", fingerprint, "header", header, "sources",
-                     sources, "property", kti_scan_quantity(o), "quotient", o->model_options.quotient,
-                     "features", o->features, "below",
+                     sources, "property", kti_quantity_of(o->model_options.property), "quotient",
+                     o->model_options.quotient, "features", o->features, "below",
                      isfinite(o->below) ? json_real(o->below) : json_null());
 }
 
@@ -81,7 +81,9 @@ static kt_status open_ledger(kti_queue *q, const kt_model *model, kt_error *erro
 {
     const kti_scan_options *o = q->options;
     kti_text header = {0};
-    kt_status status = kti_rows_add_header(o, model, &header, error);
+    const kti_prediction_table table = kti_rows_table(o, model);
+    kti_prediction_table_add_header(&table, &header);
+    kt_status status = header.failed ? kti_fail_memory(error, "the scan") : KT_OK;
     if (status == KT_OK)
         status = kti_ledger_open(o->out, o->rejects, header.data, "id,line,reason",
                                  describe(o, model, header.data), o->resume, &q->ledger, error);

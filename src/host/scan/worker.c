@@ -126,19 +126,18 @@ static kt_status predict_all(kti_worker *w, const kti_chunk *c, crystal *crystal
 
 static kt_status add_lines(const kti_worker *w, const crystal *crystals, kti_chunk *c, kt_error *error)
 {
+    const kti_prediction_table table = kti_rows_table(w->options, w->model);
     const size_t members = (size_t)kt_model_members(w->model);
     for (int i = 0; i < c->size; i++) {
-        const kti_prediction p = {.id = c->item[i].id,
-                                  .structure = &crystals[i].structure,
-                                  .graph = &crystals[i].graph,
-                                  .value = w->value + (size_t)i * members,
-                                  .log_sd = w->log_sd + (size_t)i * members};
-        if (crystals[i].reason.status == KT_OK) {
-            c->written += kti_rows_add(w->options, w->model, &p, &c->rows);
-        } else {
+        if (crystals[i].reason.status != KT_OK) {
             kti_rejects_add(&c->item[i], &crystals[i].reason, &c->rejects);
             c->rejected++;
+            continue;
         }
+        const size_t row = (size_t)i * members;
+        kti_prediction p = kti_prediction_of(&table, c->item[i].id, &crystals[i].structure,
+                                             &crystals[i].graph, w->value + row, w->log_sd + row);
+        c->written += kti_rows_add(w->options, &table, &p, &c->rows);
     }
     return c->rows.failed || c->rejects.failed ? kti_fail_memory(error, "rows") : KT_OK;
 }
