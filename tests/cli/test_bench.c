@@ -32,8 +32,7 @@ static void plan_is_what_is_timed(void **state)
     outcome r = {0};
     run(&r, *state,
         "cp datasets/togo15.csv $D/set.csv && $KT bench --data $D/set.csv --seconds 0 --json $D/timed.json "
-        "&& "
-        "$KT bench --data $D/set.csv --plan --json $D/plan.json");
+        "&& $KT bench --data $D/set.csv --plan --json $D/plan.json");
     assert_status(&r, 0);
     assert_says(&r, "segment_spread");
     assert_says(&r, "in 32, base 32, = out 32");
@@ -54,8 +53,8 @@ static void every_kernel_is_timed(void **state)
     size_t i;
     const json_t *one;
     run(&r, *state,
-        "cp datasets/togo15.csv $D/set.csv && "
-        "$KT bench --data $D/set.csv --kernels --seconds 0 --json $D/kernels.json");
+        "cp datasets/togo15.csv $D/set.csv && $KT bench --data $D/set.csv --kernels --seconds 0 --json "
+        "$D/kernels.json");
     assert_status(&r, 0);
     assert_says(&r, "lstm_backward");
     json_t *kernels = read_json(*state, "kernels.json");

@@ -11,9 +11,9 @@ static void make_runs(outcome *r, const char *folder)
 {
     write_text(
         folder, "recipe.json",
-        "{\"folds\": 2, \"epochs\": 2, \"select\": \"last\", \"stages\": ["
-        "{\"name\": \"A\", \"data\": \"first.csv\"},"
-        "{\"name\": \"MIX\", \"data\": [\"first.csv\", \"second.csv\"], \"from\": {\"stage\": \"A\"}}]}");
+        "{\"folds\": 2, \"epochs\": 2, \"select\": \"last\", \"stages\": [{\"name\": \"A\", \"data\": "
+        "\"first.csv\"},{\"name\": \"MIX\", \"data\": [\"first.csv\", \"second.csv\"], \"from\": {\"stage\": "
+        "\"A\"}}]}");
     run(r, folder,
         "T=datasets/togo15.csv; grep -v '^#' $T | sed -n 1p >$D/first.csv; cp $D/first.csv $D/second.csv; "
         "grep -v '^#' $T | sed -n 2,16p >>$D/first.csv; grep -v '^#' $T | sed -n 17,26p >>$D/second.csv; "
@@ -142,10 +142,9 @@ static void a_reversed_copy_is_not_the_runs_own(void **state)
     make_runs(&r, folder);
     run(&r, folder,
         "cd $D && { sed -n 1p first.csv; sed 1d first.csv | tac; } >reversed.csv && head -12 first.csv "
-        ">some.csv && "
-        "$KT train --data second.csv --folds 2 --epochs 2 --out alone --quiet >log && "
-        "$KT evaluate run alone --data first.csv --data second.csv --data reversed.csv --data some.csv "
-        "--mix first,second --mix reversed,second --json --quiet");
+        ">some.csv && $KT train --data second.csv --folds 2 --epochs 2 --out alone --quiet >log && $KT "
+        "evaluate run alone --data first.csv --data second.csv --data reversed.csv --data some.csv --mix "
+        "first,second --mix reversed,second --json --quiet");
     assert_status(&r, 0);
     json_t *root = results_of(&r), *models = json_object_get(root, "models");
     static const struct {
@@ -185,12 +184,12 @@ static void the_data_of_earlier_stages_are_own(void **state)
     outcome r = {0};
     make_runs(&r, folder);
     write_text(folder, "next.json",
-               "{\"folds\": 2, \"epochs\": 2, \"select\": \"last\", \"stages\": ["
-               "{\"name\": \"A\", \"data\": \"first.csv\"}, {\"name\": \"APART\", \"data\": \"first.csv\"},"
-               "{\"name\": \"B\", \"data\": \"second.csv\", \"from\": {\"stage\": \"A\"}}]}");
+               "{\"folds\": 2, \"epochs\": 2, \"select\": \"last\", \"stages\": [{\"name\": \"A\", "
+               "\"data\": \"first.csv\"}, {\"name\": \"APART\", \"data\": \"first.csv\"},{\"name\": \"B\", "
+               "\"data\": \"second.csv\", \"from\": {\"stage\": \"A\"}}]}");
     run(&r, folder,
-        "cd $D && $KT train next.json --out next --quiet >log && "
-        "$KT evaluate next --data first.csv --data second.csv --json --quiet");
+        "cd $D && $KT train next.json --out next --quiet >log && $KT evaluate next --data first.csv --data "
+        "second.csv --json --quiet");
     assert_status(&r, 0);
     json_t *root = results_of(&r), *models = json_object_get(root, "models");
     assert_true(is_own(models, "next/B", "first"));

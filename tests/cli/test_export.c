@@ -26,18 +26,17 @@ static void a_model_is_its_run(void **state)
         r.out, "./README.md\n./calibration.csv\n./folds/1/best.safetensors\n./folds/2/best.safetensors\n"
                "./folds/3/best.safetensors\n./metrics.json\n./recipe.json\n");
     run(&r, *state,
-        "for f in calibration.csv recipe.json; do cmp $D/run/$f $D/sub/model/$f || exit; done; "
-        "sed '/weights_sha256/d; s/,$//' $D/sub/model/metrics.json >$D/model.json; "
-        "sed 's/,$//' $D/run/metrics.json | cmp - $D/model.json");
+        "for f in calibration.csv recipe.json; do cmp $D/run/$f $D/sub/model/$f || exit; done; sed "
+        "'/weights_sha256/d; s/,$//' $D/sub/model/metrics.json >$D/model.json; sed 's/,$//' "
+        "$D/run/metrics.json | cmp - $D/model.json");
     assert_status(&r, 0);
     run(&r, *state,
         "cd $D/sub/model; for n in 1 2 3; do grep -q $(sha256sum folds/$n/best.safetensors | cut -c -64) "
         "metrics.json || exit; done");
     assert_status(&r, 0);
     run(&r, *state,
-        "for m in run sub/model; do $KT predict $D/$m datasets/examples --format csv >$D/$(basename $m).csv; "
-        "done; "
-        "cmp $D/run.csv $D/model.csv");
+        "for m in run sub/model; do $KT predict $D/$m datasets/examples --format csv >$D/$(basename "
+        "$m).csv; done; cmp $D/run.csv $D/model.csv");
     assert_status(&r, 0);
     /* As start weights too, fold by fold. */
     run(&r, *state,
@@ -88,8 +87,8 @@ static void half_precision_changes_little(void **state)
     assert_status(&r, 0);
     assert_says(&r, "3 members, 2.9 MB of weights");
     run(&r, *state,
-        "$KT weights inspect $D/half/folds/2/best.safetensors; "
-        "$KT weights inspect $D/half/folds/2/best.safetensors | grep -c F32");
+        "$KT weights inspect $D/half/folds/2/best.safetensors; $KT weights inspect "
+        "$D/half/folds/2/best.safetensors | grep -c F32");
     assert_says(&r, "F16");
     assert_says(&r, "\n0\n");
     const double change = difference(*state, "run", "half");
@@ -127,8 +126,7 @@ static void a_gaussian_process_keeps_its_bits(void **state)
     write_text(folder, "gp.json", GP_ON_READOUT);
     run(&r, folder,
         "$KT train $D/gp.json --out $D/both --quiet && $KT weights export $D/both --out $D/both-half --half "
-        "&& "
-        "$KT weights inspect $D/both-half/folds/1/best.safetensors");
+        "&& $KT weights inspect $D/both-half/folds/1/best.safetensors");
     assert_status(&r, 0);
     for (const char *at = r.out; (at = strstr(at, "\ngp.")); at++)
         if (strncmp(at + strcspn(at, "]"), "]  F64 ", 7) != 0 && !strstr(at, "F64"))
@@ -220,8 +218,8 @@ static void what_is_no_model_is_never_removed(void **state)
     assert_status(&r, 0);
     for (size_t i = 0; i < sizeof strangers / sizeof strangers[0]; i++) {
         run(&r, *state,
-            "rm -rf $D/m $D/before; cp -r $D/model $D/m && %s && cp -r $D/m $D/before && "
-            "$KT weights export $D/run --out $D/m --force",
+            "rm -rf $D/m $D/before; cp -r $D/model $D/m && %s && cp -r $D/m $D/before && $KT weights export "
+            "$D/run --out $D/m --force",
             strangers[i][0]);
         assert_status(&r, 1);
         assert_complains(&r, "m: is no exported model, so --force does not replace it: ");
@@ -319,10 +317,9 @@ static void a_run_that_has_not_finished_is_refused(void **state)
     assert_status(&r, 0);
     /* One fold that was asked for is a whole run; further ones beside it are not yet. */
     run(&r, folder,
-        "o=\"--data datasets/togo15.csv --folds 3 --epochs 1 --quiet --out $D/parts\"; $KT train $o --fold 2 "
-        "&& "
-        "$KT predict $D/parts datasets/examples && $KT train $o --fold 3 --resume && ! $KT predict $D/parts "
-        "datasets/examples && $KT train $o --resume && $KT predict $D/parts datasets/examples");
+        "o=\"--data datasets/togo15.csv --folds 3 --epochs 1 --quiet --out $D/parts\"; $KT train $o --fold "
+        "2 && $KT predict $D/parts datasets/examples && $KT train $o --fold 3 --resume && ! $KT predict "
+        "$D/parts datasets/examples && $KT train $o --resume && $KT predict $D/parts datasets/examples");
     assert_status(&r, 0);
     assert_complains(&r,
                      "parts/folds/2/best.safetensors: does not belong to the model, whose metrics.json names "
@@ -335,19 +332,17 @@ static void no_path_of_this_machine_is_handed_on(void **state)
     const char *folder = *state;
     outcome r = {0};
     char recipe[2048];
-    snprintf(
-        recipe, sizeof recipe,
-        "{\"folds\": 2, \"epochs\": 1, \"stages\": ["
-        "{\"name\": \"base\", \"data\": [\"%s/mine.csv\", \"datasets/togo15.csv\"], \"from\": \"%s/run\"},"
-        "{\"name\": \"fine\", \"data\": \"datasets/togo15.csv\", \"from\": {\"stage\": \"base\"}}]}",
-        folder, folder);
+    snprintf(recipe, sizeof recipe,
+             "{\"folds\": 2, \"epochs\": 1, \"stages\": [{\"name\": \"base\", \"data\": [\"%s/mine.csv\", "
+             "\"datasets/togo15.csv\"], \"from\": \"%s/run\"},{\"name\": \"fine\", \"data\": "
+             "\"datasets/togo15.csv\", \"from\": {\"stage\": \"base\"}}]}",
+             folder, folder);
     write_text(folder, "recipe.json", recipe);
     run(&r, folder,
         TRAIN
         "head -n 40 datasets/togo15.csv >$D/mine.csv && $KT train $D/recipe.json --out $D/staged --quiet && "
         "$KT weights export $D/staged --out $D/fine && $KT weights export $D/staged/stages/base --out "
-        "$D/base && "
-        "cat $D/base/recipe.json");
+        "$D/base && cat $D/base/recipe.json");
     assert_status(&r, 0);
     assert_says(&r, "\"mine.csv\",\n    \"datasets/togo15.csv\"");
     assert_says(&r, "\"from\": \"run\"");
@@ -418,8 +413,7 @@ static void shipped_models_predict(void **state)
         /* No path of the machine that made it. */
         run(&r, folder,
             "{ cat models/%s/*.json models/%s/README.md; $KT weights inspect "
-            "models/%s/folds/9/best.safetensors; } | "
-            "grep -E '[.][.]/|\"/|  /| from /'",
+            "models/%s/folds/9/best.safetensors; } | grep -E '[.][.]/|\"/|  /| from /'",
             shipped[m], shipped[m], shipped[m]);
         assert_status(&r, 1);
         assert_string_equal(r.out, "");

@@ -48,11 +48,9 @@ static void weights_are_fetched(void **state)
 
     /* The tensors are those of an import; the metadata say where they came from. */
     run(&r, folder,
-        "$KT weights import " MEGNET " --out $D/i.safetensors && "
-        "$KT predict $D/i.safetensors datasets/examples --property eform >$D/imported && "
-        "$KT predict $D/w.safetensors datasets/examples --property eform >$D/fetched && cmp $D/imported "
-        "$D/fetched && "
-        "$KT weights inspect $D/w.safetensors");
+        "$KT weights import " MEGNET " --out $D/i.safetensors && $KT predict $D/i.safetensors "
+        "datasets/examples --property eform >$D/imported && $KT predict $D/w.safetensors datasets/examples "
+        "--property eform >$D/fetched && cmp $D/imported $D/fetched && $KT weights inspect $D/w.safetensors");
     assert_status(&r, 0);
     assert_says(&r, "/weights/whole/state.pt");
     assert_says(&r, "35381368b17a2783f9ee09af5556cf1d84b74bf786b82d3fadd4acb38c51d040");
@@ -116,10 +114,8 @@ static void stopped_weights_go_on(void **state)
     const char *folder = *state;
     outcome r = {0};
     run(&r, folder,
-        "$KT weights fetch megnet-eform --url %s/weights/broken --out $D/w.safetensors & p=$!; "
-        "while ! grep -q 'broken/state.pt' $D/http.log 2>/dev/null; do sleep 0.1; done; sleep 0.5; kill "
-        "-TERM $p; "
-        "wait $p",
+        "$KT weights fetch megnet-eform --url %s/weights/broken --out $D/w.safetensors & p=$!; while ! grep "
+        "-q 'broken/state.pt' $D/http.log 2>/dev/null; do sleep 0.1; done; sleep 0.5; kill -TERM $p; wait $p",
         server.url);
     assert_status(&r, 4);
     assert_complains(&r, "stopped before it was downloaded");
@@ -188,8 +184,8 @@ static void stop_and_go_on(const char *folder, int signal_number, int status)
 {
     outcome r = {0};
     run(&r, folder,
-        "$KT data fetch aflow --url %s/slow --out $D/set --page-size 3 & p=$!; "
-        "while ! grep -q '(3,3)' $D/http.log 2>/dev/null; do sleep 0.1; done; sleep 1; kill -%d $p; wait $p",
+        "$KT data fetch aflow --url %s/slow --out $D/set --page-size 3 & p=$!; while ! grep -q '(3,3)' "
+        "$D/http.log 2>/dev/null; do sleep 0.1; done; sleep 1; kill -%d $p; wait $p",
         server.url, signal_number);
     assert_status(&r, status);
     assert_false(exists(folder, "set/id_prop.csv"));

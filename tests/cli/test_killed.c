@@ -19,8 +19,8 @@ static void make_two_models(const char *folder)
     write_text(folder, "one.json", GP("physical"));
     write_text(folder, "two.json", GP("plain"));
     run(&r, folder,
-        "for m in one two; do $KT train $D/$m.json --out $D/$m --quiet >$D/log && "
-        "$KT weights export $D/$m --out $D/m --force >$D/log && " PREDICT " >$D/$m.csv || exit 1; done; "
+        "for m in one two; do $KT train $D/$m.json --out $D/$m --quiet >$D/log && $KT weights export $D/$m "
+        "--out $D/m --force >$D/log && " PREDICT " >$D/$m.csv || exit 1; done; "
         "$KT weights export $D/one --out $D/m --force");
     assert_status(&r, 0);
     outcome_destroy(&r);
@@ -100,8 +100,8 @@ static void what_comes_meanwhile_is_not_replaced(void **state)
     for (; call < MAX; call++) {
         run(&r, folder,
             "rm -rf $D/n; " TROUBLE(
-                "OTHER=$D/n OTHER_AT=%d ") "$KT weights export $D/one --out $D/n; s=$?; "
-                                           "test -e $D/n/theirs || test $s = 0 || exit 9; exit $s",
+                "OTHER=$D/n OTHER_AT=%d ") "$KT weights export $D/one --out $D/n; s=$?; test -e $D/n/theirs "
+                                           "|| test $s = 0 || exit 9; exit $s",
             call);
         if (r.status == 0)
             break;

@@ -62,8 +62,8 @@ static void a_path_that_exists_wins(void **state)
     const char *folder = *state;
     outcome r = {0};
     run(&r, folder,
-        HERE "mkdir togo15 && cp $OLDPWD/datasets/examples/silicon.cif togo15/si.cif && "
-             "echo si,150 >togo15/id_prop.csv && $KT data check togo15");
+        HERE "mkdir togo15 && cp $OLDPWD/datasets/examples/silicon.cif togo15/si.cif && echo si,150 "
+             ">togo15/id_prop.csv && $KT data check togo15");
     assert_status(&r, 0);
     assert_says(&r, "togo15: 1 crystal can be used");
     run(&r, folder, HERE "$KT data check datasets/togo15");
@@ -84,10 +84,10 @@ static void the_search_path_is_looked_through_in_order(void **state)
     const char *folder = *state;
     outcome r = {0};
     run(&r, folder,
-        "for place in here here/rel a b; do mkdir -p $D/$place/datasets; done; "
-        "table() { printf 'formula,prototype,a,kappa,id\\nSi,diamond,5.43,%%s,si\\n' $2 >$D/$1; }; "
-        "table here/datasets/mine.csv 1; table here/rel/datasets/mine.csv 2; table a/datasets/mine.csv 3; "
-        "table b/datasets/mine.csv 4; table b/datasets/togo15.csv 5");
+        "for place in here here/rel a b; do mkdir -p $D/$place/datasets; done; table() { printf "
+        "'formula,prototype,a,kappa,id\\nSi,diamond,5.43,%%s,si\\n' $2 >$D/$1; }; table "
+        "here/datasets/mine.csv 1; table here/rel/datasets/mine.csv 2; table a/datasets/mine.csv 3; table "
+        "b/datasets/mine.csv 4; table b/datasets/togo15.csv 5");
     assert_status(&r, 0);
     /* An entry that is empty or relative is none. */
     run(&r, folder, HERE "KAPPATUNE_PATH=:rel:.:$D/none:$D/a:$D/b $KT data stats mine");
@@ -135,8 +135,7 @@ static void what_is_nowhere_is_told_with_what_there_is(void **state)
     assert_complains(&r, "the recipe ours.json names no data: add --data");
     run(&r, folder,
         "mkdir -p $D/mine/datasets/folder && touch $D/mine/datasets/own.csv "
-        "$D/mine/datasets/folder/id_prop.csv "
-        "$D/mine/datasets/togo15.csv $D/mine/datasets/NOTES; " HERE
+        "$D/mine/datasets/folder/id_prop.csv $D/mine/datasets/togo15.csv $D/mine/datasets/NOTES; " HERE
         "KAPPATUNE_PATH=$D/mine $KT data check none");
     assert_status(&r, 1);
     assert_complains(&r, "none: there is no such data set; known by name: folder, own, togo15");
@@ -219,10 +218,9 @@ static void a_job_finds_the_names_that_were_found(void **state)
     outcome r = {0};
     run(&r, folder,
         "mkdir -p \"$D/it's/datasets\" \"$D/it's/recipes\" $D/bin && cp datasets/togo15.csv "
-        "\"$D/it's/datasets/mine.csv\" && "
-        "echo '{\"data\": \"mine\", \"head\": \"gp\", \"folds\": 2}' >\"$D/it's/recipes/own.json\" && "
-        "printf '#!/bin/sh\\necho 7\\n' >$D/bin/sbatch && chmod +x $D/bin/sbatch; " HERE
-        "KAPPATUNE_PATH=\"$D/it's\" PATH=$D/bin:$PATH $KT submit own --slurm && bash "
+        "\"$D/it's/datasets/mine.csv\" && echo '{\"data\": \"mine\", \"head\": \"gp\", \"folds\": 2}' "
+        ">\"$D/it's/recipes/own.json\" && printf '#!/bin/sh\\necho 7\\n' >$D/bin/sbatch && chmod +x "
+        "$D/bin/sbatch; " HERE "KAPPATUNE_PATH=\"$D/it's\" PATH=$D/bin:$PATH $KT submit own --slurm && bash "
         "runs/own/submit/train.sh");
     assert_status(&r, 0);
     assert_int_equal(exists(folder, "here/runs/own/metrics.json"), 1);

@@ -352,13 +352,13 @@ static void a_prediction_explains_itself(void **state)
 
     /* Without the calibration there is a prediction all the same, with a broken one there is none. */
     run(&r, folder,
-        "cp -rL $D/run $D/bare && rm $D/bare/calibration.csv && "
-        "$KT predict $D/bare datasets/examples/silicon.cif --format csv");
+        "cp -rL $D/run $D/bare && rm $D/bare/calibration.csv && $KT predict $D/bare "
+        "datasets/examples/silicon.cif --format csv");
     assert_status(&r, 0);
     assert_says(&r, "kappa_max,fold_1,fold_2,fold_3\n");
     run(&r, folder,
-        "sed '5s/,[0-9]*:/,x:/' $D/run/calibration.csv >$D/bare/calibration.csv && "
-        "$KT predict $D/bare datasets/examples/silicon.cif");
+        "sed '5s/,[0-9]*:/,x:/' $D/run/calibration.csv >$D/bare/calibration.csv && $KT predict $D/bare "
+        "datasets/examples/silicon.cif");
     assert_status(&r, 1);
     assert_complains(&r, "bare/calibration.csv:5: held_out: 'x:");
     run(&r, folder, "$KT calibrate $D/bare --data datasets/togo15.csv");
@@ -384,10 +384,9 @@ static void bad_files_are_named(void **state)
     outcome r = {0};
     use_model(folder);
     run(&r, folder,
-        "mkdir $D/set && cp datasets/examples/silicon.cif \"$D/set/b, \\\"2\\\".cif\" && "
-        "cp datasets/examples/silicon.cif $D/set/.hidden.cif && head -c 200 datasets/examples/silicon.cif "
-        ">$D/set/a.cif && "
-        "touch $D/set/notes.txt && mkdir $D/empty");
+        "mkdir $D/set && cp datasets/examples/silicon.cif \"$D/set/b, \\\"2\\\".cif\" && cp "
+        "datasets/examples/silicon.cif $D/set/.hidden.cif && head -c 200 datasets/examples/silicon.cif "
+        ">$D/set/a.cif && touch $D/set/notes.txt && mkdir $D/empty");
     assert_status(&r, 0);
     write_text(folder, "set/c.vasp", "polonium\n1\n3.35 0 0\n0 3.35 0\n0 0 3.35\nPo\n1\nDirect\n0 0 0\n");
     write_text(folder, "set/d.vasp", "far apart\n1\n9 0 0\n0 9 0\n0 0 9\nSi\n1\nDirect\n0 0 0\n");

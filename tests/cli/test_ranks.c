@@ -68,11 +68,10 @@ static void ranks_train_stages(void **state)
     const char *folder = *state;
     outcome r = {0};
     skip_without_mpirun();
-    write_text(
-        folder, "recipe.json",
-        "{\"folds\": 3, \"epochs\": 2, \"data\": \"datasets/togo15.csv\", \"stages\": [{\"name\": \"base\"},"
-        "{\"name\": \"fine\", \"from\": {\"stage\": \"base\"}},"
-        "{\"name\": \"gp\", \"head\": \"gp\", \"epochs\": 0}]}");
+    write_text(folder, "recipe.json",
+               "{\"folds\": 3, \"epochs\": 2, \"data\": \"datasets/togo15.csv\", \"stages\": [{\"name\": "
+               "\"base\"},{\"name\": \"fine\", \"from\": {\"stage\": \"base\"}},{\"name\": \"gp\", \"head\": "
+               "\"gp\", \"epochs\": 0}]}");
     run(&r, folder, "$KT train $D/recipe.json --out $D/one --quiet");
     assert_status(&r, 0);
     run(&r, folder, RANKS "$M 2 $KT train $D/recipe.json --out $D/two --quiet && " SAME "$D/one $D/two");
@@ -153,11 +152,11 @@ static void one_job_has_the_run_folder(void **state)
     skip_without_mpirun();
     /* USR1 reaches all ranks by mpirun, which then end in order. */
     run(&r, folder,
-        RANKS "$M 2 $KT train " TOGO "--folds 2 --epochs 100000 --out $D/run >$D/said 2>&1 & m=$!; "
-              "until grep -q 'rank 1' $D/said; do sleep 0.02; done; "
-              "$KT train " TOGO "--folds 2 --epochs 100000 --out $D/run --resume; echo $?; "
-              "$M 2 $KT train " TOGO "--folds 2 --epochs 100000 --out $D/run --resume; "
-              "sleep 0.3; kill -USR1 $m; wait $m; echo $?; cat $D/said");
+        RANKS "$M 2 $KT train " TOGO "--folds 2 --epochs 100000 --out $D/run >$D/said 2>&1 & m=$!; until "
+              "grep -q 'rank 1' $D/said; do sleep 0.02; done; $KT train " TOGO
+              "--folds 2 --epochs 100000 --out $D/run --resume; echo $?; $M 2 $KT train " TOGO
+              "--folds 2 --epochs 100000 --out $D/run --resume; sleep 0.3; kill "
+              "-USR1 $m; wait $m; echo $?; cat $D/said");
     assert_says(&r, "1\n");
     assert_complains(&r, "/run: another run is writing here (host ");
     assert_complains(&r, ", process ");
@@ -184,9 +183,8 @@ static void stopped_ranks_go_on(void **state)
         "kill -USR1 $m", "kill -TERM $(sed -n 's/^rank 1 (host .*, process \\([0-9]*\\)).*/\\1/p' $D/said)"};
     for (size_t i = 0; i < sizeof kills / sizeof kills[0]; i++) {
         run(&r, folder,
-            RANKS "$M 2 $KT train " CUT "--out $D/run >$D/said 2>&1 & m=$!; "
-                  "until grep -q '^rank 1' $D/said; do sleep 0.02; done; sleep 0.2; %s; wait $m; s=$?; "
-                  "cat $D/said >&2; exit $s",
+            RANKS "$M 2 $KT train " CUT "--out $D/run >$D/said 2>&1 & m=$!; until grep -q '^rank 1' $D/said; "
+                  "do sleep 0.02; done; sleep 0.2; %s; wait $m; s=$?; cat $D/said >&2; exit $s",
             kills[i]);
         assert_complains(&r, "kappatune: stopped on request; go on with --resume");
         assert_status(&r, 4);
@@ -237,9 +235,8 @@ static void ranks_scan_the_same_rows(void **state)
     for (int i = 0; i < kills_wanted; i++) {
         run(&r, folder,
             RANKS
-            "$M 3 $KT " SCAN " --threads 1 --out $D/run.csv 2>/dev/null & m=$!; sleep %.3f; "
-            "set -- x x x $(cat /proc/$m/task/$m/children); shift %d; kill -9 $3 2>/dev/null; wait $m; "
-            "$M %d $KT " SCAN
+            "$M 3 $KT " SCAN " --threads 1 --out $D/run.csv 2>/dev/null & m=$!; sleep %.3f; set -- x x x "
+            "$(cat /proc/$m/task/$m/children); shift %d; kill -9 $3 2>/dev/null; wait $m; $M %d $KT " SCAN
             " --out $D/run.csv --resume 2>$D/err; [ $? = 3 ] || { cat $D/err >&2; exit 8; }; " SAME_ROWS,
             0.3 + 0.4 * kti_random_uniform(&random), i % 3 + 1, i % 3 + 1);
         assert_status(&r, 0);
@@ -310,9 +307,9 @@ static void ranks_must_find_the_same_crystals(void **state)
         /* Rank 0, 1 or 2 has a crystal more, in front or at the end. */
         run(&r, folder,
             "rm -rf $D/[012] $D/run*; for i in 0 1 2; do mkdir $D/$i && head -n 1600 $D/many.xyz "
-            ">$D/$i/b.xyz && "
-            "head -n 8 $D/many.xyz >$D/$i/a.xyz && printf 'a.xyz\nb.xyz\n' >$D/$i/c.list; done; cp "
-            "$D/many.xyz $D/%d/%c.xyz",
+            ">$D/$i/b.xyz && head -n 8 $D/many.xyz >$D/$i/a.xyz && printf 'a.xyz\n"
+            "b.xyz\n"
+            "' >$D/$i/c.list; done; cp $D/many.xyz $D/%d/%c.xyz",
             i, i == 1 ? 'a' : 'b');
         assert_status(&r, 0);
         run(&r, folder, APART("3", "scan $M c.list --quiet --out $D/run.csv"));
@@ -356,11 +353,9 @@ static void a_rank_that_cannot_begin_ends_all(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         run(&r, folder,
             "export KAPPATUNE_JOIN_SECONDS=3 KT=$(realpath $KT) M=$PWD/models/togo15 D; rm -rf $D/[012]; for "
-            "i in 0 1 2; do "
-            "mkdir $D/$i; echo '{\"data\": \"own.csv\", \"folds\": 2, \"epochs\": 1}' >$D/$i/r.json; "
-            "cp datasets/togo15.csv $D/$i/own.csv; ln -s $M $D/$i/m; ln -s $KT $D/$i/kt; done; { %s; }; "
-            "chmod +x "
-            "$D/1/kt; export K=./kt; " APART("3", "%s"),
+            "i in 0 1 2; do mkdir $D/$i; echo '{\"data\": \"own.csv\", \"folds\": 2, \"epochs\": 1}' "
+            ">$D/$i/r.json; cp datasets/togo15.csv $D/$i/own.csv; ln -s $M $D/$i/m; ln -s $KT $D/$i/kt; "
+            "done; { %s; }; chmod +x $D/1/kt; export K=./kt; " APART("3", "%s"),
             cases[i][0], cases[i][1]);
         assert_all_ended(&r, 3);
         assert_complains(&r, cases[i][2]);
@@ -382,8 +377,7 @@ static void what_cannot_be_shared_is_refused(void **state)
     skip_without_mpirun();
     run(&r, folder,
         RANKS "$M 2 sh -c 'exec \"$0\" train " TOGO
-              "--folds 1 --epochs 1 --out \"$1$OMPI_COMM_WORLD_RANK\"' $KT "
-              "$D/run");
+              "--folds 1 --epochs 1 --out \"$1$OMPI_COMM_WORLD_RANK\"' $KT $D/run");
     assert_status(&r, 1);
     assert_complains(&r, "rank 1: was started with other arguments than rank 0");
     run(&r, folder, RANKS "$M 2 $KT train " TOGO "--device cuda --gpus 2 --out $D/run");

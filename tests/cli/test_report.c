@@ -150,8 +150,8 @@ static void a_data_set_is_reported(void **state)
 
     /* A part of another set: every crystal here is there, and as many of those are here. */
     run(&r, folder,
-        "grep -v '^#' datasets/togo15.csv | head -21 >$D/part.csv && "
-        "$KT report $D/part.csv --with datasets/togo15.csv --out $D/part.html");
+        "grep -v '^#' datasets/togo15.csv | head -21 >$D/part.csv && $KT report $D/part.csv --with "
+        "datasets/togo15.csv --out $D/part.html");
     assert_status(&r, 0);
     page = read_page(folder, "part.html");
     assert_page_says(page, "<td>95</td><td>0</td><td>20</td><td>20</td>");
@@ -197,8 +197,7 @@ static void many_rows_make_a_small_page(void **state)
     run(&r, folder,
         "awk 'BEGIN { print \"id,formula,atoms,kappa_mean,kappa_std,density\"; for (i = 0; i < 120000; i++) "
         "{ m = exp(3 * sin(i)); printf \"c%%d,MgO,%%d,%%.5f,%%.5f,%%.4f\\n\", i, 1 + i %% 40, m, m * (0.1 + "
-        "i %% 7), i %% 11 } }' "
-        ">$D/many.csv && $KT report $D/many.csv --out $D/many.html");
+        "i %% 7), i %% 11 } }' >$D/many.csv && $KT report $D/many.csv --out $D/many.html");
     assert_status(&r, 0);
     char *page = read_page(folder, "many.html");
     free(page);
@@ -343,9 +342,8 @@ static void pages_are_clean_in_a_browser(void **state)
     assert_status(&r, 0);
     look(folder, "s.html");
     run(&r, folder,
-        "mkdir $D/data && cp datasets/togo15.csv $D/data && "
-        "$KT reproduce --out $D/paper --steps 1 --sets togo15 --data-root $D/data --folds 2 --epochs 2 "
-        "--scan datasets/examples --quiet");
+        "mkdir $D/data && cp datasets/togo15.csv $D/data && $KT reproduce --out $D/paper --steps 1 --sets "
+        "togo15 --data-root $D/data --folds 2 --epochs 2 --scan datasets/examples --quiet");
     assert_status(&r, 0);
     look(folder, "paper/report.html");
     run(&r, folder, "$KT report $D/paper --out $D/paper.html && cmp $D/paper.html $D/paper/report.html");
@@ -368,11 +366,11 @@ static void a_bad_page_is_found(void **state)
     }
     write_text(
         folder, "bad.html",
-        "<!DOCTYPE html><html><head><meta http-equiv=\"x\"><style>body{background:#fff}</style></head><body>"
-        "<svg viewBox=\"0 0 100 50\" width=\"100\"><text x=\"5\" y=\"20\">one</text><text x=\"9\" "
-        "y=\"22\">two</text>"
-        "<text x=\"90\" y=\"40\">clipped</text><text x=\"5\" y=\"40\" fill=\"#eee\">pale</text></svg>"
-        "<div style=\"width:2000px\">wide</div></body></html>");
+        "<!DOCTYPE html><html><head><meta "
+        "http-equiv=\"x\"><style>body{background:#fff}</style></head><body><svg viewBox=\"0 0 100 50\" "
+        "width=\"100\"><text x=\"5\" y=\"20\">one</text><text x=\"9\" y=\"22\">two</text><text x=\"90\" "
+        "y=\"40\">clipped</text><text x=\"5\" y=\"40\" fill=\"#eee\">pale</text></svg><div "
+        "style=\"width:2000px\">wide</div></body></html>");
     add_script(folder, "bad.html", "measured.html");
     measure(folder, "measured.html", 360, 0, false, line);
     assert_non_null(strstr(line, "problems:4"));

@@ -12,9 +12,8 @@
 static void make_data(outcome *r, const char *folder)
 {
     run(r, folder,
-        "mkdir $D/data && T=$D/rows && grep -v '^#' datasets/togo15.csv >$T && "
-        "for s in togo15:2,13 hh143:40,51 aflow_agl:70,81; do "
-        "  { sed -n 1p $T; sed -n ${s#*:}p $T; } >$D/data/${s%%:*}.csv; done");
+        "mkdir $D/data && T=$D/rows && grep -v '^#' datasets/togo15.csv >$T && for s in togo15:2,13 "
+        "hh143:40,51 aflow_agl:70,81; do   { sed -n 1p $T; sed -n ${s#*:}p $T; } >$D/data/${s%%:*}.csv; done");
     assert_status(r, 0);
 }
 
@@ -283,9 +282,8 @@ static void a_signal_stops_it_cleanly(void **state)
     outcome r = {0};
     make_data(&r, folder);
     run(&r, folder,
-        "$KT reproduce --out $D/out --steps 1 --sets togo15 " TINY " --epochs 100000 & "
-        "while ! [ -e $D/out/published/stages/RWTG15/recipe.json ]; do sleep 0.05; done; kill -TERM $!; wait "
-        "$!");
+        "$KT reproduce --out $D/out --steps 1 --sets togo15 " TINY " --epochs 100000 & while ! [ -e "
+        "$D/out/published/stages/RWTG15/recipe.json ]; do sleep 0.05; done; kill -TERM $!; wait $!");
     assert_status(&r, 4);
     assert_complains(&r, "--resume");
     assert_int_equal(exists(folder, "out/tables.md"), 0);
@@ -322,9 +320,9 @@ static void what_cannot_be_done_is_refused(void **state)
     static const char *const taken[] = {"recipe.json", "metrics.json"};
     for (int i = 0; i < 2; i++) {
         run(&r, folder,
-            "mkdir $D/taken && echo '{}' >$D/taken/%s && "
-            "$KT reproduce --out $D/taken --sets togo15 --steps 1 --resume " TINY "; s=$?; "
-            "ls $D/taken; rm -r $D/taken; exit $s",
+            "mkdir $D/taken && echo '{}' >$D/taken/%s && $KT reproduce --out $D/taken --sets togo15 --steps "
+            "1 --resume " TINY "; s=$?; ls $D/taken; rm "
+            "-r $D/taken; exit $s",
             taken[i]);
         assert_status(&r, 1);
         assert_complains(&r, "taken: holds another run (");
@@ -332,16 +330,16 @@ static void what_cannot_be_done_is_refused(void **state)
         assert_int_equal(count_lines(r.out), 1);
     }
     run(&r, folder,
-        "mkdir $D/taken && echo mine >$D/taken/tables.md && "
-        "$KT reproduce --out $D/taken --sets togo15 --steps 1 " TINY "; s=$?; "
-        "ls $D/taken; cat $D/taken/tables.md; rm -r $D/taken; exit $s");
+        "mkdir $D/taken && echo mine >$D/taken/tables.md && $KT reproduce --out $D/taken --sets togo15 "
+        "--steps 1 " TINY "; s=$?; ls $D/taken; cat "
+        "$D/taken/tables.md; rm -r $D/taken; exit $s");
     assert_status(&r, 1);
     assert_complains(&r, "taken: holds tables.md, and no reproduction: name a folder that is new or empty");
     assert_string_equal(r.out, "tables.md\nmine\n");
     /* A folder of the name that one of its runs has is somebody's, too. */
     run(&r, folder,
-        "mkdir -p $D/taken/sound && echo mine >$D/taken/sound/notes && "
-        "O=\"--out $D/taken --sets togo15 --steps 1 --protocol sound " TINY "\"; $KT reproduce $O; "
+        "mkdir -p $D/taken/sound && echo mine >$D/taken/sound/notes && O=\"--out $D/taken --sets togo15 "
+        "--steps 1 --protocol sound " TINY "\"; $KT reproduce $O; "
         "test $? = 1 && $KT reproduce $O --force && cat $D/taken/sound/notes; s=$?; rm -r $D/taken; exit $s");
     assert_status(&r, 0);
     assert_complains(&r, "sound: is no run folder, and holds notes");

@@ -95,11 +95,10 @@ static void every_source_gives_the_same_rows(void **state)
     outcome r = {0};
     write_sources(folder);
     run(&r, folder,
-        "mkdir -p $D/deep/er && cp " EXAMPLES "/*.cif $D/deep/er && cp $D/one.xyz $D/deep && "
-        "echo nothing >$D/deep/notes.md && (cat $D/deep/er/*.cif; printf 'data_empty\\n_x 1\\n') >$D/all.cif "
-        "&& "
-        "tar -C $D -czf $D/all.tar.gz deep && (cd $D && python3 -m zipfile -c all.zip deep/) && "
-        "printf '# of two\\n%%s\\n\\n%%s\\n' $D/deep/er/silicon.cif $D/other.xyz >$D/some.txt");
+        "mkdir -p $D/deep/er && cp " EXAMPLES "/*.cif $D/deep/er && cp $D/one.xyz $D/deep && echo nothing "
+        ">$D/deep/notes.md && (cat $D/deep/er/*.cif; printf 'data_empty\\n_x 1\\n') >$D/all.cif && tar -C $D "
+        "-czf $D/all.tar.gz deep && (cd $D && python3 -m zipfile -c all.zip deep/) && printf '# of "
+        "two\\n%%s\\n\\n%%s\\n' $D/deep/er/silicon.cif $D/other.xyz >$D/some.txt");
     assert_status(&r, 0);
     run(&r, folder,
         "$KT scan " MODEL " $D/deep $D/all.cif $D/both.extxyz $D/all.tar.gz $D/all.zip $D/some.txt "
@@ -205,16 +204,16 @@ static void another_model_is_noticed(void **state)
     run(&r, folder,
         /* without digests, by which the model itself would notice */
         "cp -r " MODEL " $D/model && sed -i s/weights_sha256/weights_former/ $D/model/metrics.json && "
-        "$KT scan $D/model " EXAMPLES " --out $D/rows.csv --quiet && "
-        "mv $D/model $D/moved && $KT scan $D/moved " EXAMPLES " --out $D/rows.csv --resume --quiet");
+        "$KT scan $D/model " EXAMPLES " --out $D/rows.csv --quiet && mv $D/model $D/moved && $KT scan "
+        "$D/moved " EXAMPLES " --out $D/rows.csv --resume --quiet");
     assert_status(&r, 0);
     run(&r, folder, "rm $D/moved/calibration.csv; $KT scan $D/moved " EXAMPLES " --out $D/rows.csv --resume");
     assert_status(&r, 1);
     assert_complains(&r, "is of another scan");
     run(&r, folder,
-        "cp " MODEL "/calibration.csv $D/moved && f=$D/moved/folds/2/best.safetensors && "
-        "printf 1 | dd of=$f bs=1 seek=$(($(wc -c <$f) - 8)) conv=notrunc 2>/dev/null && "
-        "$KT scan $D/moved " EXAMPLES " --out $D/rows.csv --resume");
+        "cp " MODEL "/calibration.csv $D/moved && f=$D/moved/folds/2/best.safetensors && printf 1 | dd of=$f "
+        "bs=1 seek=$(($(wc -c <$f) - 8)) conv=notrunc 2>/dev/null && $KT scan $D/moved " EXAMPLES
+        " --out $D/rows.csv --resume");
     assert_status(&r, 1);
     assert_complains(&r, "is of another scan");
     outcome_destroy(&r);
@@ -232,14 +231,11 @@ static void what_a_kill_left_half_is_cut_off(void **state)
     assert_status(&r, 0);
     /* The state after two of the three crystals, and half a row more than it tells of. */
     run(&r, folder,
-        "$KT scan " MODEL " $(ls " EXAMPLES "/*.cif | head -n 2) --out $D/two.csv --quiet && "
-        "two=$(grep crystals $D/two.csv.state) && "
-        "bytes=$(head -n 3 $D/whole.csv | wc -c) && sed -e \"s/.*\\\"crystals\\\".*/$two/\" -e 's/\"done\": "
-        "3/\"done\": 2/' -e "
-        "'s/\"written\": 3/\"written\": 2/' -e \"s/\\\"rows_bytes\\\": [0-9]*/\\\"rows_bytes\\\": $bytes/\" "
-        "-e "
-        "'s/\"complete\": true/\"complete\": false/' $D/whole.csv.state >$D/rows.csv.state && printf 'half' "
-        ">>$D/rows.csv && "
+        "$KT scan " MODEL " $(ls " EXAMPLES "/*.cif | head -n 2) --out $D/two.csv --quiet && two=$(grep "
+        "crystals $D/two.csv.state) && bytes=$(head -n 3 $D/whole.csv | wc -c) && sed -e "
+        "\"s/.*\\\"crystals\\\".*/$two/\" -e 's/\"done\": 3/\"done\": 2/' -e 's/\"written\": 3/\"written\": "
+        "2/' -e \"s/\\\"rows_bytes\\\": [0-9]*/\\\"rows_bytes\\\": $bytes/\" -e 's/\"complete\": "
+        "true/\"complete\": false/' $D/whole.csv.state >$D/rows.csv.state && printf 'half' >>$D/rows.csv && "
         "$KT scan " MODEL " " EXAMPLES " --out $D/rows.csv --resume");
     assert_status(&r, 0);
     assert_complains(&r, "3 crystals, 3 rows in");
@@ -247,10 +243,9 @@ static void what_a_kill_left_half_is_cut_off(void **state)
     /* The crystals that are done must be the first ones still: others would be lost or be there twice. */
     run(&r, folder,
         "mkdir $D/c && cp " EXAMPLES "/*.cif $D/c && $KT scan " MODEL
-        " $D/c --out $D/c.csv --quiet && sed -i "
-        "'s/\"complete\": true/\"complete\": false/' $D/c.csv.state && cp $D/c.csv $D/kept && mv "
-        "$D/c/silicon.cif "
-        "$D/c/a.cif; $KT scan " MODEL " $D/c --out $D/c.csv --resume; s=$?; cmp $D/c.csv $D/kept && exit $s");
+        " $D/c --out $D/c.csv --quiet && sed -i 's/\"complete\": true/\"complete\": false/' $D/c.csv.state "
+        "&& cp $D/c.csv $D/kept && mv $D/c/silicon.cif $D/c/a.cif; $KT scan " MODEL
+        " $D/c --out $D/c.csv --resume; s=$?; cmp $D/c.csv $D/kept && exit $s");
     assert_status(&r, 1);
     assert_complains(&r, "the first 3 crystals are not those that the scan has done");
     run(&r, folder,
@@ -296,9 +291,9 @@ static void one_scan_writes_a_table(void **state)
     run(&r, folder,
         LIVING
         "ln -s rows.csv $D/link.csv; for o in '--resume' '' '--out '$D'/link.csv --resume' '--out '$D'/x.csv "
-        "--rejects '$D'/rows.rejects.csv'; do $KT scan " MODEL " - --out $D/rows.csv $o </dev/null; "
-        "[ $? = 1 ] || echo refused not: \"$o\"; done; ls $D/x.csv* >&2; "
-        "exec 3>&-; wait $p; echo ended with $?; echo process $p");
+        "--rejects '$D'/rows.rejects.csv'; do $KT scan " MODEL " - --out $D/rows.csv $o </dev/null; [ $? = "
+        "1 ] || echo refused not: \"$o\"; done; ls $D/x.csv* >&2; exec 3>&-; wait $p; echo ended with $?; "
+        "echo process $p");
     assert_says(&r, "ended with 0\n");
     assert_null(strstr(r.out, "refused not"));
     assert_complains(&r, "/rows.csv: another run is writing here (host ");
@@ -353,17 +348,16 @@ static void what_was_changed_since_is_refused(void **state)
     outcome r = {0};
     run(&r, folder,
         ": >$D/a.cif; $KT scan " MODEL " " EXAMPLES
-        " $D/a.cif --out $D/w.csv --quiet; cp $D/w.csv.state $D/done; "
-        "sed -e 's/\"complete\": true/\"complete\": false/' $D/done >$D/half");
+        " $D/a.cif --out $D/w.csv --quiet; cp $D/w.csv.state $D/done; sed -e 's/\"complete\": "
+        "true/\"complete\": false/' $D/done >$D/half");
     assert_status(&r, 0);
     for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
         /* Of a scan that was stopped, and of one that is called complete. */
         run(&r, folder,
             "K=$(realpath $KT) P=$PWD; cd $D; bytes=$(wc -c <w.csv); cp w.csv r.csv; cp w.rejects.csv "
-            "r.rejects.csv; "
-            "cp %s r.csv.state; { %s; }; cp r.csv before.csv || :; cd $P; "
-            "$K scan " MODEL " " EXAMPLES " $D/a.cif --out $D/r.csv --resume; s=$?; "
-            "cmp $D/r.csv $D/before.csv || [ ! -e $D/r.csv ] || s=9; exit $s",
+            "r.rejects.csv; cp %s r.csv.state; { %s; }; cp r.csv before.csv || :; cd $P; $K scan " MODEL
+            " " EXAMPLES " $D/a.cif --out $D/r.csv --resume; s=$?; cmp $D/r.csv "
+            "$D/before.csv || [ ! -e $D/r.csv ] || s=9; exit $s",
             i % 2 ? "done" : "half", cases[i / 2].change);
         if (r.status != 1 || !strstr(r.err, cases[i / 2].reason) || !strstr(r.err, "start anew"))
             fail_msg("%s: %d, %s", cases[i / 2].change, r.status, r.err);
@@ -397,9 +391,8 @@ static void one_in_twenty_is_broken(void **state)
     const char *folder = *state;
     outcome r = {0};
     run(&r, folder,
-        "mkdir $D/good $D/all && cd $T/data/togo15 && "
-        "for i in $(seq %d); do for f in *.cif; do ln -s $PWD/$f $D/good/$i-$f; done; done && cp -P "
-        "$D/good/* $D/all",
+        "mkdir $D/good $D/all && cd $T/data/togo15 && for i in $(seq %d); do for f in *.cif; do ln -s "
+        "$PWD/$f $D/good/$i-$f; done; done && cp -P $D/good/* $D/all",
         GOOD / TOGO15_CRYSTALS);
     assert_status(&r, 0);
     for (int i = 0; i < WAYS; i++) {
@@ -409,15 +402,14 @@ static void one_in_twenty_is_broken(void **state)
         assert_status(&r, 0);
     }
     run(&r, folder,
-        "$KT scan " NETWORK " $D/good --out $D/good.csv --quiet; "
-        "$KT scan " NETWORK " $D/all --out $D/all.csv --quiet");
+        "$KT scan " NETWORK " $D/good --out $D/good.csv --quiet; $KT scan " NETWORK
+        " $D/all --out $D/all.csv --quiet");
     assert_status(&r, 3);
     run(&r, folder, "cut -d, -f1 $D/all.rejects.csv | grep -c 'all/M[0-9][0-9].cif$'");
     assert_int_equal(atoi(r.out), WAYS);
     run(&r, folder,
-        "for n in good all; do sed \"s#^.*/$n/##\" $D/$n.csv >$D/$n.rows; done; cmp $D/good.rows $D/all.rows "
-        "&& "
-        "wc -l <$D/good.rows");
+        "for n in good all; do sed \"s#^.*/$n/##\" $D/$n.csv >$D/$n.rows; done; cmp $D/good.rows "
+        "$D/all.rows && wc -l <$D/good.rows");
     assert_status(&r, 0);
     assert_int_equal(atoi(r.out), 1 + GOOD);
     outcome_destroy(&r);
@@ -430,17 +422,17 @@ static void what_is_broken_in_an_archive_is_named(void **state)
     outcome r = {0};
     run(&r, folder,
         "mkdir $D/in && cd $D/in && cp $OLDPWD/" EXAMPLES
-        "/silicon.cif a.cif && : >b.cif && ln -s a.cif c.cif && "
-        "ln a.cif d.cif && mkdir e.cif && cp a.cif e.cif/f.cif && cp a.cif z.cif && "
-        "tar -cf ../all.tar --sort=name . && cat a.cif a.cif >g.cif && rm c.cif && "
-        "python3 - <<'END'\n"
+        "/silicon.cif a.cif && : >b.cif && ln -s a.cif c.cif && ln a.cif d.cif && mkdir e.cif && cp a.cif "
+        "e.cif/f.cif && cp a.cif z.cif && tar -cf ../all.tar --sort=name . && cat a.cif a.cif >g.cif && rm "
+        "c.cif && python3 - <<'END'\n"
         "import zipfile\n"
         "with zipfile.ZipFile('../all.zip', 'w') as made:\n"
         "    for name in ('a.cif', 'g.cif', 'z.cif'): made.write(name)\n"
         "data = bytearray(open('../all.zip', 'rb').read())\n"
         "data[data.index(b'g.cif') + 60] ^= 255\n"
         "open('../all.zip', 'wb').write(data)\n"
-        "END\n:");
+        "END\n"
+        ":");
     assert_status(&r, 0);
     run(&r, folder, "$KT scan " MODEL " $D/all.tar $D/all.zip --out $D/rows.csv --quiet");
     assert_status(&r, 3);
@@ -492,8 +484,8 @@ static void names_in_archives_are_read_in_any_locale(void **state)
     assert_status(&r, 0);
     run(&r, folder,
         "KT=$(realpath $KT); m=$PWD/" MODEL
-        "; cd $D; for l in C C.UTF-8; do LC_ALL=$l $KT scan $m u.zip old.zip "
-        "GNU.tar PAX.tar --out $l.csv --quiet; [ $? = 3 ] || exit 9; done");
+        "; cd $D; for l in C C.UTF-8; do LC_ALL=$l $KT scan $m u.zip old.zip GNU.tar PAX.tar --out $l.csv "
+        "--quiet; [ $? = 3 ] || exit 9; done");
     assert_status(&r, 0);
     assert_same_files(folder, "C.csv", "C.UTF-8.csv");
     assert_same_files(folder, "C.rejects.csv", "C.UTF-8.rejects.csv");
@@ -530,16 +522,13 @@ static void what_is_broken_is_named(void **state)
     outcome r = {0};
     run(&r, folder,
         "mkdir $D/c && for i in 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29; do for f in "
-        "silicon "
-        "calcium_fluoride strontium_titanate; do cp " EXAMPLES "/$f.cif $D/c/$i-$f.cif; done; done && "
-        "head -c 5000 /dev/urandom >$D/c/15-noise.cif && : >$D/c/16-empty.cif && printf '3\\nno lattice\\nSi "
-        "0 0 0\\n' "
-        ">$D/c/17-short.xyz && mkfifo $D/c/18-pipe.cif && printf 'data_a\\n;\\nnever closed\\n' "
-        ">$D/c/19-open.cif && "
-        "printf 'data_x\\n_cell_length_a 1\\nloop_\\n_atom_site_label\\n_atom_site_fract_x\\nXx 0\\n' "
-        ">$D/c/20-cell.cif && "
-        "ln -s .. $D/c/loop && head -c 300 $D/c/15-noise.cif >$D/bad.zip && printf 'x y z\\n' "
-        ">$D/c/21-frames.extxyz");
+        "silicon calcium_fluoride strontium_titanate; do cp " EXAMPLES
+        "/$f.cif $D/c/$i-$f.cif; done; done && head "
+        "-c 5000 /dev/urandom >$D/c/15-noise.cif && : >$D/c/16-empty.cif && printf '3\\nno lattice\\nSi 0 0 "
+        "0\\n' >$D/c/17-short.xyz && mkfifo $D/c/18-pipe.cif && printf 'data_a\\n;\\nnever closed\\n' "
+        ">$D/c/19-open.cif && printf 'data_x\\n_cell_length_a "
+        "1\\nloop_\\n_atom_site_label\\n_atom_site_fract_x\\nXx 0\\n' >$D/c/20-cell.cif && ln -s .. "
+        "$D/c/loop && head -c 300 $D/c/15-noise.cif >$D/bad.zip && printf 'x y z\\n' >$D/c/21-frames.extxyz");
     assert_status(&r, 0);
     run(&r, folder,
         "timeout 60 $KT scan " MODEL " $D/c $D/bad.zip $D/missing.cif $D/notes.md --out $D/rows.csv --quiet");

@@ -20,10 +20,10 @@ static int setup(void **state)
     const char *folder = *state;
     /* sbatch counts its calls, and keeps its arguments, one a line. */
     run(&r, folder,
-        "mkdir $D/bin && cp datasets/togo15.csv $D/set.csv && cd $D/bin && "
-        "printf '%%s\\n' '#!/bin/sh' 'printf \"%%s\\n\" \"$@\" >>%s/sbatch.log' 'echo called >>%s/calls' "
-        "'test ! -e %s/broken || exit 1' 'echo $(($(wc -l <%s/calls) + 40))' >sbatch && "
-        "printf '%%s\\n' '#!/bin/sh' 'echo \"$@\" >>%s/scontrol.log' >scontrol && chmod +x sbatch scontrol",
+        "mkdir $D/bin && cp datasets/togo15.csv $D/set.csv && cd $D/bin && printf '%%s\\n' '#!/bin/sh' "
+        "'printf \"%%s\\n\" \"$@\" >>%s/sbatch.log' 'echo called >>%s/calls' 'test ! -e %s/broken || exit 1' "
+        "'echo $(($(wc -l <%s/calls) + 40))' >sbatch && printf '%%s\\n' '#!/bin/sh' 'echo \"$@\" "
+        ">>%s/scontrol.log' >scontrol && chmod +x sbatch scontrol",
         folder, folder, folder, folder, folder);
     assert_status(&r, 0);
     write_text(folder, "small.json", "{\"data\": \"set.csv\", \"folds\": 2, \"epochs\": 2}");
@@ -124,8 +124,8 @@ static void the_cluster_file_decides(void **state)
     assert_status(&r, 1);
     assert_complains(&r, "`ranks` is 8, but a task of the array trains one fold");
     run(&r, folder,
-        HERE "mkdir -p .config/kappatune && mv other.json .config/kappatune/cluster.json && "
-             "$KT submit small.json --slurm --dry-run");
+        HERE "mkdir -p .config/kappatune && mv other.json .config/kappatune/cluster.json && $KT submit "
+             "small.json --slurm --dry-run");
     assert_status(&r, 0);
     assert_says(&r, "-n 8");
     assert_complains(&r, "/.config/kappatune/cluster.json\n");
@@ -172,8 +172,8 @@ static void no_setting_is_a_command(void **state)
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         write_text(folder, "cluster.json", settings[i]);
         run(&r, folder,
-            HERE "rm -rf runs; $KT submit small.json --slurm --cluster cluster.json && "
-                 "bash -n runs/small/submit/train.sh && SLURM_JOB_ID=9 bash runs/small/submit/train.sh");
+            HERE "rm -rf runs; $KT submit small.json --slurm --cluster cluster.json && bash -n "
+                 "runs/small/submit/train.sh && SLURM_JOB_ID=9 bash runs/small/submit/train.sh");
         if (exists(folder, "X"))
             fail_msg("%s ran a command", settings[i]);
         assert_in_range(r.status, 0, 1);
@@ -293,9 +293,9 @@ static void odd_names_stay_names(void **state)
     const char *folder = *state;
     outcome r = {0};
     run(&r, folder,
-        HERE "mkdir \"it's \\$(touch oops) 5%%\" && cd it* && cp ../small.json ../set.csv . && "
-             "$KT submit small.json --slurm --out \"r; touch oops %%j\" && "
-             "PATH=../bin:$PATH bash 'r; touch oops %%j/submit/train.sh' 2>&1 && ls r* && ls");
+        HERE "mkdir \"it's \\$(touch oops) 5%%\" && cd it* && cp ../small.json ../set.csv . && $KT submit "
+             "small.json --slurm --out \"r; touch oops %%j\" && PATH=../bin:$PATH bash 'r; touch oops "
+             "%%j/submit/train.sh' 2>&1 && ls r* && ls");
     assert_status(&r, 0);
     assert_says(&r, "metrics.json");
     assert_null(strstr(r.out, "oops\n"));
@@ -338,8 +338,8 @@ static void an_array_becomes_a_run(void **state)
         assert_status(&r, 1);
         assert_complains(&r, "1 of 2 folds have not finished: 1");
         run(&r, folder,
-            HERE "SLURM_ARRAY_TASK_ID=1 SLURM_JOB_ID=9 bash runs/%s/submit/train.sh && "
-                 "bash runs/%s/submit/collect.sh && bash runs/%s/submit/collect.sh",
+            HERE "SLURM_ARRAY_TASK_ID=1 SLURM_JOB_ID=9 bash runs/%s/submit/train.sh && bash "
+                 "runs/%s/submit/collect.sh && bash runs/%s/submit/collect.sh",
             name, name, name);
         assert_status(&r, 0);
         run(&r, folder,
@@ -382,9 +382,9 @@ static void a_signal_queues_the_job_again(void **state)
     run(&r, folder, HERE "$KT submit long.json --slurm --cluster cluster.json");
     assert_status(&r, 0);
     static const char cut[] =
-        HERE "export SLURM_JOB_ID=9 SLURM_RESTART_COUNT=%d; bash runs/long/submit/train.sh & p=$!; "
-             "while ! grep -q process runs/long/lock 2>/dev/null; do sleep 0.05; done; "
-             "$KT status runs/long >during; kill -USR1 $p; wait $p";
+        HERE "export SLURM_JOB_ID=9 SLURM_RESTART_COUNT=%d; bash runs/long/submit/train.sh & p=$!; while ! "
+             "grep -q process runs/long/lock 2>/dev/null; do sleep 0.05; done; $KT status runs/long >during; "
+             "kill -USR1 $p; wait $p";
     run(&r, folder, cut, 0);
     assert_status(&r, 4);
     assert_file_has(folder, "during", "running (host ");

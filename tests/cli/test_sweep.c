@@ -77,8 +77,8 @@ static void a_stopped_sweep_goes_on(void **state)
     write_text(folder, "sweep.json",
                "{\"data\": \"datasets/togo15.csv\", \"folds\": 2, \"epochs\": 40, \"seed\": [1, 2]}");
     run(&r, folder,
-        "$KT train $D/sweep.json --out $D/run --quiet --threads 1 & p=$!; "
-        "while ! test -s $D/run/points/1/lock; do sleep 0.05; done; kill -USR1 $p; wait $p");
+        "$KT train $D/sweep.json --out $D/run --quiet --threads 1 & p=$!; while ! test -s "
+        "$D/run/points/1/lock; do sleep 0.05; done; kill -USR1 $p; wait $p");
     assert_status(&r, 4);
     assert_false(exists(folder, "run/points/2"));
     run(&r, folder,
@@ -110,15 +110,15 @@ static void runs_are_compared(void **state)
         "import csv, json\n"
         "best = {f['fold']: f['best_epoch'] for f in json.load(open('metrics.json'))['folds']}\n"
         "inner = [float(r['select_mape']) for r in csv.DictReader(open('epochs.csv')) if "
-        "best[int(r['fold'])] == "
-        "int(r['epoch'])]\n"
+        "best[int(r['fold'])] == int(r['epoch'])]\n"
         "print('%%.6f %%.6f' %% (sum(inner) / 2, "
-        "json.load(open('metrics.json'))['summary']['mape']['mean']))\n\" && "
-        "$KT compare $D/run --csv | python3 -c \"\n"
+        "json.load(open('metrics.json'))['summary']['mape']['mean']))\n"
+        "\" && $KT compare $D/run --csv | python3 -c \"\n"
         "import csv, sys\n"
         "row = list(csv.DictReader(sys.stdin))[1]\n"
         "print('%%.6f %%.6f' %% (float(row['inner_mape']), float(row['mape'])))\n"
-        "assert row['learning_rate'] == '0.001' and row['batch'] == '16'\n\"");
+        "assert row['learning_rate'] == '0.001' and row['batch'] == '16'\n"
+        "\"");
     assert_status(&r, 0);
     const size_t half = strlen(r.out) / 2;
     assert_memory_equal(r.out, r.out + half, half);

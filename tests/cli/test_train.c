@@ -54,8 +54,8 @@ static void a_dry_run_checks_what_a_run_does(void **state)
     assert_status(&r, 1);
     assert_complains(&r, "none.safetensors");
     run(&r, folder,
-        "mkdir $D/run && echo '{}' >$D/run/recipe.json && "
-        "$KT train --data datasets/togo15.csv --dry-run --out $D/run");
+        "mkdir $D/run && echo '{}' >$D/run/recipe.json && $KT train --data datasets/togo15.csv --dry-run "
+        "--out $D/run");
     assert_status(&r, 1);
     assert_complains(&r, "already holds a run");
     write_text(folder, "set.csv",
@@ -80,9 +80,9 @@ static void the_run_is_named_after_the_data(void **state)
     assert_status(&r, 0);
     assert_says(&r, "would write to runs/togo15\n");
     run(&r, folder,
-        "mkdir $D/silicon && cd $D/silicon && echo si,150 >id_prop.csv && "
-        "printf 'Si\\n1\\n0 2.7 2.7\\n2.7 0 2.7\\n2.7 2.7 0\\nSi\\n2\\nDirect\\n0 0 0\\n"
-        ".25 .25 .25\\n' >si.vasp && $KT train --data . --dry-run");
+        "mkdir $D/silicon && cd $D/silicon && echo si,150 >id_prop.csv && printf 'Si\\n1\\n0 2.7 2.7\\n2.7 "
+        "0 2.7\\n2.7 2.7 0\\nSi\\n2\\nDirect\\n0 0 0\\n.25 .25 .25\\n' >si.vasp && $KT train --data . "
+        "--dry-run");
     assert_status(&r, 0);
     assert_says(&r, "would write to runs/silicon\n");
     run(&r, folder, "cd $D/silicon && $KT train --data ../silicon// --dry-run");
@@ -131,8 +131,8 @@ static void rejects_change_the_exit_status(void **state)
     const char *folder = *state;
     outcome r = {0};
     run(&r, folder,
-        "cp datasets/togo15.csv $D/set.csv && sed -n '$p' $D/set.csv >>$D/set.csv && "
-        "$KT train --data $D/set.csv --out $D/run " SHORT);
+        "cp datasets/togo15.csv $D/set.csv && sed -n '$p' $D/set.csv >>$D/set.csv && $KT train --data "
+        "$D/set.csv --out $D/run " SHORT);
     assert_status(&r, 3);
     assert_complains(&r, "1 rows were rejected");
     char *rejects = read_text(in(folder, "run/rejects.csv"), NULL);
@@ -161,10 +161,9 @@ static void a_lost_standard_error_does_not_stop_a_run(void **state)
 
 static void stages_are_run_and_reused(void **state)
 {
-    static const char recipe[] = "{\"folds\": 2, \"epochs\": 9, \"stages\": ["
-                                 "{\"name\": \"base\", \"data\": \"datasets/togo15.csv\"},"
-                                 "{\"name\": \"fine\", \"data\": \"datasets/togo15.csv\","
-                                 " \"from\": {\"stage\": \"base\"}}]}";
+    static const char recipe[] = "{\"folds\": 2, \"epochs\": 9, \"stages\": [{\"name\": \"base\", \"data\": "
+                                 "\"datasets/togo15.csv\"},{\"name\": \"fine\", \"data\": "
+                                 "\"datasets/togo15.csv\", \"from\": {\"stage\": \"base\"}}]}";
     const char *folder = *state;
     outcome r = {0};
     write_text(folder, "paper.json", recipe);
@@ -216,8 +215,8 @@ static void data_sets_are_joined(void **state)
     const char *folder = *state;
     outcome r = {0};
     run(&r, folder,
-        "head -41 datasets/togo15.csv >$D/half.csv && "
-        "$KT train --data datasets/togo15.csv --data $D/half.csv --dry-run");
+        "head -41 datasets/togo15.csv >$D/half.csv && $KT train --data datasets/togo15.csv --data "
+        "$D/half.csv --dry-run");
     assert_status(&r, 0);
     assert_says(&r, "132 usable crystals");
     assert_says(&r, "would write to runs/togo15+half\n");
@@ -319,10 +318,9 @@ static void a_stage_may_have_no_epochs(void **state)
     const char *folder = *state;
     outcome r = {0};
     write_text(folder, "recipe.json",
-               "{\"data\": \"datasets/togo15.csv\", \"folds\": 2, \"stages\": ["
-               "{\"name\": \"net\", \"epochs\": 1}, "
-               "{\"name\": \"gp\", \"epochs\": 0, \"head\": \"gp\", \"readout_components\": 3, "
-               "\"from\": {\"stage\": \"net\"}}]}");
+               "{\"data\": \"datasets/togo15.csv\", \"folds\": 2, \"stages\": [{\"name\": \"net\", "
+               "\"epochs\": 1}, {\"name\": \"gp\", \"epochs\": 0, \"head\": \"gp\", \"readout_components\": "
+               "3, \"from\": {\"stage\": \"net\"}}]}");
     run(&r, folder, "$KT train $D/recipe.json --out $D/run --progress");
     assert_status(&r, 0);
     assert_complains(&r, "gp (2/2) fold");
@@ -382,9 +380,8 @@ static void a_strangers_folder_is_not_touched(void **state)
     }
     /* Asked to, it writes there; after that the folder is a run's. */
     run(&r, folder,
-        "$KT train $D/one.json --out $D/mine/seed-42 --quiet --force && "
-        "$KT train $D/one.json --out $D/mine/seed-42 --quiet --resume && "
-        "grep -c kappa $D/mine/seed-42/predictions.csv");
+        "$KT train $D/one.json --out $D/mine/seed-42 --quiet --force && $KT train $D/one.json --out "
+        "$D/mine/seed-42 --quiet --resume && grep -c kappa $D/mine/seed-42/predictions.csv");
     assert_status(&r, 0);
     run(&r, folder, "$KT train $D/one.json --out $D/mine/seed-42 --quiet --force");
     assert_status(&r, 1);

@@ -143,8 +143,7 @@ static void a_closed_pipe_says_nothing(void **state)
     for (int i = 0; i < 2; i++) {
         run(&r, *state,
             "%s { sleep 1; $KT data stats datasets/togo15.csv; echo $? >$D/status; } | : ; test -s $D/status "
-            "|| sleep 5; "
-            "cat $D/status",
+            "|| sleep 5; cat $D/status",
             traps[i]);
         assert_status(&r, 0);
         assert_string_equal(r.out, "141\n"); /* ended by SIGPIPE */

@@ -26,8 +26,8 @@ static void import_writes_once(void **state)
     free(again);
 
     run(&r, folder,
-        "$KT predict $D/w.safetensors datasets/examples --property eform >$D/ours && "
-        "$KT predict " MEGNET " datasets/examples --property eform >$D/theirs && cmp $D/ours $D/theirs");
+        "$KT predict $D/w.safetensors datasets/examples --property eform >$D/ours && $KT predict " MEGNET
+        " datasets/examples --property eform >$D/theirs && cmp $D/ours $D/theirs");
     assert_status(&r, 0);
     outcome_destroy(&r);
 }
@@ -126,8 +126,8 @@ static void inspect_reads_matgl(void **state)
     assert_says(&r, "body   103 tensors, 189,504 values");
     assert_says(&r, "eform_mean");
     run(&r, *state,
-        "cp " MEGNET "/model.json $D; head -c 100000 " MEGNET "/state.pt >$D/state.pt; "
-        "$KT weights inspect $D");
+        "cp " MEGNET "/model.json $D; head -c 100000 " MEGNET "/state.pt >$D/state.pt; $KT weights inspect "
+        "$D");
     assert_status(&r, 1);
     assert_complains(&r, "state.pt");
     outcome_destroy(&r);

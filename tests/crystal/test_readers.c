@@ -116,9 +116,14 @@ static void test_cif_first_block_with_sites_counts(void **state)
     (void)state;
     kt_structure s =
         parse(KTI_FORMAT_CIF,
-              "data_global\n_cell_length_a 99\n_journal 'x y'\ndata_one\n" CUBE
-              "_note\n;several\n_cell_length_a 7\nlines\n;\nsave_frame\n_cell_length_a "
-              "9\nsave_\n" SITE_TAGS "Fe1 0 0 0\ndata_two\n_cell_length_a 9\n" SITE_TAGS "Cu1 0 0 0\n");
+              "data_global\n_cell_length_a 99\n_journal 'x y'\ndata_one\n" CUBE "_note\n"
+              ";several\n"
+              "_cell_length_a 7\n"
+              "lines\n"
+              ";\n"
+              "save_frame\n"
+              "_cell_length_a 9\n"
+              "save_\n" SITE_TAGS "Fe1 0 0 0\ndata_two\n_cell_length_a 9\n" SITE_TAGS "Cu1 0 0 0\n");
     assert_int_equal(s.sites, 1);
     check_site(&s, 0, "Fe", 0, 0, 0);
     assert_close(s.lattice[0][0], 4, 0, 0);
@@ -229,11 +234,15 @@ static void test_cif_space_groups_from_tables(void **state)
 static void test_cif_expanded_rocksalt_is_rocksalt(void **state)
 {
     (void)state;
-    kt_structure s =
-        parse(KTI_FORMAT_CIF,
-              "data_x\n_cell_length_a 5.6\n_cell_length_b 5.6\n_cell_length_c 5.6\n_cell_angle_alpha "
-              "90\n_cell_angle_beta 90\n_cell_angle_gamma 90\n_symmetry_space_group_name_H-M "
-              "'F m -3 m'\n" SITE_TAGS "Na1 0 0 0\nCl1 .5 .5 .5\n");
+    kt_structure s = parse(KTI_FORMAT_CIF, "data_x\n"
+                                           "_cell_length_a 5.6\n"
+                                           "_cell_length_b 5.6\n"
+                                           "_cell_length_c 5.6\n"
+                                           "_cell_angle_alpha 90\n"
+                                           "_cell_angle_beta 90\n"
+                                           "_cell_angle_gamma 90\n"
+                                           "_symmetry_space_group_name_H-M 'F m -3 m'\n" SITE_TAGS
+                                           "Na1 0 0 0\nCl1 .5 .5 .5\n");
     kti_graph graph = make_graph(&s, true);
     assert_int_equal(graph.nodes, 2);
     assert_int_equal(graph.edges, 4);
@@ -265,25 +274,45 @@ static void test_cif_errors(void **state)
         {"data_x\n_cell_length_a 4\n_cell_length_A 4\n" ONE, KT_BAD_FORMAT, 3, "second time"},
         {"data_x\n_cell_length_a four\n" ONE, KT_BAD_FORMAT, 2, "_cell_length_a is 'four'"},
         {"data_x\n_cell_length_a 1e999\n" ONE, KT_BAD_FORMAT, 2, "not a finite number"},
-        {"data_x\n_cell_length_a -4\n_cell_length_b 4\n_cell_length_c 4\n_cell_angle_alpha "
-         "90\n_cell_angle_beta "
-         "90\n_cell_angle_gamma 90\n" ONE,
+        {"data_x\n"
+         "_cell_length_a -4\n"
+         "_cell_length_b 4\n"
+         "_cell_length_c 4\n"
+         "_cell_angle_alpha 90\n"
+         "_cell_angle_beta 90\n"
+         "_cell_angle_gamma 90\n" ONE,
          KT_BAD_CRYSTAL, 0, "the cell length a is -4 Å"},
-        {"data_x\n_cell_length_a 4\n_cell_length_b 4\n_cell_length_c 4\n_cell_angle_alpha "
-         "90\n_cell_angle_beta "
-         "90\n_cell_angle_gamma 180\n" ONE,
+        {"data_x\n"
+         "_cell_length_a 4\n"
+         "_cell_length_b 4\n"
+         "_cell_length_c 4\n"
+         "_cell_angle_alpha 90\n"
+         "_cell_angle_beta 90\n"
+         "_cell_angle_gamma 180\n" ONE,
          KT_BAD_CRYSTAL, 0, "180 degrees"},
-        {"data_x\n_cell_length_a 4\n_cell_length_b 4\n_cell_length_c 4\n_cell_angle_alpha "
-         "30\n_cell_angle_beta "
-         "30\n_cell_angle_gamma 60\n" ONE,
+        {"data_x\n"
+         "_cell_length_a 4\n"
+         "_cell_length_b 4\n"
+         "_cell_length_c 4\n"
+         "_cell_angle_alpha 30\n"
+         "_cell_angle_beta 30\n"
+         "_cell_angle_gamma 60\n" ONE,
          KT_BAD_CRYSTAL, 0, "flat"},
-        {"data_x\n_cell_length_a 4\n_cell_length_b 4\n_cell_length_c 4e7\n_cell_angle_alpha "
-         "90\n_cell_angle_beta "
-         "90\n_cell_angle_gamma 90\n" ONE,
+        {"data_x\n"
+         "_cell_length_a 4\n"
+         "_cell_length_b 4\n"
+         "_cell_length_c 4e7\n"
+         "_cell_angle_alpha 90\n"
+         "_cell_angle_beta 90\n"
+         "_cell_angle_gamma 90\n" ONE,
          KT_BAD_CRYSTAL, 0, "lattice vector 3"},
-        {"data_x\n_cell_length_a 4\n_cell_length_b 4\n_cell_length_c 0.09\n_cell_angle_alpha "
-         "90\n_cell_angle_beta "
-         "90\n_cell_angle_gamma 90\n" ONE,
+        {"data_x\n"
+         "_cell_length_a 4\n"
+         "_cell_length_b 4\n"
+         "_cell_length_c 0.09\n"
+         "_cell_angle_alpha 90\n"
+         "_cell_angle_beta 90\n"
+         "_cell_angle_gamma 90\n" ONE,
          KT_BAD_CRYSTAL, 0, "repeats every 0.09"},
         {"data_x\n" CUBE SITE_TAGS "_atom_site_occupancy\nNa1 0 0 0 1\nK1 .5 .5 .5 0.5(1)\n", KT_BAD_CRYSTAL,
          15, "site 'K1' has occupancy 0.5"},

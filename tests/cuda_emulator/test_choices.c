@@ -204,9 +204,8 @@ static void test_what_cannot_be_honoured_is_refused(void **state)
         {"{\"choices\": [{\"shape\": \"s\", \"way\": \"own\"}]}", "microseconds"},
         {"{\"choices\": [{\"shape\": \"s\", \"way\": \"mkl\", \"microseconds\": {}}]}", "`mkl`"},
         {"{\"choices\": [{\"shape\": "
-         "\"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456"
-         "78\","
-         " \"way\": \"own\", \"microseconds\": {}}]}",
+         "\"012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678\", "
+         "\"way\": \"own\", \"microseconds\": {}}]}",
          "too long"},
         {"{\"choices\"", "device.json"},
     };

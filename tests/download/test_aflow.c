@@ -372,20 +372,16 @@ static void rows_of_every_form_are_read(void **state)
          "\"positions_fractional\": [0,0,0]",
          "geometry"},
         {"\"geometry\": [4,4,4,90,90,200], \"species\": [\"Si\"], \"composition\": [1], "
-         "\"positions_fractional\": "
-         "[0,0,0]",
+         "\"positions_fractional\": [0,0,0]",
          ""},
         {"\"geometry\": [4,4,4,90,90,90], \"species\": [\"Xx\"], \"composition\": [1], "
-         "\"positions_fractional\": "
-         "[0,0,0]",
+         "\"positions_fractional\": [0,0,0]",
          "no element"},
         {"\"geometry\": [4,4,4,90,90,90], \"species\": [\"Si\"], \"composition\": [0.5], "
-         "\"positions_fractional\": "
-         "[0,0,0]",
+         "\"positions_fractional\": [0,0,0]",
          "no count"},
         {"\"geometry\": [4,4,4,90,90,90], \"species\": [\"Si\"], \"composition\": [1e30], "
-         "\"positions_fractional\": "
-         "[0,0,0]",
+         "\"positions_fractional\": [0,0,0]",
          "no count"},
         {"\"geometry\": [4,4,4,90,90,90], \"species\": [\"Si\", \"Ge\"], \"composition\": [1], "
          "\"positions_fractional\": [0,0,0]",
@@ -394,8 +390,7 @@ static void rows_of_every_form_are_read(void **state)
          "\"positions_fractional\": null",
          "has no `positions_fractional`"},
         {"\"geometry\": [4,4,4,90,90,90], \"species\": [\"Si\"], \"composition\": [1], "
-         "\"positions_fractional\": "
-         "\"0 0 nan\"",
+         "\"positions_fractional\": \"0 0 nan\"",
          "no number"},
         {"\"geometry\": [[[[4]]]], \"species\": [\"Si\"], \"composition\": [1], \"positions_fractional\": "
          "[0,0,0]",

@@ -69,10 +69,12 @@ static void a_figure_takes_the_pages_colours(void **state)
     (void)state;
     kti_plot_inline(&html, svg, "fig", "a \"label\"");
     assert_string_equal(
-        html.data, "<svg viewBox=\"0 0 440 340\" role=\"img\" aria-label=\"a "
-                   "&quot;label&quot;\">\n\n\n\n<g>\n<defs><circle "
-                   "id='fig-Dot'/><path id='fig-Pt0'/></defs>\n\n<use href='#fig-Pt0' color='var(--blue)'/>\n"
-                   "<g fill=\"var(--ink)\"><text>mean gp rgb(1,2,3)</text></g></g>\n</svg>\n");
+        html.data, "<svg viewBox=\"0 0 440 340\" role=\"img\" aria-label=\"a &quot;label&quot;\">\n\n\n\n"
+                   "<g>\n"
+                   "<defs><circle id='fig-Dot'/><path id='fig-Pt0'/></defs>\n\n"
+                   "<use href='#fig-Pt0' color='var(--blue)'/>\n"
+                   "<g fill=\"var(--ink)\"><text>mean gp rgb(1,2,3)</text></g></g>\n"
+                   "</svg>\n");
     kti_text_destroy(&html);
     kti_plot_inline(&html, "<svg viewBox=\"0 0", "fig", "cut short"); /* adds nothing */
     assert_int_equal(html.size, 0);

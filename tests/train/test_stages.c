@@ -107,10 +107,9 @@ static void assert_train_refused(fixture *f, const char *text, const char *says)
 static void test_defaults_of_stages(void **state)
 {
     fixture *f = *state;
-    must_read(f, "{\"protocol\": \"published\", \"epochs\": 7, \"select\": \"last\", \"stages\": ["
-                 "{\"name\": \"a-1\", \"data\": \"@A\"},"
-                 "{\"name\": \"b_2\", \"data\": [\"@A\", \"@B\"], \"epochs\": 9, \"protocol\": \"sound\","
-                 " \"from\": {\"stage\": \"a-1\"}}]}");
+    must_read(f, "{\"protocol\": \"published\", \"epochs\": 7, \"select\": \"last\", \"stages\": "
+                 "[{\"name\": \"a-1\", \"data\": \"@A\"},{\"name\": \"b_2\", \"data\": [\"@A\", \"@B\"], "
+                 "\"epochs\": 9, \"protocol\": \"sound\", \"from\": {\"stage\": \"a-1\"}}]}");
     assert_int_equal(f->recipe.staged, 1);
     assert_int_equal(f->recipe.stages, 2);
     const kt_stage *a = &f->recipe.stage[0], *b = &f->recipe.stage[1];
@@ -176,8 +175,8 @@ static void test_wrong_recipes(void **state)
         {"{\"data\": \"@A\", \"stages\": [{\"name\": \"a\", \"from\": {\"stage\": \"c\"}}]}",
          "which the recipe does not have"},
         {"{\"data\": \"@A\", \"from\": {\"stage\": \"a\"}}", "which the recipe does not have"},
-        {"{\"data\": \"@A\", \"stages\": [{\"name\": \"a\"}, "
-         "{\"name\": \"b\", \"folds\": 3, \"from\": {\"stage\": \"a\"}}]}",
+        {"{\"data\": \"@A\", \"stages\": [{\"name\": \"a\"}, {\"name\": \"b\", \"folds\": 3, \"from\": "
+         "{\"stage\": \"a\"}}]}",
          "stage `b`: its fold 3 starts from that of stage `a`"},
     };
     fixture *f = *state;
@@ -330,8 +329,8 @@ static void test_reuse(void **state)
     /* What was begun can be neither changed nor dropped. */
     assert_train_refused(f, TREE "]}", "stage `new` was begun in this run");
     assert_train_refused(f,
-                         TREE ", {\"name\": \"new\", \"epochs\": 4, \"data\": \"@A\", "
-                              "\"from\": {\"stage\": \"fine\"}}]}",
+                         TREE ", {\"name\": \"new\", \"epochs\": 4, \"data\": \"@A\", \"from\": {\"stage\": "
+                              "\"fine\"}}]}",
                          "stage `new`: this run has `epochs` 3, but 4 is asked for");
     assert_train_refused(f, TREE ", {\"name\": \"new\", \"data\": \"@A\", \"from\": {\"stage\": \"base\"}}]}",
                          "stage `new`: this run has `from`");

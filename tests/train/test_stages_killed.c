@@ -53,11 +53,10 @@ static int set_up(void **state)
     make_dataset(path_in(f->folder.path, "small", small), SMALL_SET, NULL);
     make_dataset(path_in(f->folder.path, "larger", larger), LARGER_SET, NULL);
     const int length = snprintf(text, sizeof text,
-                                "{\"folds\": 2, \"epochs\": 3, \"stages\": ["
-                                "{\"name\": \"base\", \"data\": \"%s\"},"
-                                "{\"name\": \"fine\", \"data\": \"%s\", \"from\": {\"stage\": \"base\"}},"
-                                "{\"name\": \"mix\", \"protocol\": \"published\", \"data\": [\"%s\", \"%s\"],"
-                                " \"from\": {\"stage\": \"base\"}}]}",
+                                "{\"folds\": 2, \"epochs\": 3, \"stages\": [{\"name\": \"base\", \"data\": "
+                                "\"%s\"},{\"name\": \"fine\", \"data\": \"%s\", \"from\": {\"stage\": "
+                                "\"base\"}},{\"name\": \"mix\", \"protocol\": \"published\", \"data\": "
+                                "[\"%s\", \"%s\"], \"from\": {\"stage\": \"base\"}}]}",
                                 larger, small, small, larger);
     assert_in_range(length, 1, sizeof text - 1);
     assert_ok(kti_file_write(path_in(f->folder.path, "recipe.json", f->recipe), text, (size_t)length, &error),

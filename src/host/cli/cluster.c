@@ -187,8 +187,7 @@ static kt_status check(const kti_cluster *c, const char *file, kt_error *error)
     if (c->ranks > 0 && strcmp(c->device, "cuda-auto") == 0)
         return kti_fail_file(
             error, KT_BAD_FORMAT, file,
-            "`device` is \"cuda-auto\", but each of the `ranks` would choose its own kernels: "
-            "use \"cuda\"");
+            "`device` is \"cuda-auto\", but each of the `ranks` would choose its own kernels: use \"cuda\"");
     return KT_OK;
 }
 

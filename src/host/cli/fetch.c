@@ -264,8 +264,8 @@ static void print_aflow(const kti_aflow_result *r, const char *folder, int64_t r
         printf("  %lld rows came twice and count once\n", (long long)r->repeated);
     if (r->without_cell > 0)
         printf("  %lld rows lack geometry, species, composition or positions_fractional: their crystals were "
-               "looked "
-               "for in\n  the entries' own files\n",
+               "looked for in\n"
+               "  the entries' own files\n",
                (long long)r->without_cell);
     if (r->rejected > 0)
         printf("  %lld rejected: %s/rejects.csv\n", (long long)r->rejected, folder);

@@ -35,8 +35,8 @@ static void say_lost(const char *text)
 static void give_up(int signal)
 {
     static const char text[] = "kappatune: other ranks have not joined this one within "
-                               "KAPPATUNE_JOIN_SECONDS (120 unless it is set); "
-                               "if one has ended before, it says why\n";
+                               "KAPPATUNE_JOIN_SECONDS (120 unless it is set); if one has ended before, it "
+                               "says why\n";
     const ssize_t written = write(STDERR_FILENO, text, sizeof text - 1);
     (void)signal;
     (void)written;

@@ -210,8 +210,7 @@ static kt_status check_array(const request *r, kt_error *error)
     if (r->folds == 0)
         return kti_fail_file(
             error, KT_BAD_ARGUMENT, r->recipe,
-            "its stages differ in their folds, so that they cannot be an array: leave --array "
-            "out");
+            "its stages differ in their folds, so that they cannot be an array: leave --array out");
     if (r->cluster.ranks > 1)
         return kti_fail(
             error, KT_BAD_ARGUMENT,

@@ -397,6 +397,6 @@ void kti_physics_of_element(int type, double out[KTI_NODE_PHYSICS])
 const char *kti_physics_names(void)
 {
     return "log_mean_mass log_mass_ratio log_volume log_nearest_distance coordination log_sites "
-           "electronegativity_difference log_debye_temperature log_slack_kappa; "
-           "electronegativity row group radius log_mass valence";
+           "electronegativity_difference log_debye_temperature log_slack_kappa; electronegativity row group "
+           "radius log_mass valence";
 }

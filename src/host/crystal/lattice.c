@@ -130,9 +130,8 @@ kt_status kti_lattice_create(const double rows[3][3], const char *file, kti_latt
     if (!(shortest >= KTI_CLOSEST_SITES))
         return kti_fail_file(
             error, KT_BAD_CRYSTAL, file,
-            "the lattice repeats every %.4f Å; sites and their images may not be closer than "
-            "%g Å",
-            shortest, KTI_CLOSEST_SITES);
+            "the lattice repeats every %.4f Å; sites and their images may not be closer than %g Å", shortest,
+            KTI_CLOSEST_SITES);
     double volume = fabs(kti_lattice_volume(lattice->vectors));
     for (int i = 0; i < 3; i++) {
         double area[3];

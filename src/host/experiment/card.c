@@ -51,10 +51,11 @@ static void add_scores(kti_text *text, const kti_card *card, const char *dataset
         text,
         "## Scores\n\n"
         "kappa in W/(m K); each member on the 20 %% of the crystals that its split keeps from it. Mean over "
-        "the splits, population\nstandard deviation in brackets. MAPE, median error and kappa_SRE (the mean "
-        "of "
-        "2 |a - b| / (a + b)) are fractions.\n\n"
-        "| on | MAPE | median error | kappa_SRE | R2(log) |\n| --- | --- | --- | --- | --- |\n");
+        "the splits, population\n"
+        "standard deviation in brackets. MAPE, median error and kappa_SRE (the mean of 2 |a - b| / (a + b)) "
+        "are fractions.\n\n"
+        "| on | MAPE | median error | kappa_SRE | R2(log) |\n"
+        "| --- | --- | --- | --- | --- |\n");
     add_rows(text, card, dataset, card->metrics);
     json_array_foreach(sets, i, set)
     {
@@ -232,12 +233,14 @@ static void add_interval(kti_text *text, const kti_card *card, const char *datas
         return;
     kti_text_add(
         text,
-        "## Interval\n\n`predict` and `scan` give an interval for 90 %% of crystals like the training data, "
-        "by "
-        "what the members said of\ncrystals that they had not seen (calibration.csv). How often it held, "
-        "each "
-        "split judged by the others, mean and population\nstandard deviation over the splits, and the median "
-        "factor from its middle to its ends:\n\n| on | held | factor |\n| --- | --- | --- |\n");
+        "## Interval\n\n"
+        "`predict` and `scan` give an interval for 90 %% of crystals like the training data, by what the "
+        "members said of\n"
+        "crystals that they had not seen (calibration.csv). How often it held, each split judged by the "
+        "others, mean and population\n"
+        "standard deviation over the splits, and the median factor from its middle to its ends:\n\n"
+        "| on | held | factor |\n"
+        "| --- | --- | --- |\n");
     add_interval_row(text, dataset, interval);
     json_array_foreach(json_object_get(interval, "data_sets"), i, set)
     {

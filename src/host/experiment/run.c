@@ -130,8 +130,7 @@ static kt_status warn_of_shared(const kt_train_options *options, const kti_datas
     if (status == KT_OK && count > 0)
         say(options,
             "%d crystal%s in more than one of the data sets: a fold may train on one copy and be judged on "
-            "the "
-            "other",
+            "the other",
             count, count == 1 ? " stands" : "s stand");
     return status;
 }

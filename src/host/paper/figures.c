@@ -300,12 +300,18 @@ static kt_status draw_bars(drawing *d, int step, const char *name, kt_error *err
     if (status == KT_OK && b.count > 0) {
         begin(&figure, &script);
         kti_text_add(&script,
-                     "set title \"Togo15, Step %d%s\\none fault added to the sound "
-                     "protocol, or mended in the published one\"\n"
-                     "set xlabel 'MAPE, mean and standard deviation over folds'\nunset grid\n"
-                     "set grid xtics lc rgb '#dddddd'\nset xrange [0:*]\nset yrange [%d.5:-0.5]\n"
-                     "set style fill solid 0.5\nset key outside center top horizontal\n"
-                     "set ytics (%s)\n$bars << EOD\n%sEOD\n",
+                     "set title \"Togo15, Step %d%s\\none fault added to the sound protocol, or mended in "
+                     "the published one\"\n"
+                     "set xlabel 'MAPE, mean and standard deviation over folds'\n"
+                     "unset grid\n"
+                     "set grid xtics lc rgb '#dddddd'\n"
+                     "set xrange [0:*]\n"
+                     "set yrange [%d.5:-0.5]\n"
+                     "set style fill solid 0.5\n"
+                     "set key outside center top horizontal\n"
+                     "set ytics (%s)\n"
+                     "$bars << EOD\n"
+                     "%sEOD\n",
                      step, short_mark(d->reproduction), b.count - 1, b.tics.data, b.data.data);
         kti_text_add(&script,
                      "plot $bars using ($2/2):1:($2/2):(0.36):4 with boxxyerror lc rgb variable title "

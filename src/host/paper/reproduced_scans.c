@@ -104,12 +104,12 @@ kt_status kti_reproduced_scans_describe(const kti_reproduction *r, const kti_sca
     kti_text_add(&text,
                  "# Scans by the models of the paper\n\n"
                  "Variances as in the paper's Fig. 8, groups as in its Fig. 9, correlations as in its Tables "
-                 "1 (RWTG15), 2 (FETG15), 3 "
-                 "(FEAFTG15) and\n4 (RWAFTG15), which are of the crystals of Togo15; its Fig. 7 is "
-                 "figures/scan-*/correlation, without "
-                 "cells whose |r| is below %g.\nEach model's mean and variance are over its folds. A "
-                 "variance in (W/(m K))^2 grows with the "
-                 "square of kappa; what depends on a few stiff\ncrystals has a large p.\n",
+                 "1 (RWTG15), 2 (FETG15), 3 (FEAFTG15) and\n"
+                 "4 (RWAFTG15), which are of the crystals of Togo15; its Fig. 7 is "
+                 "figures/scan-*/correlation, without cells whose |r| is below %g.\n"
+                 "Each model's mean and variance are over its folds. A variance in (W/(m K))^2 grows with "
+                 "the square of kappa; what depends on a few stiff\n"
+                 "crystals has a large p.\n",
                  MAP_THRESHOLD);
     if (kti_reproduction_is_short(r))
         kti_text_add(&text, "\n**A shortened run**: fewer folds or epochs than the paper's.\n");

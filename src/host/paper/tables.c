@@ -194,15 +194,17 @@ static kt_status add_ablation(kti_text *text, const kti_reproduction *r, kt_erro
         if (!begun)
             kti_text_add(
                 text,
-                "\n## What each fault is worth: Togo15, one switch at a time\n\n"
+                "\n"
+                "## What each fault is worth: Togo15, one switch at a time\n\n"
                 "From `sound` one fault is added, from `published` one is mended. \"Reported\" is MAPE as "
-                "that "
-                "run would report it:\nof a compressed kappa where AFLOW's target transform is restored. The "
-                "difference is in W/(m K), fold by fold against\nthe line that it starts from. An epoch "
-                "chosen on inner rows costs a fifth of the training rows. A restored transform has\nno "
-                "effect "
-                "in Step 2, whose start weights have no head. In Step 3 the weights are loaded or not where "
-                "the AFLOW model\nstarts.\n\n"
+                "that run would report it:\n"
+                "of a compressed kappa where AFLOW's target transform is restored. The difference is in W/(m "
+                "K), fold by fold against\n"
+                "the line that it starts from. An epoch chosen on inner rows costs a fifth of the training "
+                "rows. A restored transform has\n"
+                "no effect in Step 2, whose start weights have no head. In Step 3 the weights are loaded or "
+                "not where the AFLOW model\n"
+                "starts.\n\n"
                 "| step | run | MAPE, reported | MAPE, W/(m K) | difference | MAPE, last epoch | kappa_SRE "
                 "|\n"
                 "| --- | --- | --- | --- | --- | --- | --- |\n");
@@ -233,22 +235,21 @@ static void add_preface(kti_text *text, const kti_reproduction *r)
     kti_text_add(
         text,
         "MAPE as a fraction, mean and population standard deviation over folds, on the 20 %% of the rows "
-        "that a "
-        "fold does not\ntrain on. *Paper* is what its authors released. `published` is our run with the "
-        "published code's faults: weights never\nloaded, the target transform of the start weights restored "
-        "in "
-        "Step 3, the epoch chosen on the reported rows. `sound` has\nnone of them.\n\n"
+        "that a fold does not\n"
+        "train on. *Paper* is what its authors released. `published` is our run with the published code's "
+        "faults: weights never\n"
+        "loaded, the target transform of the start weights restored in Step 3, the epoch chosen on the "
+        "reported rows. `sound` has\n"
+        "none of them.\n\n"
         "The paper's Step 3 is of a compressed kappa: labels are standardised with their own set's transform "
-        "and "
-        "decoded with\nAFLOW's. Its MIX is of another one: its halves are standardised apart and decoded "
-        "with the "
-        "transform of both. There\n`published` is shown in the paper's unit, to compare, and in W/(m K). p "
-        "is that "
-        "of Welch's two-sided t-test between the\npaper's runs and ours; from p = %.2f on, ours lie within "
-        "the "
-        "run-to-run spread. The published Step 2 loads nothing, so\nthat it is Step 1 again with other "
-        "random "
-        "numbers: seed %lld in place of %lld.\n",
+        "and decoded with\n"
+        "AFLOW's. Its MIX is of another one: its halves are standardised apart and decoded with the "
+        "transform of both. There\n"
+        "`published` is shown in the paper's unit, to compare, and in W/(m K). p is that of Welch's "
+        "two-sided t-test between the\n"
+        "paper's runs and ours; from p = %.2f on, ours lie within the run-to-run spread. The published Step "
+        "2 loads nothing, so\n"
+        "that it is Step 1 again with other random numbers: seed %lld in place of %lld.\n",
         KTI_TABLES_LEVEL, (long long)o->seed + 1, (long long)o->seed);
 }
 

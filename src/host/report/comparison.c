@@ -308,10 +308,11 @@ static kt_status draw_variance(const kti_comparison *c, const char *folder, cons
             lines = true;
         }
     kti_text_add(&script,
-                 "EOD\nset boxwidth 0.5\n%s"
-                 "plot $boxes using 1:2:3:4:5 with candlesticks whiskerbars lc rgb '" KTI_BLUE "' title "
-                 "'quartiles, whiskers from 5 to 95 %%%s', "
-                 "$boxes using 1:6:6:6:6 with candlesticks lt -1 lw 2 notitle%s\n",
+                 "EOD\n"
+                 "set boxwidth 0.5\n"
+                 "%splot $boxes using 1:2:3:4:5 with candlesticks whiskerbars lc rgb '" KTI_BLUE "' title "
+                 "'quartiles, whiskers from 5 to 95 %%%s', $boxes using 1:6:6:6:6 with candlesticks lt -1 lw "
+                 "2 notitle%s\n",
                  cut ? "set yrange [5e-7:*]\n" : "", cut ? ", at least 10^{-6}" : "",
                  lines ? ", $training using 1:2 with lines dt 2 lw 2 lc rgb '" KTI_ORANGE
                          "' title 'kappa of the training data'"

@@ -265,9 +265,8 @@ static kt_status add_page(kti_report *report, const kti_dataset *sets, kt_error 
     if (status == KT_OK) {
         kti_periodic_add(
             html, s.crystals_with,
-            "How many crystals hold the element: the stronger the tint, the more, on a logarithmic "
-            "scale. A dashed edge: "
-            "the network does not know the element.");
+            "How many crystals hold the element: the stronger the tint, the more, on a logarithmic scale. A "
+            "dashed edge: the network does not know the element.");
         add_duplicates(html, &sets[0], &s);
     }
     if (status == KT_OK && others > 0)

@@ -297,9 +297,8 @@ static void add_reproduction(kti_text *html, const char *run)
         kti_html_code(html, command.data);
     kti_html_paragraph(html, "note",
                        "Relative paths of the recipe are relative to the working directory. With the same "
-                       "data and start weights "
-                       "the result has the same bits on a processor with the same instruction set, for any "
-                       "number of threads.");
+                       "data and start weights the result has the same bits on a processor with the same "
+                       "instruction set, for any number of threads.");
     kti_text_destroy(&command);
 }
 

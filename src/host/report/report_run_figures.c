@@ -96,10 +96,15 @@ static kt_status draw_curves(kti_report *report, const kti_report_stage *stage, 
     name_figure(stage, loss ? "loss" : "selection", name);
     kti_plot_begin(&script);
     kti_text_add(&script,
-                 "set logscale y\nset autoscale yfix\nset ytics (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, "
-                 "0.2, 0.5, 1, 2, 5, "
-                 "10, 20, 50, 100, 1000, 10000)\nset xlabel 'epoch'\nset ylabel '%s'\nset xrange [0:*]\n"
-                 "$curves << EOD\n%sEOD\n"
+                 "set logscale y\n"
+                 "set autoscale yfix\n"
+                 "set ytics (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, "
+                 "1000, 10000)\n"
+                 "set xlabel 'epoch'\n"
+                 "set ylabel '%s'\n"
+                 "set xrange [0:*]\n"
+                 "$curves << EOD\n"
+                 "%sEOD\n"
                  "plot for [f=0:%d] $curves index f every %d using 1:2 with lines lw 1 lc rgb '" KTI_BLUE
                  "' notitle\n",
                  loss ? "training loss" : "MAPE, fraction", data->data ? data->data : "", c->folds - 1,
@@ -217,14 +222,13 @@ static kt_status draw_parity(kti_report *report, const kti_report_stage *stage, 
         &script,
         "set logscale xy\nset xrange [%.4g:%.4g]\nset yrange [%.4g:%.4g]\nset key top left Left reverse\n"
         "set xlabel 'kappa of the data set, W/(m K)'\nset ylabel 'predicted, W/(m K)'\n"
-        "plot %s x with lines lw 1.5 lc rgb '" KTI_INK "' title 'equal', "
-        "2*x with lines dt 2 lc rgb '" KTI_MUTED "' title 'factor 2', x/2 with lines dt 2 lc rgb '" KTI_MUTED
-        "' notitle\n",
+        "plot %s x with lines lw 1.5 lc rgb '" KTI_INK
+        "' title 'equal', 2*x with lines dt 2 lc rgb '" KTI_MUTED
+        "' title 'factor 2', x/2 with lines dt 2 lc rgb '" KTI_MUTED "' notitle\n",
         min, max, min, max, plot.data ? plot.data : "");
     snprintf(caption, sizeof caption,
              "Parity: kappa as predicted by the fold that did not train on the row, %lld rows of all folds "
-             "(a row may "
-             "be held out by several).%s",
+             "(a row may be held out by several).%s",
              (long long)p->parity.size, kti_cloud_remark(&p->parity));
     script.failed = script.failed || plot.failed;
     kti_text_destroy(&plot);
@@ -321,8 +325,8 @@ static void add_box(boxes *b, const double *values, int size, const char *label,
     kti_text_add(&b->data, "EOD\n");
     kti_text_add(&b->tics, "%s\"%s\" %d", b->count ? ", " : "", label, b->count);
     kti_text_add(&b->plot,
-                 "%s$box%d using (%d):1:(0.5) with boxplot lw 1.5 lc rgb '%s' notitle, "
-                 "$box%d using (%d):1 with points pt 7 ps 0.5 lc rgb '%s' notitle",
+                 "%s$box%d using (%d):1:(0.5) with boxplot lw 1.5 lc rgb '%s' notitle, $box%d using (%d):1 "
+                 "with points pt 7 ps 0.5 lc rgb '%s' notitle",
                  b->count ? ", " : "", b->count, b->count, colour, b->count, b->count, colour);
     b->count++;
 }

@@ -29,10 +29,13 @@ static kt_status draw_distribution(kti_report *report, const kti_scan_summary *s
     kti_bins_add_block(&script, "shares", &s->axis, s->count, s->rows - s->without);
     kti_text_add(
         &script,
-        "%sset xlabel 'mean %s, %s'\nset ylabel 'share of the crystals, %%'\nset yrange [0:*]\nset grid "
-        "noxtics\nunset key\nplot $shares using ($1):3:1:2:(0):3 with boxxyerror fs solid 0.35 border lw 1 "
-        "lc rgb "
-        "'" KTI_BLUE "'\n",
+        "%sset xlabel 'mean %s, %s'\n"
+        "set ylabel 'share of the crystals, %%'\n"
+        "set yrange [0:*]\n"
+        "set grid noxtics\n"
+        "unset key\n"
+        "plot $shares using ($1):3:1:2:(0):3 with boxxyerror fs solid 0.35 border lw 1 lc rgb '" KTI_BLUE
+        "'\n",
         s->logarithmic ? "set logscale x\n" : "", s->quantity, unit_of(s));
     snprintf(caption, sizeof caption, "Distribution of the ensemble's mean, all %lld crystals, %s.",
              (long long)(s->rows - s->without), s->logarithmic ? "ten bins a decade" : "bins of 0.1");
@@ -239,9 +242,8 @@ static kt_status add_correlations(kti_report *report, const kti_scan_summary *s,
         kti_html_paragraph(
             html, "note",
             "p: the chance of a coefficient as far from zero without any correlation (two-sided, Student's "
-            "t); q "
-            "adjusts it for all features of the table (Benjamini and Hochberg). Crystals that resemble one "
-            "another are not independent, as p supposes, and a correlation says nothing of causes.");
+            "t); q adjusts it for all features of the table (Benjamini and Hochberg). Crystals that resemble "
+            "one another are not independent, as p supposes, and a correlation says nothing of causes.");
         if ((int64_t)s->sampled < s->rows - s->without)
             kti_html_paragraph(html, "note", "Of %zu rows that were drawn evenly from all.", s->sampled);
     }
