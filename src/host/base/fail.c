@@ -93,3 +93,19 @@ kt_status kti_fail_memory(kt_error *error, const char *what)
 {
     return kti_fail(error, KT_OUT_OF_MEMORY, "not enough memory for %s", what);
 }
+
+bool kti_is_fatal(kt_status status)
+{
+    switch (status) {
+    case KT_OUT_OF_MEMORY:
+    case KT_BAD_ARGUMENT:
+    case KT_DEVICE:
+    case KT_INTERRUPTED: return true;
+    case KT_OK:
+    case KT_BAD_FORMAT:
+    case KT_BAD_CRYSTAL:
+    case KT_IO:
+    case KT_NON_FINITE: break;
+    }
+    return false;
+}

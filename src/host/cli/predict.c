@@ -377,12 +377,6 @@ static kt_status predict_file(desk *d, const sink *s, const char *file, kti_pred
     return KT_OK;
 }
 
-/* A fault of the machine ends the run; one of a file does not. */
-static bool is_fatal(kt_status status)
-{
-    return status == KT_OUT_OF_MEMORY || status == KT_DEVICE || status == KT_BAD_ARGUMENT;
-}
-
 static kt_status predict_next(request *r, desk *d, sink *s, const char *file, kt_error *error)
 {
     kti_prediction p;
@@ -390,7 +384,7 @@ static kt_status predict_next(request *r, desk *d, sink *s, const char *file, kt
     kt_status status = predict_file(d, s, file, &p, &reason);
     if (status == KT_OK)
         return add(s, &p, error);
-    if (is_fatal(status)) {
+    if (kti_is_fatal(status)) {
         *error = reason;
         return status;
     }

@@ -315,7 +315,8 @@ static kt_status scan_one(const kti_reproduction *r, kt_protocol protocol, const
     kt_error own = KT_ERROR_NONE;
     if (status == KT_OK) {
         status = kti_scan(&options, &result, &own);
-        if (status == KT_BAD_ARGUMENT && kti_file_exists(out)) { /* of other crystals or models: seconds */
+        if (status != KT_OK &&
+            result.foreign) { /* of other crystals or another model: done anew in seconds */
             own = (kt_error)KT_ERROR_NONE;
             status = remove_scan(out, rejects, error);
             if (status == KT_OK)

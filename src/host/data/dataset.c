@@ -52,12 +52,6 @@ typedef struct work {
     atomic_bool stop;
 } work;
 
-/* No fault of a row: these end the run. */
-static bool is_fatal(kt_status status)
-{
-    return status == KT_OUT_OF_MEMORY || status == KT_BAD_ARGUMENT;
-}
-
 static kt_status build_graph(const work *shared, const kt_structure *structure, const char *file,
                              kti_crystal *crystal, kt_error *error)
 {
@@ -136,7 +130,7 @@ static bool step(work *shared)
         return false;
     kti_row *row = &shared->rows->list[i];
     build_row(shared, row, &shared->crystals[i]);
-    if (is_fatal(row->error.status))
+    if (kti_is_fatal(row->error.status))
         atomic_store(&shared->stop, true);
     atomic_fetch_add(&shared->done, 1);
     return true;
@@ -191,7 +185,7 @@ static kt_status gather(const kti_rows *rows, kti_crystal *crystals, kti_dataset
     size_t usable = 0;
     for (size_t i = 0; i < rows->size; i++) {
         const kt_error *reason = &rows->list[i].error;
-        if (is_fatal(reason->status)) {
+        if (kti_is_fatal(reason->status)) {
             if (error && error->status == KT_OK)
                 *error = *reason;
             return reason->status;

@@ -58,8 +58,10 @@ static kt_status place(const kti_aflow_job *j, kti_aflow_entry *e, const char *s
     const kti_structure_format format = strcmp(ending, ".cif") == 0 ? KTI_FORMAT_CIF : KTI_FORMAT_POSCAR;
     kt_status status = kti_structure_read_text(format, data, size, source, &structure, &reason);
     kt_structure_destroy(&structure);
-    if (status == KT_OUT_OF_MEMORY)
-        return kti_fail_memory(error, "a crystal");
+    if (kti_is_fatal(status)) {
+        *error = reason;
+        return status;
+    }
     if (status != KT_OK) {
         e->reason = reason;
         return KT_OK;
@@ -80,8 +82,8 @@ static kt_status place_row(const kti_aflow_job *j, kti_aflow_entry *e, const jso
     kt_status status = kti_aflow_poscar(row, e->id, &poscar, &reason);
     if (status == KT_OK)
         status = place(j, e, e->id, ".vasp", poscar.data, poscar.size, error);
-    else if (status == KT_OUT_OF_MEMORY)
-        kti_fail_memory(error, "a crystal");
+    else if (kti_is_fatal(status))
+        *error = reason;
     else {
         e->reason = reason;
         status = KT_OK;

@@ -163,7 +163,8 @@ static kt_status go_on(kti_ledger *l, const char *rows_header, const char *rejec
     json_t *request;
     const char *file = l->state_path, *crystals = "";
     kt_status status = kti_json_object(state, file, "request", &request, error);
-    if (status == KT_OK && !(json_equal(request, l->request) && json_object_get(state, "crystals")))
+    l->foreign = status == KT_OK && !(json_equal(request, l->request) && json_object_get(state, "crystals"));
+    if (l->foreign)
         status =
             kti_fail_file(error, KT_BAD_ARGUMENT, file, "is of another scan: %s is not what it began with",
                           difference(request, l->request));
@@ -229,7 +230,8 @@ kt_status kti_ledger_open(const char *rows, const char *rejects, const char *row
         json_decref(state);
         return status;
     }
-    if (resume && !(is_bare(rows, rows_header) && is_bare(rejects, rejects_header)))
+    ledger->foreign = resume && !(is_bare(rows, rows_header) && is_bare(rejects, rejects_header));
+    if (ledger->foreign)
         return kti_fail_file(
             error, KT_BAD_ARGUMENT, ledger->state_path,
             "is not there, so there is no telling how far the scan is; remove %s and start anew",

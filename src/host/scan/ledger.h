@@ -27,6 +27,7 @@ typedef struct kti_ledger {
     uint64_t
         crystals; /* which ones are done: a hash of their ids in their order, KTI_HASH_START before the first */
     bool complete;
+    bool foreign;   /* it could not go on: what is there is of another scan, or of other crystals */
     double flushed; /* when, s */
 } kti_ledger;
 

@@ -62,17 +62,20 @@ kt_status kti_queue_skip(kti_queue *q, kt_error *error)
         kti_item item;
         status = read_item(q, &item, &found, error);
         kti_item_destroy(&item);
-        if (status == KT_OK && !found)
+        q->ledger.foreign = status == KT_OK && !found;
+        if (q->ledger.foreign)
             status = kti_fail(
                 error, KT_BAD_ARGUMENT,
                 "there are fewer crystals than the scan has done already (%lld): the sources have changed",
                 (long long)q->before);
     }
-    if (status == KT_OK && q->crystals != q->ledger.crystals)
+    if (status == KT_OK && q->crystals != q->ledger.crystals) {
+        q->ledger.foreign = true;
         status = kti_fail(error, KT_BAD_ARGUMENT,
                           "the first %lld crystals are not those that the scan has done: the sources have "
                           "changed; bring them back, or start anew",
                           (long long)q->before);
+    }
     return status;
 }
 

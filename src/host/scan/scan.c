@@ -197,6 +197,7 @@ kt_status kti_scan(const kti_scan_options *options, kti_scan_result *result, kt_
                                 .written = q.ledger.written,
                                 .rejected = q.ledger.rejected,
                                 .was_complete = was_complete,
+                                .foreign = q.ledger.foreign,
                                 .seconds = kti_seconds() - began};
     kti_queue_destroy(&q);
     for (int i = 0; threads && i < count; i++)

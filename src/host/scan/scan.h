@@ -41,6 +41,8 @@ typedef struct kti_scan_options {
 typedef struct kti_scan_result {
     int64_t done, written, rejected;
     bool was_complete; /* there was nothing to resume */
+    bool
+        foreign; /* it failed since the files that it was to go on with are of another scan, or of other crystals */
     double seconds;
 } kti_scan_result; /* of rank 0 */
 

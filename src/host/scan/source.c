@@ -186,8 +186,10 @@ static kt_status open_archive(kti_source *s, const char *path, kti_item *item, b
 {
     kt_error problem = KT_ERROR_NONE;
     const kt_status status = kti_archive_open(path, &s->archive, &problem);
-    if (status == KT_OUT_OF_MEMORY)
-        return kti_fail_memory(error, "an archive");
+    if (kti_is_fatal(status)) {
+        *error = problem;
+        return status;
+    }
     if (status != KT_OK) {
         *found = true;
         return give_problem(path, &problem, item, error);
@@ -233,8 +235,10 @@ static kt_status next_of_archive(kti_source *s, kti_item *item, bool *found, kt_
     kt_error problem = KT_ERROR_NONE, of_entry = KT_ERROR_NONE;
     kt_status status =
         kti_archive_next(s->archive, KTI_LARGEST_CRYSTAL, &entry, &data, &size, &of_entry, &problem);
-    if (status == KT_OUT_OF_MEMORY)
-        return kti_fail_memory(error, "a file of an archive");
+    if (kti_is_fatal(status)) {
+        *error = problem;
+        return status;
+    }
     if (status != KT_OK) {
         *found = true;
         status = give_problem(s->archive_name, &problem, item, error);

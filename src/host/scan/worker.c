@@ -46,12 +46,6 @@ void kti_worker_destroy(kti_worker *w)
     free(w->log_sd);
 }
 
-/* A fault of the machine ends the scan; one of a crystal does not. */
-static bool is_fatal(kt_status status)
-{
-    return status == KT_OUT_OF_MEMORY || status == KT_DEVICE;
-}
-
 /* The structure and the graph of an item, or the reason why there is none. */
 static void prepare(const kti_worker *w, const kti_item *item, crystal *c)
 {
@@ -112,7 +106,7 @@ static kt_status predict_all(kti_worker *w, const kti_chunk *c, crystal *crystal
     for (int i = 0, first = 0; i < c->size && status == KT_OK; i++) {
         prepare(w, &c->item[i], &crystals[i]);
         edges += crystals[i].graph.edges;
-        if (is_fatal(crystals[i].reason.status)) {
+        if (kti_is_fatal(crystals[i].reason.status)) {
             status = crystals[i].reason.status;
             *error = crystals[i].reason;
         } else if (edges >= TOGETHER || i + 1 == c->size) {

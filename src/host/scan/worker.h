@@ -36,8 +36,8 @@ typedef struct kti_worker {
 kt_status kti_worker_create(const kti_scan_options *options, bool first, kti_worker *worker, kt_error *error);
 void kti_worker_destroy(kti_worker *worker);
 
-/* Adds the lines of a chunk's crystals. One that cannot be used is a reject; what ends the whole scan is an error, KT_OUT_OF_MEMORY or
- * KT_DEVICE for instance. */
+/* Adds the lines of a chunk's crystals. One that cannot be used is a reject; what ends the whole scan (kti_is_fatal) is an
+ * error. */
 kt_status kti_worker_predict(kti_worker *worker, kti_chunk *chunk, kt_error *error);
 
 #endif
