@@ -10,6 +10,9 @@
  * Moves what the links do, weights once for each block.
  * Launch: blocks of 32 x KT_CHAIN_WARPS, any grid.
  */
+#include <assert.h>
+#include <stddef.h>
+
 #include "kernels/attention.h"
 #include "kernels/layer.h"
 #include "kernels/product.h"
@@ -81,12 +84,12 @@ KT_INLINE kt_real *chain_rows(int turn)
     return rows[turn];
 }
 
-/* NULL: the link is no product. */
-KT_INLINE const kt_gemm *link_product(const kt_link *link)
+static_assert(offsetof(kt_link, of.layer_forward.product) == offsetof(kt_link, of.layer_backward.product),
+              "both kinds of link begin with their product");
+
+KT_INLINE int link_multiplies(const kt_link *link)
 {
-    if (link->kind == KT_LINK_LAYER_FORWARD)
-        return &link->of.layer_forward.product;
-    return link->kind == KT_LINK_LAYER_BACKWARD ? &link->of.layer_backward.product : 0;
+    return link->kind == KT_LINK_LAYER_FORWARD || link->kind == KT_LINK_LAYER_BACKWARD;
 }
 
 /* The terms from `first` on. Both kinds of product in one form, so that no load waits for the one before it: b has lines of terms
@@ -105,16 +108,14 @@ KT_INLINE void load_weights(const sharing s, const kt_gemm *a, int fold, int fir
         weights->load[i] = along < columns && line + i * step < lines ? load4(from + i * stride) : zero;
 }
 
-/* Of the first product from link i on. */
+/* Of the first product from link i on. Whichever kind the link is, its product lies in the same place: a pointer that were chosen between
+ * two, or could be NULL, would make of each parameter that is read through it a generic load, and not one from the constant bank. */
 KT_INLINE void load_next_weights(const sharing s, const kt_chain *a, int i, int fold, chain_weights *weights)
 {
-    for (; i < a->size; i++) {
-        const kt_gemm *product = link_product(&a->link[i]);
-        if (product) {
-            load_weights(s, product, fold, 0, weights);
-            return;
-        }
-    }
+    while (i < a->size && !link_multiplies(&a->link[i]))
+        i++;
+    if (i < a->size)
+        load_weights(s, &a->link[i].of.layer_forward.product, fold, 0, weights);
 }
 
 /* Where the weights lie in shared memory: [column][CHAIN_LINE] forward, else [term][width + CHAIN_PAD]. */

@@ -20,6 +20,10 @@
  * KT_SHARED declares memory of the block, inside KT_MANY_THREADS alone.
  * kt_shuffle_xor and kt_shuffle_down pass a value between the 32 threads of a
  * warp, all of which must take part.
+ *
+ * KT_LINK_RESTRICT is KT_RESTRICT for the const operands of what runs as a link of a chain. From restrict nvcc concludes
+ * that nothing in the whole launch writes such an operand, and reads it by ld.global.nc, past the caches that see writes;
+ * but an earlier link of the launch may have written it. So nvcc is told nothing (tests/project/check_chain_loads.sh).
  */
 #ifndef KT_KERNELS_KERNEL_H
 #define KT_KERNELS_KERNEL_H
@@ -47,6 +51,7 @@ typedef float kt_real;
 #define KT_SHARED __shared__
 #define KT_INLINE static __device__ __forceinline__
 #define KT_RESTRICT __restrict__
+#define KT_LINK_RESTRICT
 #define KT_UNROLLED _Pragma("unroll") /* before a loop whose arrays must be registers */
 #elif defined(KT_THREADED_KERNELS)
 /* Tests run a block's threads as fibers, to show that any order of threads gives the same bits. One block runs
@@ -65,6 +70,7 @@ kt_real kt_shuffle_down(kt_real value, int delta);
 #define KT_SHARED static __attribute__((section("kt_shared")))
 #define KT_INLINE static inline
 #define KT_RESTRICT restrict
+#define KT_LINK_RESTRICT restrict
 #else
 typedef struct kt_dim3 {
     int x, y, z;
@@ -76,6 +82,7 @@ static const kt_dim3 threadIdx = {0, 0, 0}, blockDim = {1, 1, 1}, gridDim = {1, 
 #define KT_SHARED static
 #define KT_INLINE static inline
 #define KT_RESTRICT restrict
+#define KT_LINK_RESTRICT restrict
 #endif
 
 #define KT_FIRST_ROW ((int)(blockIdx.x * blockDim.y + threadIdx.y))

@@ -125,8 +125,9 @@ KT_INLINE void linear_back_row(const kt_linear_backward *a, int fold, int row)
 
 /* `first` is a constant where these are called, so that neither form has a condition inside its loop. */
 KT_INLINE void lstm_forward_row(const int first, int channels, kt_real *KT_RESTRICT gates,
-                                const kt_real *KT_RESTRICT bias_input, const kt_real *KT_RESTRICT bias_hidden,
-                                const kt_real *KT_RESTRICT before, kt_real *KT_RESTRICT cell,
+                                const kt_real *KT_LINK_RESTRICT bias_input,
+                                const kt_real *KT_LINK_RESTRICT bias_hidden,
+                                const kt_real *KT_LINK_RESTRICT before, kt_real *KT_RESTRICT cell,
                                 kt_real *KT_RESTRICT hidden)
 {
     for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE) {
@@ -164,8 +165,8 @@ KT_INLINE void lstm_forward_graph(const kt_lstm_forward *a, int fold, int graph)
 }
 
 KT_INLINE void lstm_backward_row(const int first, const int last, int channels, kt_real *KT_RESTRICT gates,
-                                 const kt_real *KT_RESTRICT before, const kt_real *KT_RESTRICT cell,
-                                 const kt_real *KT_RESTRICT dh, kt_real *KT_RESTRICT dcell)
+                                 const kt_real *KT_LINK_RESTRICT before, const kt_real *KT_LINK_RESTRICT cell,
+                                 const kt_real *KT_LINK_RESTRICT dh, kt_real *KT_RESTRICT dcell)
 {
     for (int c = KT_FIRST_CHANNEL; c < channels; c += KT_CHANNEL_STRIDE) {
         const int f = channels + c, g = 2 * channels + c, o = 3 * channels + c;
