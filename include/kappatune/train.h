@@ -154,7 +154,7 @@ typedef struct kt_train_options {
                               selected and kept; 0: the weights themselves are */
     double label_noise; /* sd of the noise on log10(kappa) of training rows, drawn anew each epoch, in units
                               of the target's sd */
-    /* What predicts. A Gaussian process is fitted after the network's epochs, on all rows that the 20 % leave, to
+    /* What predicts. A Gaussian process is fitted after the network's epochs, on all rows outside the held-out 20 %, to
      * `gp_features` of the crystals and `readout_components` principal components of the network's read-out (0 .. 16),
      * with `gp_kernel`. It chooses nothing, so that it needs no inner rows. */
     kt_head head;

@@ -120,7 +120,7 @@ KT_INLINE kt_real kt_activate(const kt_activation activation, kt_real x)
     return x;
 }
 
-/* The gradient by what is activated, from the one by the activation's value `out`. */
+/* The gradient with respect to what is activated, from the one by the activation's value `out`. */
 KT_INLINE kt_real kt_activate_back(const kt_activation activation, kt_real out, kt_real gradient)
 {
     if (activation == KT_SOFTPLUS)

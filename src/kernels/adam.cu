@@ -123,14 +123,14 @@ KT_KERNEL(adam, kt_adam)
     /* Four elements a load; the arenas are aligned to 64 bytes. Gradients and moments make room in the cache for the parameters, which the
      * next step needs at once. */
     for (int64_t i = first; i < a.size / 4; i += stride) {
-        const kt_real4 g = kt_load_passing((const kt_real4 *)gradient + i);
-        kt_real4 p = ((const kt_real4 *)parameter)[i], m = kt_load_passing((const kt_real4 *)moment1 + i),
-                 v = kt_load_passing((const kt_real4 *)moment2 + i);
+        const kt_real4 g = kt_load_evict_first((const kt_real4 *)gradient + i);
+        kt_real4 p = ((const kt_real4 *)parameter)[i], m = kt_load_evict_first((const kt_real4 *)moment1 + i),
+                 v = kt_load_evict_first((const kt_real4 *)moment2 + i);
         for (int e = 0; e < 4; e++)
             p.v[e] = adam_element(&a, step, g.v[e], &m.v[e], &v.v[e], p.v[e]);
         ((kt_real4 *)parameter)[i] = p;
-        kt_store_passing((kt_real4 *)moment1 + i, m);
-        kt_store_passing((kt_real4 *)moment2 + i, v);
+        kt_store_evict_first((kt_real4 *)moment1 + i, m);
+        kt_store_evict_first((kt_real4 *)moment2 + i, v);
     }
     for (int64_t i = a.size / 4 * 4 + first; i < a.size; i += stride)
         parameter[i] = adam_element(&a, step, gradient[i], &moment1[i], &moment2[i], parameter[i]);

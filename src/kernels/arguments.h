@@ -30,7 +30,7 @@ enum {
 
 /* Row-major c (= or +=) op(a) op(b). The dimension that counts rows of the batch is read from `rows`:
  *     KT_FORWARD          c [rows, n] = a [rows, k] b[n, k]^T       (features by weights)
- *     KT_INPUT_GRADIENT   c [rows, n] = a [rows, k] b[k, n]         (gradients by weights)
+ *     KT_INPUT_GRADIENT   c [rows, n] = a [rows, k] b[k, n]         (gradients with respect to weights)
  *     KT_WEIGHT_GRADIENT  c [m, n]    = a [rows, m]^T b [rows, n]
  * Strides are multiples of 16 and columns up to the next multiple of 16 hold zeros. */
 typedef enum kt_product { KT_FORWARD, KT_INPUT_GRADIENT, KT_WEIGHT_GRADIENT } kt_product;
@@ -107,7 +107,7 @@ typedef struct kt_linear_forward {
     kt_activation activation;
 } kt_linear_forward;
 
-/* A linear layer at once: the product and what goes around it. */
+/* A linear layer at once: the product and its epilogue. */
 typedef struct kt_layer_forward {
     kt_gemm product;        /* KT_FORWARD, into the layer's output */
     kt_linear_forward rest; /* out is the product's c */
@@ -131,15 +131,15 @@ typedef struct kt_linear_backward {
     kt_activation activation;
 } kt_linear_backward;
 
-/* A product of the backward pass at once with what goes around it; a plain product where both `out` and
+/* A product of the backward pass at once with its epilogue; a plain product where both `out` and
  * `bias_gradient` have NULL data. */
 typedef struct kt_layer_backward {
     kt_gemm product;
-    /* KT_INPUT_GRADIENT: c is the gradient by the output of a layer, whose backward follows without its bias's. */
+    /* KT_INPUT_GRADIENT: c is the gradient with respect to the output of a layer, whose backward follows without its bias's. */
     kt_matrix out;              /* [rows, n] that output */
     kt_matrix product_gradient; /* [rows, n] by that layer's product; may be c, else c is kept too */
     kt_activation activation;
-    /* KT_WEIGHT_GRADIENT: the gradient by the bias comes with it. */
+    /* KT_WEIGHT_GRADIENT: the gradient with respect to the bias comes with it. */
     kt_matrix bias_gradient; /* [1, m] the sum of a's rows */
 } kt_layer_backward;
 
@@ -204,7 +204,7 @@ typedef struct kt_lstm_backward {
 typedef struct kt_lstm_bias_gradient {
     kt_count graphs;
     int channels;      /* 4 x hidden */
-    kt_matrix step[2]; /* [G, channels] gradients by the products of each Set2Set step */
+    kt_matrix step[2]; /* [G, channels] gradients with respect to the pre-activations of each Set2Set step */
     kt_matrix bias_input_gradient, bias_hidden_gradient; /* [1, channels] */
 } kt_lstm_bias_gradient;
 
@@ -248,7 +248,7 @@ typedef enum kt_link_kind {
 #include "kernels/operations.inc"
 } kt_link_kind;
 
-/* `layer_backward` may be a plain product, but of no weight gradient; `linear_backward` is without the gradient by the bias. */
+/* `layer_backward` may be a plain product, but of no weight gradient; `linear_backward` is without the gradient with respect to the bias. */
 typedef struct kt_link {
     kt_link_kind kind;
     union {

@@ -23,7 +23,7 @@
 enum {
     CHAIN_LANES = 2, /* threads that share an element of a product, two of its four sums each */
     CHAIN_OWN = KT_CHAIN_EDGES / 2,       /* rows of which a thread computes a share, at most, */
-    CHAIN_LAST = CHAIN_OWN / CHAIN_LANES, /* and of which it does what goes around the product */
+    CHAIN_LAST = CHAIN_OWN / CHAIN_LANES, /* and of which it does the epilogue */
     CHAIN_LOADS = TERMS * KT_CHAIN_WIDEST / 4 / KT_CHAIN_THREADS,
     CHAIN_LINE = TERMS + 8, /* of a column's terms, */
     CHAIN_PAD = 4           /* and more columns of a term, so that neighbours and lanes lie in other banks */

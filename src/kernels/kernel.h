@@ -159,7 +159,7 @@ KT_INLINE kt_real kt_shuffle_down(kt_real value, int delta)
 
 #if defined(KT_MANY_THREADS)
 /* Of memory that nobody else will need before much other memory has been used: it should leave the cache to that. */
-KT_INLINE kt_real4 kt_load_passing(const kt_real4 *from)
+KT_INLINE kt_real4 kt_load_evict_first(const kt_real4 *from)
 {
 #if defined(__CUDACC__)
     const float4 four = __ldcs((const float4 *)from);
@@ -170,7 +170,7 @@ KT_INLINE kt_real4 kt_load_passing(const kt_real4 *from)
 #endif
 }
 
-KT_INLINE void kt_store_passing(kt_real4 *to, kt_real4 value)
+KT_INLINE void kt_store_evict_first(kt_real4 *to, kt_real4 value)
 {
 #if defined(__CUDACC__)
     __stcs((float4 *)to, make_float4(value.v[0], value.v[1], value.v[2], value.v[3]));

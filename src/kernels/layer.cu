@@ -105,7 +105,7 @@ KT_INLINE void layer_rows_back(const kt_layer_backward *a, const tiling *t, int 
             store_back(a, fold, row + r, column, operands[r], sum[r]);
 }
 
-/* A weight gradient; it may have the gradient by a bias with it. */
+/* A weight gradient; it may have the gradient with respect to a bias with it. */
 KT_INLINE void weight_tile(const kt_layer_backward *a, const tiling *t, int fold, int tile)
 {
     const own_part own = multiply_tile(t, tile, 1);

@@ -1,4 +1,4 @@
-/* What goes around the product of a linear layer, element by element, forward and backward, for devices with many threads.
+/* Epilogue of the product of a linear layer, element by element, forward and backward, for devices with many threads.
  *
  * The formulas stand in layer.cu.
  */
@@ -56,7 +56,7 @@ KT_INLINE back_operands load_back(const kt_layer_backward *a, int fold, int row,
     return operands;
 }
 
-/* Element (row, column) of c, and of the gradient by the product of the layer that it leads back to; returns the latter, where there is
+/* Element (row, column) of c, and of the gradient with respect to the pre-activation of the layer that it leads back to; returns the latter, where there is
  * none the former. */
 KT_INLINE kt_real store_back(const kt_layer_backward *a, int fold, int row, int column,
                              back_operands operands, kt_real product)

@@ -4,7 +4,7 @@
  *               cell = f cell_before + i g;  hidden = o tanh(cell)
  *     backward  do = dh tanh(c);  dc += dh o (1 - tanh(c)^2);  di = dc g;  dg = dc i;  df = dc cell_before
  *               dcell_before = dc f;  by the products: di i (1 - i), df f (1 - f), dg (1 - g^2), do o (1 - o)
- *     biases    both gradients are the sum over graphs and steps of the gradients by the products
+ *     biases    both gradients are the sum over graphs and steps of the gradients with respect to the pre-activations
  *
  * F folds; gates [G, 4C] in place; cell, hidden [G, C], '='. The first step starts from zeros: no products,
  * no cell.

@@ -4,7 +4,7 @@
  *     edge i of graph g    likewise
  *
  * Rows are copied; numbers of nodes and edges in them are moved by the difference of the two starts. pick_types, a kernel of its own since
- * nothing but the gradient by the embedding needs it, lists the nodes of each type in order: a node's place is the number of nodes of
+ * nothing but the gradient with respect to the embedding needs it, lists the nodes of each type in order: a node's place is the number of nodes of
  * smaller types and of earlier nodes of its own.
  * F folds; crystal [G], node_start, edge_start [G + 1] from the host; the rest of the batch, '='. The kept crystals are
  * those of all folds.

@@ -113,7 +113,7 @@ KT_INLINE kt_real linear_back_value(const kt_linear_backward *a, int fold, int r
                             kt_rows(a->gradient, fold)[(int64_t)row * a->gradient.stride + c]);
 }
 
-/* Without the gradient by the bias, for which a row would wait for the others. */
+/* Without the gradient with respect to the bias, for which a row would wait for the others. */
 KT_INLINE void linear_back_row(const kt_linear_backward *a, int fold, int row)
 {
     for (int c = KT_FIRST_CHANNEL; c < a->channels; c += KT_CHANNEL_STRIDE)

@@ -77,12 +77,12 @@ void twin_add(int rows, int channels, const double *left, const double *right, d
 void twin_lstm_forward(int graphs, int channels, int first, const double *bias_input,
                        const double *bias_hidden, const double *cell_before, double *gates, double *cell,
                        double *hidden);
-/* gates: activated on entry, gradients by the products on return. cell_gradient: by the cell on entry
+/* gates: activated on entry, gradients with respect to the pre-activations on return. cell_gradient: by the cell on entry
  * (ignored if last), by the cell before on return. */
 void twin_lstm_backward(int graphs, int channels, int first, int last, const double *cell_before,
                         const double *cell, const double *hidden_gradient, double *gates,
                         double *cell_gradient);
-/* step0, step1 [graphs, gates] gradients by the products; bias_gradient [gates] of either bias. */
+/* step0, step1 [graphs, gates] gradients with respect to the pre-activations; bias_gradient [gates] of either bias. */
 void twin_lstm_bias_gradient(int graphs, int gates, const double *step0, const double *step1,
                              double *bias_gradient);
 

@@ -1,5 +1,5 @@
 /* The list as it is rewritten for a device that fuses computes what the plain one does: run on the CPU, bit for bit, but for
- * gradients by biases, whose rows are added up in another order. */
+ * gradients with respect to biases, whose rows are added up in another order. */
 #include "support.h"
 
 #include "base/memory.h"

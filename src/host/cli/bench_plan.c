@@ -55,7 +55,7 @@ static void put_uses(FILE *to, const kti_operation *operation)
 #define PRODUCT(gemm) put_product(to, &(gemm));
 #define READS_TYPES(type_start) fputs(", nodes by type", to);
 #define WRITES_TYPES(type_start) fputs(", = nodes by type", to);
-#define ANYTHING
+#define OPAQUE
 #define OPERATION(NAME, member, type, kernels, cpu, rows, uses, cost, link, by_row)                          \
     case KTI_OP_##NAME: {                                                                                    \
         const type *a = &operation->arguments.member;                                                        \

@@ -84,7 +84,7 @@ static kt_status launch_own(kti_cuda *cuda, const kti_operation *operation, int 
     return status;
 }
 
-/* What goes around the product of a layer that a library has multiplied. */
+/* Epilogue of the product of a layer that a library has multiplied. */
 static kt_status launch_rest(kti_cuda *cuda, const kti_operation *operation, int first, int count,
                              kt_error *error)
 {

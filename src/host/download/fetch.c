@@ -262,7 +262,7 @@ kt_status kti_fetcher_back_off(kti_fetcher *fetcher, const char *url, int attemp
 
 /* ---- attempts ---- */
 
-static bool is_passing_answer(int code)
+static bool is_transient_answer(int code)
 {
     return code == 408 || code == 429 || code == 500 || code == 502 || code == 503 || code == 504;
 }
@@ -273,7 +273,7 @@ static bool is_unreached(CURLcode result)
            result == CURLE_COULDNT_CONNECT;
 }
 
-static bool is_passing_fault(CURLcode result)
+static bool is_transient_fault(CURLcode result)
 {
     switch (result) {
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -401,7 +401,7 @@ static verdict judge(transfer *t, CURLcode result, kt_status *status)
     }
     if (result == CURLE_WRITE_ERROR && code == 206) /* a part that was not asked for */
         return AGAIN;
-    if (result == CURLE_OK ? is_passing_answer(code) : is_passing_fault(result))
+    if (result == CURLE_OK ? is_transient_answer(code) : is_transient_fault(result))
         return AGAIN;
     char reason[512];
     describe(t, result, reason, sizeof reason);

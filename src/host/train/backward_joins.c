@@ -78,7 +78,7 @@ static bool touches(const kti_entry *e, const kti_use *columns)
     for (int u = 0; u < e->uses && !e->gone; u++)
         if (kti_overlap(&e->use[u], columns))
             return true;
-    return e->anything;
+    return e->opaque;
 }
 
 /* The first operation behind i that may touch what input gradient i makes; `size`: none. */

@@ -1,4 +1,4 @@
-/* Products of the backward pass, and what goes around them in the same kernel. */
+/* Joins products of the backward pass with their epilogues in one kernel. */
 #ifndef KTI_TRAIN_BACKWARD_JOINS_H
 #define KTI_TRAIN_BACKWARD_JOINS_H
 

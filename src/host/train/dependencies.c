@@ -31,7 +31,7 @@ static void touch(kti_entry *e, const kti_pieces *pieces, kt_matrix m, int colum
     if (!kti_locate(pieces, m, columns, &use))
         return;
     if (e->uses == KTI_MAX_USES) { /* too many to tell */
-        e->anything = true;
+        e->opaque = true;
         return;
     }
     use.writes = writes;
@@ -67,7 +67,7 @@ void kti_find_uses(kti_entry *e, const kti_pieces *pieces)
 #define PRODUCT(gemm) touch_product(e, pieces, &(gemm));
 #define READS_TYPES(type_start) touch_types(e, pieces, type_start, false);
 #define WRITES_TYPES(type_start) touch_types(e, pieces, type_start, true);
-#define ANYTHING e->anything = true;
+#define OPAQUE e->opaque = true;
 #define OPERATION(NAME, member, type, kernels, cpu, rows, touched, cost, link, by_row)                       \
     case KTI_OP_##NAME: {                                                                                    \
         const type *a = &e->operation.arguments.member;                                                      \
@@ -88,7 +88,7 @@ bool kti_overlap(const kti_use *a, const kti_use *b)
 
 bool kti_conflict(const kti_entry *a, const kti_entry *b)
 {
-    if (a->anything || b->anything)
+    if (a->opaque || b->opaque)
         return true;
     for (int i = 0; i < a->uses; i++)
         for (int j = 0; j < b->uses; j++)

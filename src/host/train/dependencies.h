@@ -2,7 +2,7 @@
  *
  * It is read from the matrices: two operations that touch the same columns of the same piece of the workspace, one of them to write,
  * keep their order. Gradients with respect to parameters are left out of that: each is written once, and nothing in a list reads
- * them; neither is anything outside the workspace ever written. */
+ * them; and nothing outside the workspace is ever written. */
 #ifndef KTI_TRAIN_DEPENDENCIES_H
 #define KTI_TRAIN_DEPENDENCIES_H
 
@@ -30,7 +30,7 @@ typedef struct kti_entry {
     kti_operation operation;
     kti_use use[KTI_MAX_USES];
     int uses;
-    bool anything;  /* touches who knows what */
+    bool opaque;    /* what it touches is not known */
     bool gone;      /* became part of another one */
     int next;       /* of its chain, 0: none */
     int head, size; /* the first one of its chain, itself where there is none; that one's number of links */

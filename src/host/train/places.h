@@ -1,7 +1,7 @@
 /* The devices of a run, and which folds train on each.
  *
  * On the CPU, and on one GPU, all folds are one place. Of N GPUs for F folds, N <= F, GPU i % N has fold i, counted from 0. Where
- * there are more, N / F of them that stand side by side share each fold: every one computes a place of every batch, and they
+ * there are more, N / F of them that stand side by side share each fold: each computes a slice of every batch, and they
  * sum loss and gradient, so that all have the same weights. GPUs that are left over are not used. Of several replicas of
  * the folds each counts as a fold, and none is shared.
  */
