@@ -149,3 +149,12 @@ fail:
     kt_structure_destroy(structure);
     return status;
 }
+
+void kt_structure_destroy(kt_structure *structure)
+{
+    if (!structure)
+        return;
+    free(structure->atomic_number);
+    free(structure->fractional);
+    *structure = (kt_structure){0};
+}

@@ -56,15 +56,6 @@ kt_status kt_structure_read(const char *path, kt_structure *structure, kt_error 
     return status;
 }
 
-void kt_structure_destroy(kt_structure *structure)
-{
-    if (!structure)
-        return;
-    free(structure->atomic_number);
-    free(structure->fractional);
-    *structure = (kt_structure){0};
-}
-
 /* Elements without a tabulated electronegativity, noble gases above all, come last. */
 static int comes_before(int a, int b)
 {
