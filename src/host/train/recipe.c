@@ -12,35 +12,6 @@
 #include "train/keys.h"
 #include "train/places.h"
 
-kt_train_options kt_train_options_default(kt_protocol protocol)
-{
-    return (kt_train_options){
-        .protocol = protocol,
-        .select = protocol == KT_SOUND ? KT_SELECT_INNER : KT_SELECT_OUTER,
-        .load_weights = protocol == KT_SOUND,
-        .fit_target_on_all = protocol == KT_PUBLISHED,
-        .target_per_data_set = protocol == KT_PUBLISHED,
-        .restore_target = protocol == KT_PUBLISHED,
-        .quotient = true,
-        .folds = 9,
-        .epochs = 300,
-        .batch = 8,
-        .run.threads = 1,
-        .run.gpus = 1,
-        .run.gpu_timeout = 300,
-        .seed = 42,
-        .learning_rate = 1e-3,
-        .min_learning_rate = 1e-5,
-        .schedule_period = 1000,
-        .schedule_ticks = 2,
-        .gp_features = KT_GP_FEATURES_PHYSICAL,
-        .gp_kernel = KT_GP_KERNEL_SUM,
-        .body_rate = 1,
-        .inner_fraction = 0.2,
-        .run.checkpoint_seconds = 30,
-    };
-}
-
 kt_status kti_recipe_parse(const json_t *object, const char *file, kt_train_options *options, kt_error *error)
 {
     const kt_status status = kti_keys_read(object, file, options, error);
