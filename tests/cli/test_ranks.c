@@ -183,8 +183,9 @@ static void stopped_ranks_go_on(void **state)
         "kill -USR1 $m", "kill -TERM $(sed -n 's/^rank 1 (host .*, process \\([0-9]*\\)).*/\\1/p' $D/said)"};
     for (size_t i = 0; i < sizeof kills / sizeof kills[0]; i++) {
         run(&r, folder,
-            RANKS "$M 2 $KT train " CUT "--out $D/run >$D/said 2>&1 & m=$!; until grep -q '^rank 1' $D/said; "
-                  "do sleep 0.02; done; sleep 0.2; %s; wait $m; s=$?; cat $D/said >&2; exit $s",
+            RANKS
+            "rm -f $D/said; $M 2 $KT train " CUT "--out $D/run >$D/said 2>&1 & m=$!; "
+            "until grep -qs '^rank 1' $D/said; do sleep 0.02; done; sleep 0.2; %s; wait $m; s=$?; cat $D/said >&2; exit $s",
             kills[i]);
         assert_complains(&r, "kappatune: stopped on request; go on with --resume");
         assert_status(&r, 4);

@@ -97,16 +97,19 @@ static void write_page(kti_text *text)
     const kti_prediction_column *columns = kti_prediction_columns(&size);
     kti_text_add(
         text, "# The columns of predictions\n\n"
-              "What `kappatune predict --format csv` (csv) and `--format json` (json) and `kappatune scan` "
-              "(scan) write of a crystal, in this\n"
-              "order, and what `analyze` and `report` take it for. Of `--property eform` the names begin "
-              "with `eform` instead of `kappa`, and\n"
-              "the unit is eV/atom. A field without a value is empty; in JSON it is null.\n\n"
-              "`analyze` and `report` correlate predictions with what is of the crystal, and with every "
-              "column that is not in this list: whoever\n"
-              "adds columns of their own to such a table may name them as they like, `kappa_measured` too. "
-              "How far to trust a prediction is in\n"
-              "[uncertainty.md](uncertainty.md).\n\n"
+              "What `kappatune predict --format csv` (csv) and `--format json` (json) and "
+              "`kappatune scan` (scan) write of a crystal,\n"
+              "in this order, and what `analyze` and `report` take it for. Of `--property eform` "
+              "the names begin with `eform` instead\n"
+              "of `kappa`, and the unit is eV/atom. A field without a value is empty; in JSON it "
+              "is null.\n"
+              "\n"
+              "`analyze` and `report` correlate predictions with what is of the crystal, and with "
+              "every column that is not in this\n"
+              "list: whoever adds columns of their own to such a table may name them as they like, "
+              "`kappa_measured` too. How far to\n"
+              "trust a prediction is in [uncertainty.md](uncertainty.md).\n"
+              "\n"
               "| column | unit | what | role | written by | if |\n| --- | --- | --- | --- | --- | --- |\n");
     for (int i = 0; i < size; i++) {
         kti_text_add(text, "| ");
@@ -118,10 +121,11 @@ static void write_page(kti_text *text)
         add_needs(text, columns[i].needs);
         kti_text_add(text, " |\n");
     }
-    kti_text_add(text, "\nThis page is written by `KAPPATUNE_WRITE_DOCS=1 ctest --preset debug -R "
-                       "prediction_table` from the list in\n"
-                       "`src/host/predictor/prediction_table.c` ([developing/add-a-prediction-column.md]"
-                       "(developing/add-a-prediction-column.md)).\n");
+    kti_text_add(
+        text, "\nThis page is written by `KAPPATUNE_WRITE_DOCS=1 ctest --preset debug -R prediction_table` "
+              "from the list in\n"
+              "`src/host/predictor/prediction_table.c`\n"
+              "([developing/add-a-prediction-column.md](developing/add-a-prediction-column.md)).\n");
 }
 
 static void the_page_is_that_of_the_list(void **state)
