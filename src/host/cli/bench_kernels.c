@@ -81,8 +81,8 @@ static kt_status put_back(const state *s, kt_error *error)
 
 /* ---- whether a variation does the same ---- */
 
-/* Of instruction sets, which add up in the same order but round other products. */
-static const double tolerance = 1e-5;
+/* Of instruction sets, which round other products, relative to the greatest result: terms of a sum may cancel. */
+static const double tolerance = 1e-3;
 
 /* The greatest number that the operation has made. */
 static double magnitude_of(const state *s)
