@@ -335,10 +335,7 @@ static kt_status compare(const request *r, kt_error *error)
 static bool take_format(void *target, const char *flag, const char *value)
 {
     request *r = target;
-    const int choice = kti_option_choice(flag, value, kti_output_names);
-    r->format = (kti_output)(choice < 0 ? 0 : choice);
-    r->formatted = true;
-    return choice >= 0;
+    return kti_option_format(flag, value, kti_output_names, &r->format, &r->formatted);
 }
 
 /* clang-format off */

@@ -170,6 +170,14 @@ int kti_command_parse(const kti_command *command, int argc, char **argv, kti_giv
     return status;
 }
 
+bool kti_is_given(const kti_given_list *list, const char *flag)
+{
+    for (int i = 0; i < list->size; i++)
+        if (strcmp(list->given[i].option->flag, flag) == 0)
+            return true;
+    return false;
+}
+
 int kti_command_read(const kti_command *command, int argc, char **argv, void *target)
 {
     kti_given_list list;

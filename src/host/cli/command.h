@@ -37,6 +37,9 @@ typedef struct kti_given_list {
  * the first of the arguments that are no options, which are moved behind the options. Returns an exit status, or -1 to go on. */
 int kti_command_parse(const kti_command *command, int argc, char **argv, kti_given_list *list);
 
+/* Whether the option with this flag (without its dashes) is in the list. */
+bool kti_is_given(const kti_given_list *list, const char *flag);
+
 /* Sets one option's value in `target`, the struct that its offset is of; false after printing what is wrong with it. */
 bool kti_option_set(const kti_given *given, void *target);
 

@@ -18,6 +18,7 @@
 #include "report/run_table.h"
 
 typedef struct request {
+    bool csv, json;
     kti_output format;
     const char *figures;
     unsigned files; /* of kti_plot_format */
@@ -179,18 +180,6 @@ static kt_status draw(const kti_run_table *c, const request *r, kt_error *error)
 
 /* ---- the command ---- */
 
-static bool take_csv(void *target, const char *flag, const char *value)
-{
-    (void)flag, (void)value;
-    return kti_option_output(&((request *)target)->format, KTI_OUTPUT_CSV);
-}
-
-static bool take_json(void *target, const char *flag, const char *value)
-{
-    (void)flag, (void)value;
-    return kti_option_output(&((request *)target)->format, KTI_OUTPUT_JSON);
-}
-
 static bool take_files(void *target, const char *flag, const char *value)
 {
     return kti_option_plot_formats(flag, value, &((request *)target)->files);
@@ -200,9 +189,9 @@ static bool take_files(void *target, const char *flag, const char *value)
 #define AT(field) offsetof(request, field)
 
 static const kti_option option_table[] = {
-    {.kind = KTI_OPTION_OTHER, .flag = "csv", .take = take_csv,
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "csv", .offset = AT(csv),
      .help = "for programs, as CSV"},
-    {.kind = KTI_OPTION_OTHER, .flag = "json", .take = take_json,
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "json", .offset = AT(json),
      .help = "for programs, as JSON"},
     {.kind = KTI_OPTION_TEXT, .flag = "figures", .offset = AT(figures), .argument = "DIR",
      .help = "draw the scores, DIR/compare.svg, by gnuplot"},
@@ -237,7 +226,9 @@ const kti_command kti_compare_command = {
 /* Returns an exit status, or -1 to go on. */
 static int read_options(int argc, char **argv, request *r)
 {
-    const int exit_status = kti_command_read(&kti_compare_command, argc, argv, r);
+    int exit_status = kti_command_read(&kti_compare_command, argc, argv, r);
+    if (exit_status < 0)
+        exit_status = kti_cli_output(argv[0], r->csv, r->json, &r->format);
     if (exit_status >= 0)
         return exit_status;
     if (optind == argc)

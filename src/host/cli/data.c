@@ -261,15 +261,10 @@ static int show_statistics(const request *r)
 
 static const char *const actions[] = {"check", "stats", "fetch", NULL};
 
-static const char *const formats[] = {"table", "json", NULL};
-
 static bool take_format(void *target, const char *flag, const char *value)
 {
     request *r = target;
-    const int choice = kti_option_choice(flag, value, formats);
-    r->format = choice == 1 ? KTI_OUTPUT_JSON : KTI_OUTPUT_TABLE;
-    r->formatted = true;
-    return choice >= 0;
+    return kti_option_format(flag, value, kti_table_or_json, &r->format, &r->formatted);
 }
 
 /* clang-format off */
@@ -278,7 +273,7 @@ static bool take_format(void *target, const char *flag, const char *value)
 static const kti_option option_table[] = {
     {.kind = KTI_OPTION_TEXT, .flag = "rejects", .offset = AT(rejects), .argument = "FILE", .group = "check",
      .help = "write the rejected rows as CSV too: id,line,file,reason"},
-    {.kind = KTI_OPTION_OTHER, .flag = "format", .argument = "NAME", .choices = formats, .group = "stats",
+    {.kind = KTI_OPTION_OTHER, .flag = "format", .argument = "NAME", .choices = kti_table_or_json, .group = "stats",
      .take = take_format,
      .help = "table (default) or json"},
     {.kind = KTI_OPTION_INTEGER, .flag = "threads", .offset = AT(threads), .argument = "N", .min = 1,

@@ -33,6 +33,7 @@ typedef struct column {
 
 typedef struct request {
     kti_judged_rows rows;
+    bool csv, json;
     kti_output format;
     bool quiet, progress;
     const char *data[KT_MAX_DATA_SETS + 1];
@@ -413,18 +414,6 @@ static bool is_mix(const char *text)
     return *text != '\0';
 }
 
-static bool take_csv(void *target, const char *flag, const char *value)
-{
-    (void)flag, (void)value;
-    return kti_option_output(&((request *)target)->format, KTI_OUTPUT_CSV);
-}
-
-static bool take_json(void *target, const char *flag, const char *value)
-{
-    (void)flag, (void)value;
-    return kti_option_output(&((request *)target)->format, KTI_OUTPUT_JSON);
-}
-
 static bool take_data(void *target, const char *flag, const char *value)
 {
     request *r = target;
@@ -465,9 +454,9 @@ static const kti_option option_table[] = {
              "those of its recipe and of the stages it started from, unchanged; another set's cell is marked "
              "*, since crystals that are in both are not looked for. all: on every row, also those that it "
              "was trained on"},
-    {.kind = KTI_OPTION_OTHER, .flag = "csv", .group = "Output", .take = take_csv,
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "csv", .offset = AT(csv), .group = "Output",
      .help = "every fold of every model on every data set, for programs, as CSV"},
-    {.kind = KTI_OPTION_OTHER, .flag = "json", .take = take_json,
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "json", .offset = AT(json),
      .help = "the same as JSON"},
     {.kind = KTI_OPTION_BOOLEAN, .flag = "quiet", .offset = AT(quiet),
      .help = "no progress"},
@@ -502,7 +491,9 @@ const kti_command kti_evaluate_command = {
 /* Returns an exit status, or -1 to go on. */
 static int read_options(int argc, char **argv, request *r)
 {
-    const int exit_status = kti_command_read(&kti_evaluate_command, argc, argv, r);
+    int exit_status = kti_command_read(&kti_evaluate_command, argc, argv, r);
+    if (exit_status < 0)
+        exit_status = kti_cli_output(argv[0], r->csv, r->json, &r->format);
     if (exit_status >= 0)
         return exit_status;
     if (optind == argc)

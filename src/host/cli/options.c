@@ -15,6 +15,7 @@
 enum { MESSAGE = 2048 };
 
 const char *const kti_output_names[] = {"table", "csv", "json", NULL};
+const char *const kti_table_or_json[] = {"table", "json", NULL};
 const char *const kti_property_names[] = {"kappa", "eform", NULL};
 const char *const kti_device_names[] = {"cpu", "cuda", "cuda-cublas", "cuda-cudnn", NULL};
 
@@ -142,13 +143,22 @@ bool kti_option_plot_formats(const char *option, const char *list, unsigned *for
     return true;
 }
 
-bool kti_option_output(kti_output *format, kti_output asked)
+int kti_cli_output(const char *command, bool csv, bool json, kti_output *format)
 {
-    if (*format != KTI_OUTPUT_TABLE && *format != asked) {
-        kti_cli_warn("either --csv or --json");
+    if (csv && json)
+        return kti_cli_usage(command, "either --csv or --json");
+    *format = csv ? KTI_OUTPUT_CSV : json ? KTI_OUTPUT_JSON : KTI_OUTPUT_TABLE;
+    return -1;
+}
+
+bool kti_option_format(const char *option, const char *text, const char *const *choices, kti_output *format,
+                       bool *given)
+{
+    const int choice = kti_option_choice(option, text, choices);
+    if (choice < 0)
         return false;
-    }
-    *format = asked;
+    *format = (kti_output)kti_option_choice(option, choices[choice], kti_output_names);
+    *given = true;
     return true;
 }
 

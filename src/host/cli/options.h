@@ -25,7 +25,8 @@ enum {
 typedef enum kti_output { KTI_OUTPUT_TABLE, KTI_OUTPUT_CSV, KTI_OUTPUT_JSON } kti_output;
 
 /* Words of options that several commands have, ended by NULL. */
-extern const char *const kti_output_names[];   /* of kti_output */
+extern const char *const kti_output_names[]; /* of kti_output */
+extern const char *const kti_table_or_json[];
 extern const char *const kti_property_names[]; /* of kt_property */
 extern const char *const kti_device_names[];   /* that predict */
 
@@ -59,8 +60,12 @@ bool kti_option_list(const char *option, const char *text, const char *const *na
 /* "png,pdf" as bits of kti_plot_format; false after printing a usage error. */
 bool kti_option_plot_formats(const char *option, const char *list, unsigned *formats);
 
-/* Sets one of --csv and --json; false after printing that both were given. */
-bool kti_option_output(kti_output *format, kti_output asked);
+/* What --csv and --json ask for, the table without either. Returns KTI_EXIT_USAGE after refusing both, else -1. */
+int kti_cli_output(const char *command, bool csv, bool json, kti_output *format);
+
+/* One of the formats `choices`, which are some of kti_output_names, and that it was given; false after printing a usage error. */
+bool kti_option_format(const char *option, const char *text, const char *const *choices, kti_output *format,
+                       bool *given);
 
 /* The choice nearest in spelling; NULL if none is near. choices[] ends with NULL. */
 const char *kti_cli_nearest(const char *text, const char *const *choices);

@@ -31,7 +31,7 @@ enum { QUICK_FOLDS = 3, QUICK_EPOCHS = 60, QUICK_AFLOW_EPOCHS = 10 };
 
 typedef struct request {
     kti_reproduce_options options;
-    bool quiet, progress, dry_run, no_scan, quick;
+    bool quiet, progress, dry_run, scans, quick;
     const char *scan;
 } request;
 
@@ -44,12 +44,6 @@ static bool read_protocol(const char *text, bool *protocols)
     protocols[KT_PUBLISHED] = choice != 2;
     protocols[KT_SOUND] = choice != 1;
     return choice >= 0;
-}
-
-static bool take_no_scan(void *target, const char *flag, const char *value)
-{
-    (void)flag, (void)value;
-    return ((request *)target)->no_scan = true;
 }
 
 static bool take_steps(void *target, const char *flag, const char *value)
@@ -97,7 +91,7 @@ static const kti_option option_table[] = {
      .help = "what the models of Togo15 and AFLOW are let loose on, in place of the paper's 34,000 crystals, "
              "as kappatune scan takes it (default: aflow_agl of the data root, or aflow, if it is a folder); "
              "Togo15's own crystals are scanned too, if they are one"},
-    {.kind = KTI_OPTION_OTHER, .flag = "no-scan", .take = take_no_scan,
+    {.kind = KTI_OPTION_BOOLEAN, .flag = "no-scan", .offset = AT(scans),
      .help = "nothing is scanned"},
     {.kind = KTI_OPTION_OTHER, .flag = "protocol", .argument = "NAME", .take = take_protocol,
      .help = "both (default), published or sound"},
@@ -154,14 +148,14 @@ static int read_options(int argc, char **argv, request *r)
     r->options = kti_reproduce_options_default();
     r->options.find = kti_name_find_named;
     r->options.threads = kti_cli_processors();
+    r->scans = true;
     int exit_status = kti_command_parse(&kti_reproduce_command, argc, argv, &list);
     /* Wherever --quick stands, the other options go before it. */
-    for (int i = 0; i < list.size; i++)
-        if (strcmp(list.given[i].option->flag, "quick") == 0) {
-            r->options.folds = QUICK_FOLDS;
-            r->options.epochs = QUICK_EPOCHS;
-            r->options.aflow_epochs = QUICK_AFLOW_EPOCHS;
-        }
+    if (kti_is_given(&list, "quick")) {
+        r->options.folds = QUICK_FOLDS;
+        r->options.epochs = QUICK_EPOCHS;
+        r->options.aflow_epochs = QUICK_AFLOW_EPOCHS;
+    }
     for (int i = 0; i < list.size && exit_status < 0; i++)
         if (!kti_option_set(&list.given[i], r))
             exit_status = KTI_EXIT_USAGE;
@@ -171,7 +165,7 @@ static int read_options(int argc, char **argv, request *r)
         return kti_cli_usage(argv[0], "`%s` is no option", argv[optind]);
     if (!r->options.out)
         return kti_cli_usage(argv[0], "name a folder with --out");
-    if (r->scan && r->no_scan)
+    if (r->scan && !r->scans)
         return kti_cli_usage(argv[0], "--scan and --no-scan exclude each other");
     return -1;
 }
@@ -400,7 +394,7 @@ static int report(const request *asked, const kti_reproduction *r, screen *s)
     free(overview);
     int exit_status = count_trouble(r);
     if (kti_figures_draw(r, &drawn, &error) != KT_OK ||
-        (!asked->no_scan && scan(asked, r, s, &drawn, &error) != KT_OK))
+        (asked->scans && scan(asked, r, s, &drawn, &error) != KT_OK))
         exit_status = kti_cli_fail(&error);
     if (error.status == KT_OK && write_page(r, &error) != KT_OK)
         exit_status = kti_cli_fail(&error);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/fail.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "cli/names.h"
 #include "cli/options.h"
@@ -175,21 +176,17 @@ static bool set(kti_train_request *r, const kti_given *given)
         return false;
     if (belongs(kti_train_request_options, given->option))
         return kti_option_set(given, r);
-    r->head_named = r->head_named || is_named(given, "head");
-    r->epochs_named = r->epochs_named || is_named(given, "epochs");
-    r->threads_named = r->threads_named || is_named(given, "threads");
     for (int i = 0; i < r->recipe.stages; i++)
         if (!set_in_stage(r, &r->recipe.stage[i].options, given))
             return false;
     return true;
 }
 
-/* Those that decide what the recipe is: of --protocol whether it was given. */
-static bool set_first(kti_train_request *r, const kti_given_list *list, kt_train_options *common, bool *named)
+/* Those that decide what the recipe is. */
+static bool set_first(kti_train_request *r, const kti_given_list *list, kt_train_options *common)
 {
     for (int i = 0; i < list->size; i++) {
         const kti_given *given = &list->given[i];
-        *named = *named || is_named(given, "protocol");
         if (is_named(given, "protocol") && !kti_option_set(given, common))
             return false;
         if (is_named(given, "point") && !kti_option_set(given, r))
@@ -215,11 +212,13 @@ static int compare_protocols(const kti_command *command, const kti_train_request
 }
 
 /* What follows from the options for a stage. Returns an exit status, or -1 to go on. */
-static int finish_stage(const kti_command *command, const kti_train_request *r, kt_stage *stage)
+static int finish_stage(const kti_command *command, const kti_train_request *r, const kti_given_list *list,
+                        kt_stage *stage)
 {
     kt_train_options *o = &stage->options;
     /* Such a process sees nothing of the network. */
-    if (r->head_named && !r->epochs_named && o->head == KT_HEAD_GP && o->readout_components == 0)
+    if (kti_is_given(list, "head") && !kti_is_given(list, "epochs") && o->head == KT_HEAD_GP &&
+        o->readout_components == 0)
         o->epochs = 0;
     if (o->data[0])
         return -1;
@@ -234,9 +233,8 @@ int kti_train_request_read(const kti_command *command, int argc, char **argv, kt
 {
     kti_given_list list;
     kt_train_options common = kt_train_options_default(KT_SOUND);
-    bool protocol_named = false;
     int exit_status = kti_command_parse(command, argc, argv, &list);
-    if (exit_status < 0 && !set_first(r, &list, &common, &protocol_named))
+    if (exit_status < 0 && !set_first(r, &list, &common))
         exit_status = KTI_EXIT_USAGE;
     if (exit_status < 0 && argc - optind > 1)
         exit_status =
@@ -244,14 +242,15 @@ int kti_train_request_read(const kti_command *command, int argc, char **argv, kt
     if (exit_status >= 0)
         return exit_status;
     r->file = optind < argc ? argv[optind] : NULL;
+    r->threads_named = kti_is_given(&list, "threads");
     exit_status = read_recipe(command, r, &common);
-    if (exit_status < 0 && protocol_named)
+    if (exit_status < 0 && kti_is_given(&list, "protocol"))
         exit_status = compare_protocols(command, r, common.protocol);
     for (int i = 0; i < list.size && exit_status < 0; i++)
         if (!set(r, &list.given[i]))
             exit_status = KTI_EXIT_USAGE;
     for (int i = 0; i < r->recipe.stages && exit_status < 0; i++)
-        exit_status = finish_stage(command, r, &r->recipe.stage[i]);
+        exit_status = finish_stage(command, r, &list, &r->recipe.stage[i]);
     return exit_status;
 }
 
@@ -268,10 +267,10 @@ void kti_train_request_destroy(kti_train_request *r)
 static void name_out(kti_train_request *r, const char *path, const char *ending)
 {
     char *real = realpath(path, NULL);
-    const char *full = real ? real : path; /* what is not there is refused later */
-    const char *slash = strrchr(full, '/'), *name = slash ? slash + 1 : full;
+    char name[sizeof r->default_out];
+    kti_last_component(real ? real : path, name, sizeof name); /* what is not there is refused later */
     const size_t length = strlen(name), tail = strlen(ending), used = strlen(r->default_out);
-    const bool ends = length > tail && strcmp(name + length - tail, ending) == 0;
+    const bool ends = length > tail && kti_ends_with(name, ending);
     snprintf(r->default_out + used, sizeof r->default_out - used, "%s%.*s", used ? "+" : "runs/",
              (int)(ends ? length - tail : length), name);
     free(real);

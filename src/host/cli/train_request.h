@@ -11,7 +11,7 @@ typedef struct kti_train_request {
     kt_recipe recipe;
     const char *file; /* the recipe's; NULL without one */
     int data_sets;    /* named by --data */
-    bool head_named, epochs_named, threads_named;
+    bool threads_named;
     kt_communicator *ranks;
     int replicas;    /* 0: not asked for */
     int points;      /* of the recipe, if it is a sweep, else 0 */

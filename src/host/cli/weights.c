@@ -326,15 +326,10 @@ typedef struct request {
 
 static const char *const actions[] = {"import", "inspect", "fetch", "export", NULL};
 
-static const char *const formats[] = {"table", "json", NULL};
-
 static bool take_format(void *target, const char *flag, const char *value)
 {
     request *r = target;
-    const int choice = kti_option_choice(flag, value, formats);
-    r->format = choice == 1 ? KTI_OUTPUT_JSON : KTI_OUTPUT_TABLE;
-    r->formatted = true;
-    return choice >= 0;
+    return kti_option_format(flag, value, kti_table_or_json, &r->format, &r->formatted);
 }
 
 /* clang-format off */
@@ -346,7 +341,7 @@ static const kti_option option_table[] = {
      .help = "the file to write, of export the folder (fetch, default: NAME.safetensors)"},
     {.kind = KTI_OPTION_BOOLEAN, .flag = "force", .offset = AT(force),
      .help = "overwrite it if it exists; of export, replace an exported model"},
-    {.kind = KTI_OPTION_OTHER, .flag = "format", .argument = "NAME", .choices = formats, .group = "inspect",
+    {.kind = KTI_OPTION_OTHER, .flag = "format", .argument = "NAME", .choices = kti_table_or_json, .group = "inspect",
      .take = take_format,
      .help = "table (default) or json"},
     {.kind = KTI_OPTION_BOOLEAN, .flag = "half", .offset = AT(half), .group = "export",
